@@ -1,0 +1,106 @@
+"""What a benchmark is: read, prompt, parse, score. One file and one class each; its parts are versioned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from fourways.core.boxes import BoxFormat
+from fourways.core.events import VisualGeometry
+from fourways.core.request import Generate
+from fourways.core.rows import AnswerRow
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question. Holds no pixels: `image` reads the bytes when they are needed, so memory does not grow with a set.
+
+    id: unique in the benchmark. group: samples judged together (rotations of a circular question, an MME image's two
+    questions). image_key: cheap identity of the image, equal for questions about the same file. options: letter → text
+    (empty unless multiple choice). gold: answer texts, or x1, y1, x2, y2 in original pixels; empty where the
+    answers are not public.
+    """
+
+    id: str
+    group: str
+    image_key: str
+    image: Callable[[], bytes] = field(repr=False, compare=False)
+    question: str
+    gold: tuple[str | float, ...]
+    category: str = ""
+    hint: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    language: Literal["en", "zh"] = "en"
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyContext:
+    """What a parser may know beside the reply: how the candidate declares its boxes, and the size it saw."""
+
+    box_format: BoxFormat | None
+    visuals: Sequence[VisualGeometry]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPart:
+    """A mean over units, each belonging to a cluster (its image). Same length: clusters, values (in [0, 1])."""
+
+    coefficient: float
+    clusters: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """value = sum over parts of coefficient x mean(values). Linear, so one cluster bootstrap serves every metric.
+
+    definition: name@version. labels: what it is of, e.g. {"category": "color"}. maximum: the best possible value.
+    """
+
+    name: str
+    definition: str
+    unit: str
+    maximum: float
+    parts: tuple[MetricPart, ...]
+    primary: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+class Benchmark(ABC):
+    """One benchmark. `key` names it on the command line and in rows; the versions go into the run's header."""
+
+    key: ClassVar[str]
+    title: ClassVar[str]
+    prompt_version: ClassVar[int]
+    parser_version: ClassVar[int]
+    scorer_version: ClassVar[int]
+
+    @abstractmethod
+    def read(self, path: Path) -> Iterator[Sample]:
+        """Samples in file order, questions about one image adjacent wherever the format has them so. Raises
+        BenchmarkFormatError naming file, row and column."""
+
+    @abstractmethod
+    def prompt(self, sample: Sample, dialect: str) -> str:
+        """The text that follows the image. Unknown dialects get the generic prompt."""
+
+    @abstractmethod
+    def output(self, sample: Sample) -> Generate:
+        """Greedy generation with this benchmark's own length; the caller sets the seed."""
+
+    @abstractmethod
+    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | tuple[float, ...] | None:
+        """What the reply says under the official rule, or None if the rule cannot read it. Never raises on a reply."""
+
+    @abstractmethod
+    def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:
+        """This sample's own score in [0, 1]; 0 for None."""
+
+    @abstractmethod
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        """Every official figure from finished rows, exactly one of them primary. Pure: needs `parsed`, `gold`, `score`,
+        `group`, `image` and `category` of the rows only. Rows that failed count as wrong."""

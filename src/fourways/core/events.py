@@ -1,0 +1,61 @@
+"""What an engine sends back: events as text appears, then exactly one Done."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+FinishReason = Literal["stop", "length", "rank", "cancelled", "error"]
+
+STAGES = (
+    "fetch", "media_decode", "preprocess", "queue", "vision_encode", "project", "prefill", "decode", "detokenize",
+)  # fmt: skip
+"""The stages of a request, in order; keys of `Done.stages_ms`. A stage that an engine cannot see is left out."""
+
+
+class Event(msgspec.Struct, frozen=True):
+    """New visible text. time_ns: `time.perf_counter_ns()` of the process that received or produced it."""
+
+    text: str
+    token_ids: tuple[int, ...] | None
+    time_ns: int
+
+
+class VisualGeometry(msgspec.Struct, frozen=True):
+    """How one visual was seen; without it no box can be mapped back. Sizes are (width, height) in pixels.
+
+    seen: the size after resizing, before tiling. tiles: crops the encoder ran on (1 without tiling; thumbnails count).
+    """
+
+    original: tuple[int, int]
+    seen: tuple[int, int]
+    tiles: int
+    visual_tokens: int
+    cached: bool
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens. prompt_tokens includes the visual ones; completion_tokens excludes EOS. None: the engine did not say."""
+
+    prompt_tokens: int | None
+    visual_tokens: int | None
+    completion_tokens: int | None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The end of a request. error is set exactly when finish_reason is "error".
+
+    mean_logprob: mean natural-log probability of the generated tokens (EOS excluded), or None if unknown.
+    rank_logprobs: for `Rank`, the summed log-probability of each continuation, in order.
+    """
+
+    finish_reason: FinishReason
+    usage: Usage
+    time_ns: int
+    stages_ms: dict[str, float] = {}
+    mean_logprob: float | None = None
+    visuals: tuple[VisualGeometry, ...] = ()
+    rank_logprobs: tuple[float, ...] | None = None
+    error: str | None = None
+    hint: str | None = None
