@@ -1,0 +1,53 @@
+"""An axis turns opened candidates into rows. It decides nothing about figures, files or pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.engine import Engine
+from fourways.core.figure import Axis as AxisName
+from fourways.core.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A candidate ready to answer. checkpoint is None for a server by URL."""
+
+    candidate: Candidate
+    checkpoint: Checkpoint | None
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every axis is told.
+
+    suite: benchmark key → path of its data. limit: at most so many samples a benchmark (None: all), drawn by the seed.
+    quick: a shortened run (continuous integration); every figure then has a smaller n and says so by itself.
+    workdir: scratch space that survives until the run ends. progress(done, total, what) is called often and cheaply.
+    """
+
+    seed: int
+    suite: Mapping[str, Path]
+    workdir: Path
+    limit: int | None = None
+    quick: bool = False
+    progress: Callable[[int, int, str], None] = field(default=lambda done, total, what: None)
+
+
+class Axis(Protocol):
+    """One of the four ways."""
+
+    name: ClassVar[AxisName]
+
+    def estimate(self, candidates: Sequence[Candidate], settings: Settings) -> tuple[int, float]:
+        """(units of work, rough seconds), for `--dry-run`; runs nothing."""
+
+    def rows(self, opened: Sequence[Opened], settings: Settings, done: Sequence[Row]) -> AsyncIterator[Row]:
+        """Facts as they are observed, interleaving candidates where the axis is timed. done: this axis's rows of an
+        interrupted run; an axis that can go on skips them, a timed one is given none and starts again. A candidate that
+        fails yields a FailureRow and the others finish."""
