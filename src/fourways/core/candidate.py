@@ -26,6 +26,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     model: `zoo:NAME`, a checkpoint folder, or a Hugging Face id. served_model: the name a server knows it by.
     weights "random": built from the config alone; such a candidate never fills accuracy or tuning.
+    dialect: how it likes to be asked, where the engine cannot know (a server by URL); None: what the engine says.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Candidate(msgspec.Struct, frozen=True):
     sampling: Sampling = Sampling()
     weights: Literal["trained", "random"] = "trained"
     threads: int | None = None
+    dialect: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
