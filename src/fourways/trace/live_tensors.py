@@ -1,0 +1,77 @@
+"""Bytes of tensors alive on the CPU, and their peak: PyTorch counts this for CUDA only.
+
+A *storage* is what takes room; views of it take none. Each storage is counted once, from the operation that first
+shows it (or from `adopt`) until it is freed, whoever holds it: Python, autograd's graph or an optimiser. It is read
+after every operation, so a peak is exact at that grain. What is not a tensor is not counted: scratch space inside one
+kernel, Python objects, the allocator's spare pages. `resident.PeakResident` sees those.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+
+class LiveTensors:
+    """Counts storages. `live` and `peak` are bytes; both are right only for what was watched or adopted.
+
+    Frees are always seen. Storages made while nobody watches are not, until they are adopted or an operation under
+    `watch` returns them. Watches the calling thread (and autograd's work for it on the CPU), no other.
+    """
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.peak = 0
+        self._known: dict[int, tuple[int, weakref.ref[Any]]] = {}
+
+    def adopt(self, tensors: Iterable[Tensor]) -> None:
+        """Count storages that were there before: weights, features, an optimiser's state. Twice is once."""
+        for tensor in tensors:
+            self._see(tensor)
+
+    def reset_peak(self) -> None:
+        """The peak starts again from what is alive now."""
+        self.peak = self.live
+
+    @contextmanager
+    def watch(self) -> Iterator[LiveTensors]:
+        """Count what operations in this block make. Each takes some microseconds longer: never time in it."""
+        with _EachOperation(self._see):
+            yield self
+
+    def _see(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = (size, weakref.ref(storage, lambda _: self._freed(key)))
+            self.live += size
+        elif known[0] != size:  # resized in place
+            self._known[key] = (size, known[1])
+            self.live += size - known[0]
+        self.peak = max(self.peak, self.live)
+
+    def _freed(self, key: int) -> None:
+        size, _ = self._known.pop(key)
+        self.live -= size
+
+
+class _EachOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Shows every tensor that an operation returns."""
+
+    def __init__(self, see: Callable[[Tensor], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._see = see
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_iter(out):
+            if isinstance(leaf, Tensor):
+                self._see(leaf)
+        return out
