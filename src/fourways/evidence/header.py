@@ -1,0 +1,147 @@
+"""run.json: built once before the first row, then only compared.
+
+Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
+what it may change (the command line, the hour, the axes it goes on to) is listed in `_MAY_DIFFER`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.run import RUN_SCHEMA, BenchmarkRecord, CandidateRecord, RunHeader
+from fourways.evidence.environment import clock, environment
+from fourways.evidence.redact import redact, redact_argv
+from fourways.evidence.source import source_state
+
+FILE = "run.json"
+_MAY_DIFFER = frozenset({"run_id", "started", "argv"})
+
+
+def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
+    """`<UTC stamp>-<names>`: safe as a folder name, at most 120 characters."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
+    safe = ["".join(c if c.isalnum() or c in "._@+" else "_" for c in name) for name in names]
+    return "-".join([stamp, *safe])[:120].rstrip("-._")
+
+
+def build_header(
+    *,
+    run_id: str,
+    argv: Sequence[str],
+    seed: int,
+    axes: Sequence[str],
+    limit: int | None,
+    quick: bool,
+    candidates: Sequence[CandidateRecord],
+    suite: Sequence[BenchmarkRecord],
+    definitions: dict[str, str],
+) -> RunHeader:
+    """The header of a run on this machine, now, with every text redacted."""
+    header = RunHeader(
+        schema=RUN_SCHEMA,
+        run_id=run_id,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        argv=redact_argv(argv),
+        source=source_state(),
+        seed=seed,
+        axes=tuple(axes),
+        limit=limit,
+        quick=quick,
+        candidates=tuple(candidates),
+        suite=tuple(suite),
+        definitions=definitions,
+        environment=environment(),
+        clock=clock(),
+    )
+    return msgspec.convert(_redacted(msgspec.to_builtins(header)), RunHeader)
+
+
+def write_header(header: RunHeader, folder: Path) -> Path:
+    """run.json in the folder, whole or not at all."""
+    path = folder / FILE
+    write_whole(path, msgspec.json.format(msgspec.json.encode(header, order="sorted"), indent=1) + b"\n")
+    return path
+
+
+def read_header(folder: Path) -> RunHeader:
+    """Raises UserError if the folder holds no run, or one of another schema."""
+    path = folder / FILE
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{folder} holds no run: {FILE} cannot be read ({error.strerror or error})",
+            hint="name a folder that `fourways compare` made, such as runs/2026-11-22T10-04-05Z-qwen-llava-internvl",
+        ) from error
+    try:
+        return msgspec.json.decode(raw, type=RunHeader)
+    except msgspec.DecodeError as error:
+        raise UserError(
+            f"{path} is not a {RUN_SCHEMA} header: {error}", hint="was it edited, or made by another version?"
+        ) from error
+
+
+def changes(old: RunHeader, new: RunHeader) -> list[str]:
+    """What differs in a way that could change rows, as `where: old → new`; empty if the run may go on."""
+    before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
+    kept = [key for key in before if key not in _MAY_DIFFER]
+    return [line for key in kept for line in _differences(key, before[key], after[key])]
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file appears complete or stays as it was, also through a kill or a full disk."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise FourwaysError(
+            f"{path} could not be written: {error.strerror or error}", hint="free some space or name another --out"
+        ) from error
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value)
+        case dict():
+            return {key: _redacted(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_redacted(item) for item in value]
+        case _:
+            return value
+
+
+def _differences(where: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted({*old, *new}):
+            yield from _differences(f"{where}.{key}", old.get(key), new.get(key))
+    elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
+        for index, (left, right) in enumerate(zip(old, new, strict=True)):
+            yield from _differences(f"{where}[{_name(left, index)}]", left, right)
+    elif old != new:
+        yield f"{where}: {_short(old)} → {_short(new)}"
+
+
+def _name(item: Any, index: int) -> str:
+    if isinstance(item, dict):
+        inner = item.get("candidate")
+        name = inner.get("name") if isinstance(inner, dict) else item.get("key")
+        return str(name) if name else str(index)
+    return str(index)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

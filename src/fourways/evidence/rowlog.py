@@ -1,0 +1,196 @@
+"""rows.jsonl: append-only facts of a run.
+
+Contract: line 1 is the header; every other line is one row. A row is handed to the operating system in one write before
+`append` returns, so a killed process loses at most the row it was writing. A last line without its newline is such a
+torn row: reading ignores it, and opening to append cuts it off. One process writes at a time. When a write fails
+(a full disk) the file is cut back to its last whole row and the error says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.rows import FailureRow, Row, RowsHeader
+
+FILE = "rows.jsonl"
+SUPERSEDED = "rows.superseded.jsonl"
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+_row = msgspec.json.Decoder(Row)
+_header = msgspec.json.Decoder(RowsHeader)
+
+
+class RowLog:
+    """The one writer of a run's rows. `count`: rows in the file, the header not counted."""
+
+    def __init__(self, folder: Path, header: RowsHeader) -> None:
+        """Opens rows.jsonl of the folder, or begins it. Raises UserError if another process writes to it or its
+        header is another run's; FourwaysError if it cannot be written."""
+        self.path = folder / FILE
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise _write_failed(self.path, 0, error) from error
+        try:
+            _lock(self._fd, self.path)
+            self._end, self.count = self._cut_torn_line()
+            if self._end == 0:
+                self._write(_encoder.encode(header) + b"\n")
+            elif (found := read_rows_header(self.path)) != header:
+                raise UserError(f"{self.path} belongs to another run: {found.run_id}, not {header.run_id}")
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def append(self, row: Row) -> None:
+        """Raises FourwaysError if the row cannot be kept; the rows so far stay."""
+        line = _encoder.encode(row)
+        self._write((line if _reads_back(line) else _encoder.encode(_unfit(row))) + b"\n")
+        self.count += 1
+
+    def sync(self) -> None:
+        """Returns when the rows so far are on the disk itself."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def __enter__(self) -> RowLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _cut_torn_line(self) -> tuple[int, int]:
+        end = rows = 0
+        with self.path.open("rb") as stream:
+            for line in stream:
+                if line.endswith(b"\n"):
+                    end += len(line)
+                    rows += 1
+        os.ftruncate(self._fd, end)
+        return end, max(0, rows - 1)
+
+    def _write(self, line: bytes) -> None:
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as error:
+            os.ftruncate(self._fd, self._end)
+            raise _write_failed(self.path, self.count, error) from error
+        self._end += len(line)
+
+
+def read_rows_header(path: Path) -> RowsHeader:
+    """Line 1. Raises UserError if it is not one."""
+    try:
+        with path.open("rb") as stream:
+            return _header.decode(stream.readline())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path}, line 1: not a rows header: {error}") from error
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows in the order they were written, one at a time; nothing if the file is not there. A torn last line is
+    left out. Raises UserError naming the line if any other cannot be read."""
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if number == 1 or not line.endswith(b"\n"):
+                continue
+            try:
+                yield _row.decode(line)
+            except msgspec.DecodeError as error:
+                raise UserError(f"{path}, line {number}: not a row: {error}", hint="was the file edited?") from error
+
+
+def supersede(folder: Path, which: Callable[[Row], bool]) -> int:
+    """Moves the rows that `which` picks out of rows.jsonl into rows.superseded.jsonl, and says how many.
+
+    The moved rows are on the disk before the others are rewritten, so a kill in between keeps every row.
+    """
+    path = folder / FILE
+    if not any(which(row) for row in read_rows(path)):
+        return 0
+    moved = 0
+    kept = path.with_name(f".{FILE}.tmp")
+    try:
+        with path.open("rb") as old, kept.open("wb") as new, (folder / SUPERSEDED).open("ab") as aside:
+            _lock(old.fileno(), path)
+            new.write(old.readline())
+            for line in (line for line in old if line.endswith(b"\n")):
+                out = which(_row.decode(line))
+                (aside if out else new).write(line)
+                moved += out
+            for stream in (aside, new):
+                stream.flush()
+                os.fsync(stream.fileno())
+        kept.replace(path)
+    except OSError as error:
+        kept.unlink(missing_ok=True)
+        raise _write_failed(path, 0, error) from error
+    return moved
+
+
+def _lock(fd: int, path: Path) -> None:
+    """Held until the descriptor is closed, or the process ends."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UserError(
+            f"another process is writing to {path}", hint="wait for it to end, or stop it, then resume"
+        ) from error
+
+
+def _reads_back(line: bytes) -> bool:
+    """A number that is not finite is written as null, which only some fields may hold."""
+    try:
+        _row.decode(line)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _unfit(row: Row) -> FailureRow:
+    kind = type(row).__struct_config__.tag
+    return FailureRow(
+        candidate=row.candidate,
+        axis=axis_of(row),
+        scope="sample",
+        where=str(getattr(row, "sample", getattr(row, "step", getattr(row, "item", "")))),
+        message=f"a number of this {kind} row is not finite",
+    )
+
+
+_AXIS_OF = {
+    "answer": "accuracy",
+    "request": "latency",
+    "memory_sample": "memory",
+    "train_step": "tuning",
+    "tune_answer": "tuning",
+}
+
+
+def axis_of(row: Row) -> str:
+    """The axis that a row belongs to."""
+    return row.axis if isinstance(row, FailureRow) else _AXIS_OF[str(type(row).__struct_config__.tag)]
+
+
+def _write_failed(path: Path, rows: int, error: OSError) -> FourwaysError:
+    return FourwaysError(
+        f"{path} could not be written: {error.strerror or error}; its {rows} rows so far are kept",
+        hint=f"free some space, then: fourways compare --resume {path.parent}",
+    )
