@@ -131,7 +131,10 @@ class TuneAnswerRow(msgspec.Struct, frozen=True, tag_field="kind", tag="tune_ans
 
 
 class FailureRow(msgspec.Struct, frozen=True, tag_field="kind", tag="failure"):
-    """Something that did not work, counted and shown. scope: what was lost."""
+    """Something that did not work, counted and shown. scope: what was lost; where: which (a benchmark's key, …).
+
+    status "undefined": it could not be asked at all ("no access", random weights); "failed": it was tried and broke.
+    """
 
     candidate: str
     axis: str
@@ -139,6 +142,7 @@ class FailureRow(msgspec.Struct, frozen=True, tag_field="kind", tag="failure"):
     where: str
     message: str
     hint: str | None = None
+    status: Literal["failed", "undefined"] = "failed"
 
 
 Row = AnswerRow | RequestRow | MemoryRow | TrainStepRow | TuneAnswerRow | FailureRow
