@@ -3,16 +3,15 @@
 Must never: open an engine, compute a figure, or write a secret, a home folder or a URL's credentials into a file.
 
 Public face: `build_header`, `write_header`, `read_header`, `changes` (header.py); `RowLog`, `read_rows`,
-`read_rows_header` (rowlog.py); `redact` (redact.py); `hash_data` (digests.py); `load_schema` (schemas.py).
+`read_rows_header` (rowlog.py); `redact` (redact.py); `load_schema` (schemas.py).
 """
 
-from fourways.evidence.digests import hash_data
 from fourways.evidence.header import build_header, changes, new_run_id, read_header, write_header
 from fourways.evidence.redact import redact
 from fourways.evidence.rowlog import RowLog, read_rows, read_rows_header, supersede
 from fourways.evidence.schemas import load_schema
 
 __all__ = [
-    "RowLog", "build_header", "changes", "hash_data", "load_schema", "new_run_id", "read_header", "read_rows",
+    "RowLog", "build_header", "changes", "load_schema", "new_run_id", "read_header", "read_rows",
     "read_rows_header", "redact", "supersede", "write_header",
 ]  # fmt: skip

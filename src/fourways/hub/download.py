@@ -1,0 +1,132 @@
+"""The Hugging Face Hub, through its own client: HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE mean what they mean there.
+
+Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+import httpx
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from fourways.core.errors import CheckpointError, FourwaysError
+
+_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+_NESTED = ("*/*",)
+_ROOM_TO_SPARE = 1 << 28
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A repository at a revision: files that would be fetched and their bytes."""
+
+    repository: str
+    revision: str | None
+    files: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        return sum(self.files.values())
+
+
+def split_revision(name: str) -> tuple[str, str | None]:
+    """`org/name@revision` → (`org/name`, revision)."""
+    repository, at, revision = name.partition("@")
+    return repository, revision if at else None
+
+
+def cached_snapshot(name: str) -> Path | None:
+    """The folder in the Hub's local cache, if this model was fetched before."""
+    repository, revision = split_revision(name)
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision,
+            allow_patterns=list(_WANTED),
+            ignore_patterns=list(_NESTED),
+            local_files_only=True,
+        )
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+    path = Path(folder)
+    return path if (path / "config.json").is_file() and any(path.glob("*.safetensors")) else None
+
+
+def ask(name: str) -> Remote:
+    """What a download would bring. Raises CheckpointError (no such model, gated, no safetensors) or FourwaysError
+    (the endpoint cannot be reached)."""
+    repository, revision = split_revision(name)
+    try:
+        info = HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=20)
+    except Exception as error:
+        raise _explained(name, error) from error
+    listed = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    files = {file: size for file, size in listed.items() if "/" not in file and any(fnmatch(file, p) for p in _WANTED)}
+    if not any(file.endswith(".safetensors") for file in files):
+        raise CheckpointError(
+            f"{name} has no safetensors on the Hub; Fourways reads no pickled weights, because they can run code",
+            hint="look for a converted copy of the model, or convert it where you trust it",
+        )
+    return Remote(repository, revision, files)
+
+
+def fetch(name: str) -> Path:
+    """Downloads what is wanted into the Hub's cache. Raises as `ask` does, and FourwaysError if the disk is too small."""
+    remote = ask(name)
+    check_space(remote, Path(constants.HF_HUB_CACHE))
+    try:
+        folder = snapshot_download(
+            remote.repository, revision=remote.revision, allow_patterns=list(_WANTED), ignore_patterns=list(_NESTED)
+        )
+    except Exception as error:
+        raise _explained(name, error) from error
+    return Path(folder)
+
+
+def check_space(remote: Remote, cache: Path) -> None:
+    """Raises FourwaysError unless the disk that holds the cache has room for the download."""
+    existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if remote.size + _ROOM_TO_SPARE > free:
+        raise FourwaysError(
+            f"{remote.repository} needs {remote.size / 2**30:.1f} GiB of disk and {cache} has {free / 2**30:.1f} GiB free",
+            hint="free some space, or set HF_HOME to a larger disk",
+        )
+
+
+def _explained(name: str, error: Exception) -> FourwaysError:
+    """The Hub client's many errors, as one line each. An error that is none of them is raised again by itself."""
+    match error:
+        case GatedRepoError():
+            return CheckpointError(
+                f"{name} is gated on the Hub", hint="accept its terms on its page, then set HF_TOKEN"
+            )
+        case RevisionNotFoundError():
+            return CheckpointError(f"{name}: the Hub has no such revision")
+        case RepositoryNotFoundError():
+            return CheckpointError(
+                f"{name}: no such folder here, and no such model on {constants.ENDPOINT}",
+                hint="check the spelling; a private model needs HF_TOKEN; `fourways models` lists the embedded ones",
+            )
+        case HFValidationError():
+            return CheckpointError(f"{name} is neither a folder nor a Hugging Face id", hint="ids look like org/name")
+        case OfflineModeIsEnabled() | LocalEntryNotFoundError() | httpx.TransportError() | HfHubHTTPError() | OSError():
+            return FourwaysError(
+                f"{name} is no local folder, and {constants.ENDPOINT} cannot be reached ({type(error).__name__})",
+                hint="copy the checkpoint here and name its folder, set HF_ENDPOINT to a mirror, or try `--weights random`",
+            )
+        case _:
+            raise error

@@ -1,0 +1,70 @@
+"""Looks at a checkpoint folder without loading it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fourways.core.candidate import Checkpoint
+from fourways.core.errors import CheckpointError
+from fourways.hub.cache import DigestCache
+from fourways.hub.weights import weight_files
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_SMALL = (".json", ".jinja", ".txt", ".model")
+
+
+def look(folder: Path) -> Checkpoint:
+    """A folder with weights. Raises CheckpointError with the first thing that is wrong, and what to do."""
+    config = read_config(folder)
+    weights = weight_files(folder)
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise CheckpointError(
+            f"{folder} has no tokenizer ({' or '.join(_TOKENIZERS)})",
+            hint="copy the tokenizer files of the original model",
+        )
+    return Checkpoint(folder, architecture(folder, config), config, _digests(folder, weights))
+
+
+def look_at_config(folder: Path) -> Checkpoint:
+    """A folder of which only the configuration counts: its weights will be drawn at random."""
+    config = read_config(folder)
+    return Checkpoint(folder, architecture(folder, config), config, _digests(folder, ()), random_weights=True)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json. Raises CheckpointError if the folder or the file is not there, or it is not an object."""
+    file = folder / "config.json"
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{folder} is not a folder", hint="name a checkpoint folder, a Hugging Face id, or zoo:NAME"
+        )
+    if not file.is_file():
+        raise CheckpointError(f"{folder} has no config.json", hint="name the folder that holds the model's files")
+    try:
+        config = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not JSON: {error}", hint="copy or download the file again") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{file} is not a JSON object")
+    return config
+
+
+def architecture(folder: Path, config: dict[str, Any]) -> str:
+    """The class that config.json names first."""
+    named = config.get("architectures")
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        return named[0]
+    raise CheckpointError(
+        f"{folder / 'config.json'} names no architecture", hint="a LoRA adapter folder goes under `adapter:` of a candidate file"
+        if (folder / "adapter_config.json").is_file() else 'it should hold "architectures": ["…ForConditionalGeneration"]',
+    )  # fmt: skip
+
+
+def _digests(folder: Path, weights: tuple[Path, ...]) -> dict[str, str]:
+    small = (file for file in folder.iterdir() if file.suffix in _SMALL and file.is_file())
+    cache = DigestCache()
+    found = {file.name: cache.sha256(file) for file in sorted({*small, *weights})}
+    cache.save()
+    return found
