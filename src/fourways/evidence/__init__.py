@@ -2,13 +2,14 @@
 
 Must never: open an engine, compute a figure, or write a secret, a home folder or a URL's credentials into a file.
 
-Public face: `build_header`, `write_header`, `read_header`, `changes` (header.py); `RowLog`, `read_rows`,
-`read_rows_header` (rowlog.py); `redact` (redact.py); `load_schema` (schemas.py).
+Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `supersede` (rowlog.py); `read_header`,
+`read_rows`, `read_rows_header` (core's run_files.py); `redact` (redact.py); `load_schema` (schemas.py).
 """
 
-from fourways.evidence.header import build_header, changes, new_run_id, read_header, write_header
+from fourways.core.run_files import read_header, read_rows, read_rows_header
+from fourways.evidence.header import build_header, changes, new_run_id, write_header
 from fourways.evidence.redact import redact
-from fourways.evidence.rowlog import RowLog, read_rows, read_rows_header, supersede
+from fourways.evidence.rowlog import RowLog, supersede
 from fourways.evidence.schemas import load_schema
 
 __all__ = [

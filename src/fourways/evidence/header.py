@@ -6,7 +6,6 @@ what it may change (the command line, the hour, the axes it goes on to) is liste
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Any
 
 import msgspec
 
-from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import RUN_SCHEMA, BenchmarkRecord, CandidateRecord, RunHeader
+from fourways.core.run_files import RUN_FILE, write_whole
 from fourways.evidence.environment import clock, environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-FILE = "run.json"
 _MAY_DIFFER = frozenset({"run_id", "started", "argv"})
 
 
@@ -65,27 +63,9 @@ def build_header(
 
 def write_header(header: RunHeader, folder: Path) -> Path:
     """run.json in the folder, whole or not at all."""
-    path = folder / FILE
+    path = folder / RUN_FILE
     write_whole(path, msgspec.json.format(msgspec.json.encode(header, order="sorted"), indent=1) + b"\n")
     return path
-
-
-def read_header(folder: Path) -> RunHeader:
-    """Raises UserError if the folder holds no run, or one of another schema."""
-    path = folder / FILE
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{folder} holds no run: {FILE} cannot be read ({error.strerror or error})",
-            hint="name a folder that `fourways compare` made, such as runs/2026-11-22T10-04-05Z-qwen-llava-internvl",
-        ) from error
-    try:
-        return msgspec.json.decode(raw, type=RunHeader)
-    except msgspec.DecodeError as error:
-        raise UserError(
-            f"{path} is not a {RUN_SCHEMA} header: {error}", hint="was it edited, or made by another version?"
-        ) from error
 
 
 def changes(old: RunHeader, new: RunHeader) -> list[str]:
@@ -93,22 +73,6 @@ def changes(old: RunHeader, new: RunHeader) -> list[str]:
     before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
     kept = [key for key in before if key not in _MAY_DIFFER]
     return [line for key in kept for line in _differences(key, before[key], after[key])]
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """The file appears complete or stays as it was, also through a kill or a full disk."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise FourwaysError(
-            f"{path} could not be written: {error.strerror or error}", hint="free some space or name another --out"
-        ) from error
 
 
 def _redacted(value: Any) -> Any:

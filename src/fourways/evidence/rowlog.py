@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -18,13 +18,12 @@ import msgspec
 
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.rows import FailureRow, Row, RowsHeader
+from fourways.core.run_files import ROWS_FILE, read_rows, read_rows_header
 
-FILE = "rows.jsonl"
 SUPERSEDED = "rows.superseded.jsonl"
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 _row = msgspec.json.Decoder(Row)
-_header = msgspec.json.Decoder(RowsHeader)
 
 
 class RowLog:
@@ -33,7 +32,7 @@ class RowLog:
     def __init__(self, folder: Path, header: RowsHeader) -> None:
         """Opens rows.jsonl of the folder, or begins it. Raises UserError if another process writes to it or its
         header is another run's; FourwaysError if it cannot be written."""
-        self.path = folder / FILE
+        self.path = folder / ROWS_FILE
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -91,42 +90,16 @@ class RowLog:
         self._end += len(line)
 
 
-def read_rows_header(path: Path) -> RowsHeader:
-    """Line 1. Raises UserError if it is not one."""
-    try:
-        with path.open("rb") as stream:
-            return _header.decode(stream.readline())
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path}, line 1: not a rows header: {error}") from error
-
-
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows in the order they were written, one at a time; nothing if the file is not there. A torn last line is
-    left out. Raises UserError naming the line if any other cannot be read."""
-    if not path.exists():
-        return
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if number == 1 or not line.endswith(b"\n"):
-                continue
-            try:
-                yield _row.decode(line)
-            except msgspec.DecodeError as error:
-                raise UserError(f"{path}, line {number}: not a row: {error}", hint="was the file edited?") from error
-
-
 def supersede(folder: Path, which: Callable[[Row], bool]) -> int:
     """Moves the rows that `which` picks out of rows.jsonl into rows.superseded.jsonl, and says how many.
 
     The moved rows are on the disk before the others are rewritten, so a kill in between keeps every row.
     """
-    path = folder / FILE
+    path = folder / ROWS_FILE
     if not any(which(row) for row in read_rows(path)):
         return 0
     moved = 0
-    kept = path.with_name(f".{FILE}.tmp")
+    kept = path.with_name(f".{ROWS_FILE}.tmp")
     try:
         with path.open("rb") as old, kept.open("wb") as new, (folder / SUPERSEDED).open("ab") as aside:
             _lock(old.fileno(), path)

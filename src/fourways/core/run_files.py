@@ -1,0 +1,96 @@
+"""Reading the files of a run folder, and writing one whole. The rooms that write rows or sign files build on this."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.figure import SUMMARY_SCHEMA, Summary
+from fourways.core.rows import Row, RowsHeader
+from fourways.core.run import RUN_SCHEMA, RunHeader
+
+RUN_FILE = "run.json"
+ROWS_FILE = "rows.jsonl"
+SUMMARY_FILE = "summary.json"
+REPORT_FILE = "report.html"
+
+_row = msgspec.json.Decoder(Row)
+_rows_header = msgspec.json.Decoder(RowsHeader)
+
+
+def read_header(folder: Path) -> RunHeader:
+    """Raises UserError if the folder holds no run, or one of another schema."""
+    path = folder / RUN_FILE
+    try:
+        return msgspec.json.decode(_read(path, folder), type=RunHeader)
+    except msgspec.DecodeError as error:
+        raise UserError(
+            f"{path} is not a {RUN_SCHEMA} header: {error}", hint="was it edited, or made by another version?"
+        ) from error
+
+
+def read_summary(folder: Path) -> Summary:
+    """Raises UserError if the folder holds no summary, or one of another schema."""
+    path = folder / SUMMARY_FILE
+    try:
+        return msgspec.json.decode(_read(path, folder), type=Summary)
+    except msgspec.DecodeError as error:
+        raise UserError(
+            f"{path} is not a {SUMMARY_SCHEMA} file: {error}", hint="was it edited, or made by another version?"
+        ) from error
+
+
+def read_rows_header(path: Path) -> RowsHeader:
+    """Line 1 of a rows.jsonl. Raises UserError if it is not one."""
+    try:
+        with path.open("rb") as stream:
+            return _rows_header.decode(stream.readline())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path}, line 1: not a rows header: {error}") from error
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows in the order they were written, one at a time; nothing if the file is not there. A torn last line is
+    left out. Raises UserError naming the line if any other cannot be read."""
+    if not path.exists():
+        return
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if number == 1 or not line.endswith(b"\n"):
+                continue
+            try:
+                yield _row.decode(line)
+            except msgspec.DecodeError as error:
+                raise UserError(f"{path}, line {number}: not a row: {error}", hint="was the file edited?") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """The file appears complete or stays as it was, also through a kill or a full disk."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise FourwaysError(
+            f"{path} could not be written: {error.strerror or error}", hint="free some space or name another --out"
+        ) from error
+
+
+def _read(path: Path, folder: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{folder} holds no run: {path.name} cannot be read ({error.strerror or error})",
+            hint="name a folder that `fourways compare` made, such as runs/2026-11-22T10-04-05Z-qwen-llava-internvl",
+        ) from error
