@@ -1,4 +1,4 @@
-"""The Hugging Face Hub, through its own client: HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE mean what they mean there.
+"""The Hugging Face Hub through its own client, which reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE.
 
 Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched.
 """
@@ -84,7 +84,7 @@ def ask(name: str) -> Remote:
 
 
 def fetch(name: str) -> Path:
-    """Downloads what is wanted into the Hub's cache. Raises as `ask` does, and FourwaysError if the disk is too small."""
+    """Downloads what is wanted into the Hub's cache. Raises as `ask` does; FourwaysError if the disk is too small."""
     remote = ask(name)
     check_space(remote, Path(constants.HF_HUB_CACHE))
     try:
@@ -102,7 +102,8 @@ def check_space(remote: Remote, cache: Path) -> None:
     free = shutil.disk_usage(existing).free
     if remote.size + _ROOM_TO_SPARE > free:
         raise FourwaysError(
-            f"{remote.repository} needs {remote.size / 2**30:.1f} GiB of disk and {cache} has {free / 2**30:.1f} GiB free",
+            f"{remote.repository} needs {remote.size / 2**30:.1f} GiB of disk, "
+            f"and {cache} has {free / 2**30:.1f} GiB free",
             hint="free some space, or set HF_HOME to a larger disk",
         )
 
@@ -126,7 +127,7 @@ def _explained(name: str, error: Exception) -> FourwaysError:
         case OfflineModeIsEnabled() | LocalEntryNotFoundError() | httpx.TransportError() | HfHubHTTPError() | OSError():
             return FourwaysError(
                 f"{name} is no local folder, and {constants.ENDPOINT} cannot be reached ({type(error).__name__})",
-                hint="copy the checkpoint here and name its folder, set HF_ENDPOINT to a mirror, or try `--weights random`",
+                hint="copy the checkpoint here and name its folder, set HF_ENDPOINT, or use `--weights random`",
             )
         case _:
             raise error

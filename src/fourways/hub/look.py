@@ -40,6 +40,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} is not a folder", hint="name a checkpoint folder, a Hugging Face id, or zoo:NAME"
         )
+    if (folder / "adapter_config.json").is_file() and not file.is_file():
+        raise CheckpointError(
+            f"{folder} is a LoRA adapter, not a model", hint="name it under `adapter:` of a candidate file"
+        )
     if not file.is_file():
         raise CheckpointError(f"{folder} has no config.json", hint="name the folder that holds the model's files")
     try:
@@ -57,9 +61,9 @@ def architecture(folder: Path, config: dict[str, Any]) -> str:
     if isinstance(named, list) and named and isinstance(named[0], str):
         return named[0]
     raise CheckpointError(
-        f"{folder / 'config.json'} names no architecture", hint="a LoRA adapter folder goes under `adapter:` of a candidate file"
-        if (folder / "adapter_config.json").is_file() else 'it should hold "architectures": ["…ForConditionalGeneration"]',
-    )  # fmt: skip
+        f"{folder / 'config.json'} names no architecture",
+        hint='it should hold "architectures": ["…ForConditionalGeneration"]',
+    )
 
 
 def _digests(folder: Path, weights: tuple[Path, ...]) -> dict[str, str]:

@@ -99,7 +99,7 @@ def _none(folder: Path) -> CheckpointError:
     pickles = sorted(file.name for file in folder.iterdir() if file.suffix in _PICKLES)
     if pickles:
         return CheckpointError(
-            f"{folder} has its weights only as {pickles[0]}; Fourways reads safetensors only, because such files can run code",
+            f"{folder} has its weights only as {pickles[0]}; such files can run code, so only safetensors are read",
             hint="convert it once where you trust it: AutoModel….from_pretrained(…).save_pretrained(…)",
         )
     return CheckpointError(
