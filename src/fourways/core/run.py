@@ -27,7 +27,8 @@ class SourceState(msgspec.Struct, frozen=True):
 class CandidateRecord(msgspec.Struct, frozen=True):
     """A candidate as it stood at the start. sha256: file name → digest of its checkpoint, empty for a server by URL.
 
-    engine is None, and `failure` says why, if it could not be opened.
+    engine is None, and `failure` says why, if it could not be opened. added: UTC time at which it joined a run that was
+    there already (its timed axes were then not interleaved with the others'), None if it was in it from the start.
     """
 
     candidate: Candidate
@@ -35,6 +36,7 @@ class CandidateRecord(msgspec.Struct, frozen=True):
     sha256: dict[str, str]
     engine: EngineInfo | None
     failure: str | None = None
+    added: str | None = None
 
 
 class BenchmarkRecord(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ The format: 8 bytes of header length (little-endian), a JSON header, then the te
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     raise _none(folder)
 
 
-def weight_bytes(folder: Path) -> int:
-    """Bytes of all tensors as they are stored. Raises CheckpointError as `weight_files` does."""
-    return sum(file.stat().st_size - 8 - _header_length(file) for file in weight_files(folder))
+def parameter_count(folder: Path) -> int:
+    """Numbers in all tensors as they are stored. Raises CheckpointError as `weight_files` does."""
+    return sum(prod(entry["shape"]) for file in weight_files(folder) for entry in read_header(file).values())
 
 
 def read_header(file: Path) -> dict[str, Any]:
