@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from fourways.core.conversation import Image, Pixels
 from fourways.core.errors import MediaError
+from fourways.media.exif import orientation
 from fourways.media.hashing import content_hash, source_sha256
 from fourways.media.limits import Limits, check_file_size, check_size
 from fourways.media.sniff import IMAGE_FORMATS, recognise
@@ -22,8 +24,10 @@ from fourways.media.sniff import IMAGE_FORMATS, recognise
 _READERS: dict[str, type[ImageFile]] = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WebP": WebPImageFile}
 # Peak bytes a pixel while decoding and copying out, measured with Pillow 13 on 4096x4096 pictures (tests hold them).
 _BYTES_PER_PIXEL = {"JPEG": 7, "progressive JPEG": 13, "PNG": 7, "WebP": 19}
+# Pillow reads the resolution out of EXIF whether asked or not, and warns about each bad tag of a damaged block.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 _STRIP_PIXELS = 1 << 19
-_ORIENTATION = 0x0112
+_SCANS = 200
 
 
 def read_image(source: bytes, *, name: str, limits: Limits | None = None) -> Image:
@@ -38,6 +42,8 @@ def read_image(source: bytes, *, name: str, limits: Limits | None = None) -> Ima
     kind = recognise(source, name=name, wanted=IMAGE_FORMATS)
     if kind == "WebP":  # its reader allocates the canvas on opening
         check_size(*_webp_size(source, name), name=name, limits=limits, bytes_per_pixel=_BYTES_PER_PIXEL[kind])
+    if kind == "JPEG" and source.count(b"\xff\xda") > _SCANS:  # each costs a pass over the whole picture
+        raise MediaError(f"{name}: the JPEG file has more than {_SCANS} passes over the picture: it is made to stall")
     pixels = _decode(source, kind, name, limits)
     pixels.flags.writeable = False
     return Image(source, source_sha256(source), content_hash(pixels), pixels)
@@ -60,7 +66,7 @@ def _decode(source: bytes, kind: str, name: str, limits: Limits) -> Pixels:
             if getattr(picture, "default_image", False):  # a PNG's still that is no part of its animation
                 picture.seek(1)
                 picture.load()
-            orientation = _orientation(picture)
+            turned = _orientation(picture)
             if kind == "PNG" and source[24] == 16:
                 _scale_key(picture)
             pixels = _rgb(picture)
@@ -70,7 +76,7 @@ def _decode(source: bytes, kind: str, name: str, limits: Limits) -> Pixels:
         early = isinstance(error, EOFError) or "truncat" in str(error).lower() or _cut_short(source, kind)
         what = "ends before the picture does (truncated)" if early else "is damaged"
         raise MediaError(f"{name}: the {kind} file {what}", hint="fetch or export it again") from None
-    return _upright(pixels, orientation)
+    return _upright(pixels, turned)
 
 
 def _cut_short(source: bytes, kind: str) -> bool:
@@ -112,21 +118,17 @@ def _grey16(strip: Pil.Image, key: object) -> Pixels:
 
 
 def _orientation(picture: ImageFile) -> int:
-    try:
-        value = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # an unreadable tag says nothing about the picture; viewers ignore it as well
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    block = picture.info.get("exif", b"")
+    return orientation(block) if isinstance(block, bytes) else 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """EXIF 2.32, 4.6.5.1.6: where row 0 and column 0 of the stored picture are."""
+def _upright(pixels: Pixels, turned: int) -> Pixels:
     views = {
         1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1],
         5: pixels.transpose(1, 0, 2), 6: pixels[::-1].transpose(1, 0, 2),
         7: pixels[::-1, ::-1].transpose(1, 0, 2), 8: pixels[:, ::-1].transpose(1, 0, 2),
     }  # fmt: skip
-    return cast(Pixels, np.ascontiguousarray(views[orientation]))
+    return cast(Pixels, np.ascontiguousarray(views[turned]))
 
 
 def _webp_size(source: bytes, name: str) -> tuple[int, int]:

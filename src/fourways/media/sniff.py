@@ -53,11 +53,12 @@ def recognise(source: bytes, *, name: str, wanted: tuple[str, ...]) -> str:
     kind = sniff(source)
     suffix = name.rpartition(".")[2].lower()
     promised = _SUFFIXES.get(suffix)
+    expected = f"{name}: expected {_either(wanted)}, but the file"
     if kind is None:
-        raise MediaError(f"{name}: not a {_either(wanted)} file, nor any other format known here")
+        raise MediaError(f"{expected} is of no format known here")
     if kind not in wanted:
-        named = f", though it is named .{suffix}" if promised else ""
-        raise MediaError(f"{name}: the file is {kind}{named}, not {_either(wanted)}", hint="convert it")
+        named = f" (though it is named .{suffix})" if promised else ""
+        raise MediaError(f"{expected} is {kind}{named}", hint="convert it")
     if promised not in (None, kind):
         raise MediaError(f"{name}: the file is {kind}, though it is named .{suffix}", hint="rename it")
     return kind

@@ -52,7 +52,7 @@ def read_video(source: bytes, *, name: str, limits: Limits | None = None, max_fr
 
 
 def _keyframes(source: bytes, name: str, limits: Limits, max_frames: int) -> tuple[tuple[float, ...], Pixels]:
-    with _open(source) as container:
+    with _open(source, limits) as container:
         stream = _video_stream(container, name)
         context = stream.codec_context
         width, height = context.width, context.height
@@ -63,11 +63,10 @@ def _keyframes(source: bytes, name: str, limits: Limits, max_frames: int) -> tup
     room = max(1, limits.clip_pixels // (width * height))
     chosen = {instants[i] for i in _spaced(len(instants), min(max_frames, room))}
     # Read again rather than kept from the first pass: an all-keyframe clip would be held twice.
-    with _open(source) as container:
+    with _open(source, limits) as container:
         stream = _video_stream(container, name)
         context = stream.codec_context
         context.thread_count = 1
-        context.options = {"max_pixels": str(limits.pixels)}  # the coded stream may announce another size later
         pictures = {
             p.pts: _decode(context, p, name)
             for p in container.demux(stream)
@@ -80,8 +79,12 @@ def _keyframes(source: bytes, name: str, limits: Limits, max_frames: int) -> tup
     return tuple(float((pts - start) * base) for pts in shown), np.stack([pictures[pts] for pts in shown])
 
 
-def _open(source: bytes) -> InputContainer:
-    return av.open(io.BytesIO(source), mode="r", format="mov", metadata_errors="ignore")
+def _open(source: bytes, limits: Limits) -> InputContainer:
+    """Opening decodes a first picture to learn about the stream, and the stream may announce a larger one later, so the
+    decoder itself is given the limit."""
+    pixels = min(limits.pixels, limits.decode_bytes // _BYTES_PER_PIXEL)
+    options = {"max_pixels": str(pixels), "threads": "1"}
+    return av.open(io.BytesIO(source), mode="r", format="mov", options=options, metadata_errors="ignore")
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
