@@ -11,6 +11,10 @@ The engine calls, in this order:
 
 Nothing here knows of requests, batches of requests, or caches of features: that is the engine's. A family must give the
 same features for a unit whether it is encoded alone or with others, up to float rounding (DESIGN.md, rule 3).
+
+`visual_budget` is the most visual tokens that one image, or one clip, should cost. It chooses among the sizes and tile
+layouts that the architecture knows; where even the smallest costs more, the smallest is used, and the geometry says
+what it costs. None is the family's own default.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 from transformers.cache_utils import Cache
 
+from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Checkpoint, Dtype
 from fourways.core.conversation import Conversation, Visual
 from fourways.core.events import VisualGeometry
@@ -33,20 +38,25 @@ from fourways.core.family import FamilyCard
 
 @dataclass(frozen=True, slots=True)
 class VisualLayout:
-    """One visual, planned. unit_keys: one a unit, equal exactly when content, budget and preprocessing are equal;
-    unit_tokens: rows of features
-    each unit yields; geometry.visual_tokens: placeholders in the prompt (after assembly)."""
+    """One visual, planned.
+
+    unit_keys: one a unit; equal exactly when the same pixels reach the same encoder in the same way (content, unit,
+    resized size, preprocessing, weights, dtype). unit_tokens: rows of features each unit yields.
+    geometry.visual_tokens: placeholders in the prompt (after assembly). grid: the family's own tiling, for `assemble`.
+    """
 
     geometry: VisualGeometry
     unit_keys: tuple[str, ...]
     unit_tokens: tuple[int, ...]
+    grid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PromptLayout:
     """A prompt, planned.
 
-    token_ids: (T,) int64, the image token at each placeholder. positions: (P, T) int64, P = `ModelSpec.position_rows`.
+    token_ids: (T,) int64, the family's image or video token at each placeholder.
+    positions: (P, T) int64, P = `ModelSpec.position_rows`.
     next_position: the position of the first generated token (the same for all P rows).
     visual_mask: (T,) bool, True at placeholders, in the order of `visuals`.
     """
@@ -125,6 +135,16 @@ class Family(ABC):
     @property
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerBase: ...
+
+    @property
+    def dialect(self) -> str:
+        """How the loaded model likes to be asked; the card's, unless the family serves several generations."""
+        return self.card.dialect
+
+    @property
+    def box_format(self) -> BoxFormat:
+        """How the loaded model writes boxes; the card's, unless the family serves several generations."""
+        return self.card.box_format
 
     # -- planning ------------------------------------------------------------------------------------------------
     @abstractmethod

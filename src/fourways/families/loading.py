@@ -1,0 +1,260 @@
+"""Weights into a transformers model: safetensors only, no code from a checkpoint, whole or not at all.
+
+A checkpoint is checked before it is used: a missing shard, a damaged file or a tensor that the architecture expects and
+the files lack gives one CheckpointError, never a half-random model. Random weights are drawn in place on the device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.initialization import no_init_weights
+
+from fourways.core.candidate import Checkpoint, Dtype
+from fourways.core.errors import CapabilityError, CheckpointError
+from fourways.families.contract import ModelSpec
+
+TORCH_DTYPES: dict[Dtype, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+M = TypeVar("M", bound=PreTrainedModel)
+P = TypeVar("P", bound=BaseImageProcessor)
+RANDOM_SEED = 0
+KEY_VERSION = "1"
+"""Part of every unit key; raised when the same key would mean other features."""
+
+
+def load_model(
+    model_class: type[M],
+    checkpoint: Checkpoint,
+    *,
+    dtype: Dtype,
+    device: str,
+    quantization: str | None,
+) -> M:
+    """transformers' model on `device`, ready for inference. Raises CheckpointError or CapabilityError."""
+    if quantization is not None:
+        raise CapabilityError(
+            f"{quantization} weights are not supported by the local engine",
+            hint="run the model in bfloat16 here, or quantised behind a server and give its URL",
+        )
+    if checkpoint.random_weights:
+        model = random_model(model_class, checkpoint, TORCH_DTYPES[dtype], torch.device(device))
+    else:
+        check_weights(checkpoint.folder)
+        model = _read(model_class, checkpoint.folder, TORCH_DTYPES[dtype], torch.device(device))
+    model.train(False)
+    return model
+
+
+def check_weights(folder: Path) -> None:
+    """Open every safetensors file that the checkpoint names. Raises CheckpointError."""
+    for file in weight_files(folder):
+        try:
+            with safe_open(str(file), framework="pt") as opened:
+                opened.keys()
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"{file.name} is missing in {folder}", hint="the download is incomplete; fetch the checkpoint again"
+            ) from error
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{file.name} in {folder} is damaged: {error}", hint="fetch that file again and compare its SHA-256"
+            ) from error
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, by its index if it has one."""
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if index.is_file():
+        try:
+            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+            names = sorted({Path(str(name)).name for name in weight_map.values()})
+        except (ValueError, KeyError, AttributeError) as error:
+            raise CheckpointError(
+                f"{index.name} in {folder} is not a weight index: {error}", hint="fetch that file again"
+            ) from error
+        return [folder / name for name in names]
+    if single.is_file():
+        return [single]
+    pickled = any(any(folder.glob(pattern)) for pattern in ("*.bin", "*.pt", "*.pth"))
+    reason = "only pickled weights, which can run code when they are read" if pickled else "no weights"
+    raise CheckpointError(
+        f"{folder} holds {reason}",
+        hint="use a checkpoint with model.safetensors, or --weights random for latency and memory alone",
+    )
+
+
+def _read(model_class: type[M], folder: Path, dtype: torch.dtype, device: torch.device) -> M:
+    read: Any = model_class.from_pretrained
+    try:
+        model, info = read(
+            folder,
+            dtype=dtype,
+            device_map={"": device},
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{folder} cannot be read as {model_class.__name__}: {first_line}",
+            hint="config.json and the weights must come from the same published checkpoint",
+        ) from error
+    lost = sorted(info["missing_keys"])
+    if lost:
+        raise CheckpointError(
+            f"{folder} lacks {len(lost)} tensor(s) of {model_class.__name__}, the first is {lost[0]}",
+            hint="the checkpoint is incomplete or of another layout; use the Hugging Face (-hf) layout",
+        )
+    loaded: M = model
+    return loaded
+
+
+# -- random weights --------------------------------------------------------------------------------------------------
+def random_model(model_class: type[M], checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> M:
+    """A model of the config's full shape with seeded weights: right in size and speed, meaningless in its answers."""
+    config = read_config(model_class, checkpoint)
+    try:
+        build: Any = model_class._from_config
+        with no_init_weights(), device:
+            model: M = build(config, dtype=dtype, attn_implementation="sdpa")
+    except torch.OutOfMemoryError as error:
+        raise CheckpointError(
+            f"{device} has no room for the weights of {checkpoint.folder.name} in {dtype}",
+            hint="choose a smaller model, a smaller dtype or another device",
+        ) from error
+    model.tie_weights()
+    draw_weights(model, RANDOM_SEED)
+    return model
+
+
+@torch.no_grad()
+def draw_weights(model: nn.Module, seed: int) -> None:
+    """Fill every parameter in place: matrices from N(0, 0.02), norms' scales 1, biases 0. Never NaN.
+
+    Matrices are made of one drawn block, shifted for each, since drawing billions of numbers would take minutes.
+    """
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    block = torch.empty(1 << 20, device=device).normal_(0.0, 0.02, generator=generator)
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1 and name.endswith("bias"):
+            parameter.zero_()
+        elif parameter.dim() == 1 and name.rpartition(".")[0].endswith(_NORMS):
+            parameter.fill_(1.0)
+        else:
+            block = block.roll(7919)
+            _fill_with(parameter.view(-1), block)
+
+
+_NORMS = ("norm", "norm1", "norm2", "layer_norm", "layernorm", "ln_q", "layrnorm", "layer_norm1", "layer_norm2")
+
+
+def _fill_with(flat: torch.Tensor, block: torch.Tensor) -> None:
+    for start in range(0, flat.numel(), block.numel()):
+        part = flat[start : start + block.numel()]
+        part.copy_(block[: part.numel()])
+
+
+# -- what stands beside the weights ----------------------------------------------------------------------------------
+def read_config(model_class: type[PreTrainedModel], checkpoint: Checkpoint) -> PretrainedConfig:
+    """The model's configuration. Raises CheckpointError."""
+    config_class = model_class.config_class
+    assert config_class is not None
+    try:
+        return config_class.from_dict(checkpoint.config)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise CheckpointError(
+            f"config.json in {checkpoint.folder} is not a {config_class.__name__}: {error}",
+            hint="use the config.json that the model was published with",
+        ) from error
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The checkpoint's fast tokenizer. Raises CheckpointError."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"the tokenizer in {folder} cannot be read: {first_line}",
+            hint="the folder needs tokenizer.json and tokenizer_config.json",
+        ) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
+        raise CheckpointError(
+            f"the tokenizer in {folder} has no tokenizer.json", hint="save it once with transformers' fast tokenizer"
+        )
+    return tokenizer
+
+
+def read_image_processor(processor_class: type[P], folder: Path) -> P:
+    """The checkpoint's image preprocessing, run by Pillow. Raises CheckpointError."""
+    try:
+        return processor_class.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"the image processor's settings in {folder} cannot be read: {first_line}",
+            hint="the folder needs preprocessor_config.json (or processor_config.json)",
+        ) from error
+
+
+def require_token(tokenizer: PreTrainedTokenizerBase, token_id: int, what: str) -> str:
+    """The token of an id that config.json names. Raises CheckpointError if the tokenizer has none."""
+    token = tokenizer.convert_ids_to_tokens(token_id)
+    if token is None or str(token) not in {str(t) for t in tokenizer.added_tokens_decoder.values()}:
+        raise CheckpointError(
+            f"config.json names {token_id} as {what}, but the tokenizer has no such control token",
+            hint="tokenizer and config.json must come from the same checkpoint",
+        )
+    return str(token)
+
+
+def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, position_rows: int) -> ModelSpec:
+    """The shapes of the language model, and what ends its answers (generation_config.json, else the tokenizer)."""
+    text: Any = model.config.get_text_config()
+    heads = int(text.num_attention_heads)
+    ends = model.generation_config.eos_token_id if model.generation_config is not None else None
+    if ends is None:
+        ends = tokenizer.eos_token_id
+    if ends is None:
+        raise CheckpointError("neither generation_config.json nor the tokenizer names an end-of-sequence token")
+    return ModelSpec(
+        layers=int(text.num_hidden_layers),
+        kv_heads=int(getattr(text, "num_key_value_heads", None) or heads),
+        head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
+        hidden=int(text.hidden_size),
+        vocab_size=int(text.vocab_size),
+        context=int(text.max_position_embeddings),
+        eos_token_ids=tuple(ends) if isinstance(ends, list | tuple) else (int(ends),),
+        position_rows=position_rows,
+        dtype=model.dtype,
+        device=model.device,
+    )
+
+
+def encoder_identity(checkpoint: Checkpoint, dtype: Dtype, preprocessing: BaseImageProcessor) -> str:
+    """What unit keys rest on beside the unit itself: weights, dtype and preprocessing."""
+    weights = sorted(checkpoint.sha256.items()) or [("folder", str(checkpoint.folder.resolve()))]
+    random = f"random-{RANDOM_SEED}" if checkpoint.random_weights else "trained"
+    parts = [KEY_VERSION, checkpoint.architecture, weights, random, dtype, preprocessing.to_dict()]
+    return digest(json.dumps(parts, sort_keys=True, default=str))
+
+
+def digest(*parts: object) -> str:
+    """A short name for these parts: 128 bits of SHA-256."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:32]

@@ -1,0 +1,84 @@
+"""Which family loads a checkpoint: by its architecture, among all packages that registered one.
+
+Families are found under the entry-point group `fourways.families`, ours and third parties' alike. A package that cannot
+be imported does not keep the others from being found; it is named when its family would have been needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from fourways.core.errors import CheckpointError
+from fourways.families.contract import Family
+
+GROUP = "fourways.families"
+
+OLD_ARCHITECTURES = {
+    "QWenLMHeadModel": (
+        "Qwen-VL (the first generation), which needs code from the checkpoint",
+        "use Qwen2-VL, Qwen2.5-VL or Qwen3-VL",
+    ),
+    "InternVLChatModel": (
+        "InternVL in its original layout, which needs code from the checkpoint",
+        "use the same model in the Hugging Face layout (its name ends in -hf, for example OpenGVLab/InternVL3-1B-hf)",
+    ),
+    "LlavaLlamaForCausalLM": (
+        "LLaVA in its original layout",
+        "use the converted checkpoint (for example llava-hf/llava-v1.6-vicuna-7b-hf)",
+    ),
+    "LlavaMistralForCausalLM": (
+        "LLaVA in its original layout",
+        "use the converted checkpoint (for example llava-hf/llava-v1.6-mistral-7b-hf)",
+    ),
+}
+"""Known, and not loaded: what it is, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """families: entry-point name → class. broken: entry-point name → why it could not be imported."""
+
+    families: dict[str, type[Family]]
+    broken: dict[str, str]
+
+
+def registered() -> Registered:
+    """Every family that is installed now, in the order of their names."""
+    families: dict[str, type[Family]] = {}
+    broken: dict[str, str] = {}
+    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+        try:
+            families[point.name] = _load(point)
+        except Exception as error:
+            broken[point.name] = f"{type(error).__name__}: {error}"
+    return Registered(families, broken)
+
+
+def find_family(architecture: str) -> type[Family]:
+    """The family that loads this class name of config.json. Raises CheckpointError: unknown, old, or claimed twice."""
+    found = registered()
+    claims = {name: family for name, family in found.families.items() if architecture in family.card.architectures}
+    if len(set(claims.values())) == 1:
+        return next(iter(claims.values()))
+    if claims:
+        raise CheckpointError(
+            f"{architecture} is claimed by several installed families: {', '.join(claims)}",
+            hint="uninstall all but one of these packages",
+        )
+    if architecture in OLD_ARCHITECTURES:
+        what, hint = OLD_ARCHITECTURES[architecture]
+        raise CheckpointError(f"{architecture} is {what}; no family loads it", hint=hint)
+    known = sorted(name for family in found.families.values() for name in family.card.architectures)
+    failed = "".join(f"; the family {name} could not be imported ({why})" for name, why in found.broken.items())
+    raise CheckpointError(
+        f"no installed family loads the architecture {architecture}{failed}",
+        hint=f"known: {', '.join(known)}; others can be added as a package (entry points {GROUP})",
+    )
+
+
+def _load(point: EntryPoint) -> type[Family]:
+    family = point.load()
+    if not (isinstance(family, type) and issubclass(family, Family)):
+        raise TypeError(f"{point.value} is not a Family")
+    return family
