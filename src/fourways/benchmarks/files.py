@@ -1,0 +1,53 @@
+"""Files that a benchmark's data names: found below its folder, or not at all."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from fourways.core.errors import BenchmarkFormatError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
+
+
+def inside(root: Path, relative: str, where: str) -> Path:
+    """The path below `root`. Raises BenchmarkFormatError for an absolute path or one that climbs out: data is not
+    trusted to name files elsewhere on the machine."""
+    pure = PurePosixPath(relative.replace("\\", "/"))
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts or ":" in pure.parts[0]:
+        raise BenchmarkFormatError(
+            f"{where}: path '{relative}' does not stay below {root}",
+            hint="Use a path relative to the benchmark's folder.",
+        )
+    return root / pure
+
+
+def find_below(roots: tuple[Path, ...], relative: str, where: str) -> Path:
+    """The first of the roots that holds the file. Raises BenchmarkFormatError, naming all that was tried."""
+    tried = [inside(root, relative, where) for root in roots]
+    for candidate in tried:
+        if candidate.is_file():
+            return candidate
+    raise BenchmarkFormatError(
+        f"{where}: image '{relative}' not found in {', '.join(str(root) for root in roots)}",
+        hint="Put the images beside the annotations, or link their folder there.",
+    )
+
+
+def reader(file: Path) -> partial[bytes]:
+    """Reads the file when called."""
+    return partial(Path.read_bytes, file)
+
+
+def read_text(file: Path) -> str:
+    """UTF-8 text. Raises BenchmarkFormatError where it is something else or cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchmarkFormatError(
+            f"{file}: not UTF-8 at byte {error.start}", hint="Save the file as UTF-8."
+        ) from error
+    except OSError as error:
+        raise BenchmarkFormatError(
+            f"{file}: {error.strerror or error}", hint="Check the path and its rights."
+        ) from error

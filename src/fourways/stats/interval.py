@@ -1,0 +1,30 @@
+"""What every method here returns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+LEVEL = 0.95
+"""Two-sided, unless a caller says otherwise."""
+
+
+class Interval(NamedTuple):
+    """Both ends, in the unit of the data."""
+
+    low: float
+    high: float
+
+    def contains(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+def cluster_codes(clusters: object) -> tuple[Integers, int]:
+    """Labels (n,) of any kind → (codes 0…k-1 of shape (n,), k)."""
+    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    return codes.astype(np.int64).reshape(-1), len(names)

@@ -1,0 +1,42 @@
+"""Intervals of a quantile by order statistics: no assumption about the distribution but independence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, log
+
+import numpy as np
+from scipy import stats
+
+from fourways.stats.interval import LEVEL, Interval
+
+
+def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval | None:
+    """The interval of the q-quantile (0 < q < 1) of independent values, each tail at most (1 - level) / 2.
+
+    None where n is too small for a finite one: at 95 %, n >= 6 for the median, 72 for q = 0.95 and 368 for q = 0.99.
+
+    Source: Hahn & Meeker (1991), Statistical Intervals, section 5.2; David & Nagaraja (2003), Order Statistics, 7.1.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n, tail = ordered.size, (1 - level) / 2
+    if n < smallest_n(q, level):
+        return None
+    # X(l) lies above the quantile exactly when at most l - 1 values lie below it: Bin(n, q).cdf(l - 1).
+    lower = int(stats.binom.ppf(tail, n, q))
+    while lower >= 1 and stats.binom.cdf(lower - 1, n, q) > tail:
+        lower -= 1
+    upper = int(stats.binom.ppf(1 - tail, n, q)) + 1
+    while upper <= n and stats.binom.sf(upper - 1, n, q) > tail:
+        upper += 1
+    if lower < 1 or upper > n:
+        return None
+    return Interval(float(ordered[lower - 1]), float(ordered[upper - 1]))
+
+
+def smallest_n(q: float, level: float = LEVEL) -> int:
+    """The fewest independent values that carry a two-sided interval of the q-quantile.
+
+    Both q**n and (1 - q)**n must be at most (1 - level) / 2. Source: as `quantile_interval`.
+    """
+    return ceil(log((1 - level) / 2) / log(max(q, 1 - q)))
