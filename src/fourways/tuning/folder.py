@@ -5,6 +5,7 @@ The folder is written beside its place and moved there whole: it exists complete
 
 from __future__ import annotations
 
+import json
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -73,6 +74,7 @@ def save_adapter(
             peft=version("peft"),
             torch=version("torch"),
         )
+        (fresh / "README.md").write_text(_card(manifest), encoding="utf-8")  # PEFT's names this machine's paths
         (fresh / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
@@ -81,6 +83,17 @@ def save_adapter(
             f"the adapter could not be written to {folder}: {error}", hint="free some disk space"
         ) from error
     return manifest
+
+
+def _card(manifest: AdapterManifest) -> str:
+    recipe = manifest.recipe
+    return (
+        f"---\nbase_model: {json.dumps(manifest.base)}\nlibrary_name: peft\ntags: [lora]\n---\n\n"
+        f"# A LoRA adapter for {manifest.base}\n\n"
+        f"{len(manifest.modules)} linear layers, rank {recipe.rank}, alpha {recipe.alpha}; {recipe.steps} steps of "
+        f"{recipe.batch_size} from {manifest.examples} examples, seed {recipe.seed}. "
+        f"{MANIFEST} holds the digests of the base model, the data and the weights, and every setting.\n"
+    )
 
 
 def read_manifest(folder: Path) -> AdapterManifest:

@@ -1,0 +1,160 @@
+"""Memory: what one request needs, stage by stage, measured in fresh processes and never while anything is timed.
+
+Every repeat of every candidate loads the model in a process of its own (`memory_probe`), so that no reading holds what
+an earlier one left behind. A probe that breaks or is killed costs its own candidate only, and its last words are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import ClassVar
+
+import msgspec
+
+from fourways.axes.contract import Opened, Settings
+from fourways.axes.memory_probe import LastWords, ProbeTask
+from fourways.core.candidate import Candidate
+from fourways.core.figure import Axis as AxisName
+from fourways.core.rows import FailureRow, MemoryRow, Row
+
+IMAGE_SIZE = (640, 480)
+"""Width and height in pixels: the same picture for every candidate, however many visual tokens each makes of it."""
+BATCH = 1
+NEW_TOKENS = 32
+REPEATS, REPEATS_QUICK = 5, 3
+PROBE_COMMAND = (sys.executable, "-m", "fourways.axes.memory_probe")
+PROBE_LIMIT_S = 1800
+LAST_READING = ("kv_per_token", "exact")
+"""Stage and quantity that a whole repeat ends with."""
+_SECONDS_A_PROBE = 7.0
+
+
+class Memory:
+    """The memory axis. Goes on after an interruption: repeats that are whole in `done` are not measured again."""
+
+    name: ClassVar[AxisName] = "memory"
+
+    def estimate(self, candidates: Sequence[Candidate], settings: Settings) -> tuple[int, float]:
+        """Probes to run, and seconds for models as small as the embedded ones."""
+        probes = _repeats(settings) * sum(candidate.url is None for candidate in candidates)
+        return probes, probes * _SECONDS_A_PROBE / 2
+
+    async def rows(self, opened: Sequence[Opened], settings: Settings, done: Sequence[Row]) -> AsyncIterator[Row]:
+        """MemoryRows of each repeat as it ends; one FailureRow for a candidate that has no access, or breaks."""
+        known = {_key(row) for row in done if isinstance(row, MemoryRow)}
+        lost = {row.candidate for row in done if isinstance(row, FailureRow)}
+        for one in opened:
+            if one.checkpoint is None and one.candidate.name not in lost:
+                yield FailureRow(one.candidate.name, self.name, "axis", "", "no access", status="undefined")
+        tasks = [task for task in _tasks(opened, settings) if task.candidate.name not in lost]
+        left = [task for task in tasks if (task.candidate.name, task.repeat, *LAST_READING) not in known]
+        settings.progress(len(tasks) - len(left), len(tasks), "memory")
+        width = 1 if any(task.candidate.device != "cpu" for task in left) else max(1, min(2, os.cpu_count() or 1))
+        async with aclosing(_in_order(left, width)) as results:
+            finished = len(tasks) - len(left)
+            async for task, rows, failure in results:
+                finished += 1
+                settings.progress(finished, len(tasks), f"{task.candidate.name} · memory")
+                if task.candidate.name in lost:
+                    continue
+                for row in rows:
+                    if _key(row) not in known:
+                        yield row
+                if failure is not None:
+                    lost.add(task.candidate.name)
+                    yield failure
+
+
+def _repeats(settings: Settings) -> int:
+    return REPEATS_QUICK if settings.quick else REPEATS
+
+
+def _key(row: MemoryRow) -> tuple[str, int, str, str]:
+    return row.candidate, row.repeat, row.stage, row.quantity
+
+
+def _tasks(opened: Sequence[Opened], settings: Settings) -> list[ProbeTask]:
+    """All candidates' first repeats, then their second, …"""
+    return [
+        ProbeTask(
+            candidate=one.candidate,
+            checkpoint=one.checkpoint,
+            repeat=repeat,
+            threads=int(one.engine.info.settings.get("threads", "1")),
+            image_size=IMAGE_SIZE,
+            batch=BATCH,
+            new_tokens=NEW_TOKENS,
+        )
+        for repeat in range(_repeats(settings))
+        for one in opened
+        if one.checkpoint is not None
+    ]
+
+
+async def _in_order(
+    tasks: Sequence[ProbeTask], width: int
+) -> AsyncGenerator[tuple[ProbeTask, list[MemoryRow], FailureRow | None], None]:
+    """Results in the order of the tasks, `width` probes at a time. A candidate that broke is not probed again."""
+    slots = asyncio.Semaphore(width)
+    broken: set[str] = set()
+
+    async def run(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
+        async with slots:
+            if task.candidate.name in broken:
+                return [], None
+            rows, failure = await _probe(task)
+            if failure is not None:
+                broken.add(task.candidate.name)
+            return rows, failure
+
+    running = [asyncio.create_task(run(task)) for task in tasks]
+    try:
+        for task, result in zip(tasks, running, strict=True):
+            yield task, *(await result)
+    finally:
+        for result in running:
+            result.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _probe(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
+    """One fresh process: its rows, and why it ended early if it did. Readings made before the end are kept."""
+    process = await asyncio.create_subprocess_exec(
+        *PROBE_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(msgspec.json.encode(task)), PROBE_LIMIT_S)
+    except TimeoutError:
+        return [], _failure(task, f"the probe was stopped after {PROBE_LIMIT_S} s")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    rows = [msgspec.json.decode(line, type=MemoryRow) for line in out.splitlines()]
+    if process.returncode == 0:
+        return rows, None
+    return rows, _said(task, process.returncode or 0, err)
+
+
+def _said(task: ProbeTask, code: int, err: bytes) -> FailureRow:
+    """Why a probe ended with `code`, from its last line."""
+    lines = err.decode(errors="replace").strip().splitlines()
+    last = lines[-1] if lines else ""
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = "the system had no memory left, most likely" if -code == signal.SIGKILL else None
+        return _failure(task, f"the probe was killed ({name}){': ' + last if last else ''}", hint)
+    try:
+        words = msgspec.json.decode(last, type=LastWords)
+    except msgspec.DecodeError:
+        return _failure(task, f"the probe ended with code {code}: {last or 'it said nothing'}")
+    return _failure(task, words.message, words.hint)
+
+
+def _failure(task: ProbeTask, message: str, hint: str | None = None) -> FailureRow:
+    return FailureRow(task.candidate.name, Memory.name, "axis", f"repeat {task.repeat}", message, hint)

@@ -1,0 +1,110 @@
+"""`python -m fourways.axes.memory_probe`: measures one candidate's memory once, in a process of its own.
+
+Reads a ProbeTask as JSON from standard input. Writes one MemoryRow as a JSON line for each reading; nothing else comes
+out of standard output. What goes wrong is the last line of standard error, as JSON {"message", "hint"}, with exit
+code 1 or 2 (core/errors.py); a process that the system kills says nothing, and its caller sees the signal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+import torch
+
+from fourways.axes.memory_stages import Gauges, plan, run_request
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.errors import FourwaysError, OutOfMemory
+from fourways.core.rows import MemoryRow
+from fourways.engines.local.adapters import Adapters
+from fourways.families.registry import find_family
+from fourways.trace.resident import PeakResident
+
+
+class ProbeTask(msgspec.Struct, frozen=True):
+    """What to measure. image_size: (width, height) in pixels. batch: equal requests at once. new_tokens: each."""
+
+    candidate: Candidate
+    checkpoint: Checkpoint
+    repeat: int
+    threads: int
+    image_size: tuple[int, int]
+    batch: int
+    new_tokens: int
+
+
+class LastWords(msgspec.Struct, frozen=True):
+    """The last line of standard error of a probe that failed."""
+
+    message: str
+    hint: str | None
+
+
+def probe(task: ProbeTask, write: Callable[[MemoryRow], None]) -> None:
+    """Load, run one batch of equal requests, and hand each reading to `write` as soon as it is known."""
+    family_class = find_family(task.checkpoint.architecture)
+    candidate = task.candidate
+    torch.set_num_threads(task.threads)
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device(candidate.device), resident)
+        family = family_class.load(
+            task.checkpoint, dtype=candidate.dtype, device=candidate.device, quantization=candidate.quantization
+        )
+        if candidate.adapter is not None:
+            adapters = Adapters(family)
+            adapters.attach(adapters.load(candidate.adapter, Path(candidate.adapter)))
+        loaded = gauges.loaded(family)
+        request = plan(family, task.image_size, candidate.visual_budget, task.new_tokens)
+        context = len(request.layout.token_ids) + task.new_tokens
+        for stage, quantity, size in chain(loaded, run_request(family, request, task.batch, gauges)):
+            write(
+                MemoryRow(
+                    candidate=candidate.name,
+                    repeat=task.repeat,
+                    stage=stage,
+                    quantity=quantity,
+                    bytes=size,
+                    image_size=task.image_size,
+                    batch=task.batch,
+                    context=context,
+                )
+            )
+
+
+def main() -> int:
+    rows = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints must not spoil the rows
+    task = msgspec.json.decode(sys.stdin.buffer.read(), type=ProbeTask)
+
+    def write(row: MemoryRow) -> None:
+        rows.write(msgspec.json.encode(row) + b"\n")
+        rows.flush()
+
+    try:
+        probe(task, write)
+    except Exception as error:
+        known = _known(error)
+        last = LastWords(known.message, known.hint)
+        sys.stderr.write("\n" + msgspec.json.encode(last).decode() + "\n")
+        return known.exit_code
+    return 0
+
+
+def _known(error: Exception) -> FourwaysError:
+    if isinstance(error, FourwaysError):
+        return error
+    first_line = (str(error).strip().splitlines() or ["no message"])[0]
+    no_room = isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if no_room:
+        return OutOfMemory(
+            f"out of memory: {first_line}", hint="use a smaller image, batch or dtype, or another device"
+        )
+    return FourwaysError(f"{type(error).__name__}: {first_line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
