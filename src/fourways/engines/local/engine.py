@@ -1,0 +1,219 @@
+"""The local engine's face: requests in, events out; the model runs in its own thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import transformers
+
+from fourways.core.conversation import Conversation, Text, Turn
+from fourways.core.engine import Capability, EngineInfo
+from fourways.core.errors import CapabilityError, EngineError
+from fourways.core.events import Done, Event
+from fourways.core.request import Request
+from fourways.engines.local.adapters import Adapters
+from fourways.engines.local.features import FeatureCache
+from fourways.engines.local.gate import Gate
+from fourways.engines.local.kv import KVStore
+from fourways.engines.local.lru import TensorCache
+from fourways.engines.local.prefix import PrefixCache
+from fourways.engines.local.prepare import Preparer
+from fourways.engines.local.scheduler import Scheduler
+from fourways.engines.local.sequence import Outbox, Sequence
+from fourways.engines.local.threads import choose_threads, cores
+from fourways.engines.local.worker import Worker, explain
+from fourways.families.contract import Family
+
+MIB = 1 << 20
+_CAPABILITIES: frozenset[Capability] = frozenset(
+    {"generate", "rank", "logprobs", "adapters", "visual_features", "memory", "tuning"}
+)
+
+
+class LocalEngine:
+    """One loaded family behind the engine contract. Requests run together; each one's answer is its own.
+
+    threads: of the model; None: measured now. max_batch: requests that decode together. max_prefill_tokens: in one
+    batch. feature_cache_bytes, prefix_cache_bytes: bounds of the two caches; 0 switches one off. kv_bytes: bound of
+    running requests' keys and values (None: 2 GiB on a CPU, half of what is free on a device). visual_budget,
+    adapter: what a Plan that names none gets (`adapter` must be loaded before the first request).
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        *,
+        threads: int | None = None,
+        max_batch: int = 32,
+        max_prefill_tokens: int = 4096,
+        feature_cache_bytes: int = 256 * MIB,
+        prefix_cache_bytes: int = 512 * MIB,
+        kv_bytes: int | None = None,
+        visual_budget: int | None = None,
+        adapter: str | None = None,
+    ) -> None:
+        self._family = family
+        self._visual_budget, self._adapter = visual_budget, adapter
+        self._closed = False
+        spec = family.spec
+        kv_bytes = kv_bytes if kv_bytes is not None else _kv_bytes(spec.device)
+        chosen, measured = (threads, "as asked") if threads is not None else choose_threads(family)
+        with torch.inference_mode():
+            store = KVStore(spec, max_rows=max_batch + 1, max_bytes=kv_bytes)
+        self._store = store
+        self._features: FeatureCache = TensorCache(feature_cache_bytes)
+        self._prefixes: PrefixCache = TensorCache(prefix_cache_bytes)
+        self._adapters = Adapters(family)
+        self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
+        self._worker = Worker(
+            family, store, self._scheduler, self._adapters, self._features, self._prefixes, threads=chosen
+        )
+        preparing = max(1, min(4, cores() // 2))
+        self._preparer = Preparer(
+            family, store, self._features, self._prefixes,
+            threads=preparing, ready=self._worker.submit, failed=self._worker.failed,
+        )  # fmt: skip
+        self._gate = Gate(4 * max_batch)
+        self._info = EngineInfo(
+            "local", family.dialect, family.box_format, _CAPABILITIES,
+            {
+                "family": family.card.name, "device": str(spec.device), "dtype": str(spec.dtype).removeprefix("torch."),
+                "threads": str(chosen), "threads_measured": measured, "preparing_threads": str(preparing),
+                "max_batch": str(max_batch), "max_prefill_tokens": str(max_prefill_tokens),
+                "feature_cache_bytes": str(feature_cache_bytes), "prefix_cache_bytes": str(prefix_cache_bytes),
+                "kv_bytes": str(kv_bytes), "torch": torch.__version__, "transformers": transformers.__version__,
+            },
+        )  # fmt: skip
+        self._worker.start()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def family(self) -> Family:
+        """The model. Run or change it only inside `borrow`."""
+        return self._family
+
+    async def stream(self, request: Request) -> AsyncIterator[Event | Done]:
+        """Events as text appears, then one Done. The events' token ids together are all tokens of the reply (EOS
+        excluded). Closing the iterator early frees the request's place at the next step."""
+        if self._closed:
+            raise EngineError("the engine is closed")
+        await self._gate.enter()
+        try:
+            async for item in self._stream(request):
+                yield item
+        finally:
+            self._gate.leave()
+
+    async def _stream(self, request: Request) -> AsyncIterator[Event | Done]:
+        outbox = Outbox()
+        submitted = time.perf_counter_ns()
+        plan = request.plan
+        budget = plan.visual_budget if plan.visual_budget is not None else self._visual_budget
+        sequence = Sequence(request, request.conversation, budget, None, outbox, submitted)
+        try:
+            sequence.conversation = _seen(request)
+            sequence.adapter = self._adapters.get(plan.adapter or self._adapter)
+        except Exception as error:
+            told = explain(error)
+            yield sequence.failed("error", time.perf_counter_ns(), told.message, told.hint)
+            return
+        self._preparer.submit(sequence)
+        ended = False
+        try:
+            while not ended:
+                item = await outbox.queue.get()
+                ended = isinstance(item, Done)
+                yield item
+        finally:
+            if not ended:
+                self._worker.cancel(sequence)
+
+    async def clear_caches(self) -> None:
+        self._features.clear()
+        self._prefixes.clear()
+
+    async def close(self) -> None:
+        """End all requests (as cancelled) and the threads."""
+        self._closed = True
+        await asyncio.to_thread(self._shut)
+
+    def _shut(self) -> None:
+        self._preparer.close()
+        self._worker.stop()
+        if self._worker.is_alive():
+            self._worker.join()
+
+    # -- adapters and tuning ---------------------------------------------------------------------------------------
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Check and keep the LoRA adapter in `folder` (PEFT format, safetensors); `Plan.adapter` then selects it. A
+        name loaded before gets the new weights. Raises UserError with everything that is wrong."""
+        await asyncio.wrap_future(self._worker.call(lambda: self._adapters.load(name, folder)))
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forget an adapter. Raises UserError for a name that is not loaded."""
+        await asyncio.wrap_future(self._worker.call(lambda: self._adapters.unload(name)))
+
+    @asynccontextmanager
+    async def borrow(self) -> AsyncIterator[Family]:
+        """The family for the caller alone: running requests finish first, new ones wait, no adapter is attached. On
+        return both caches are forgotten, since the weights may be others. Leave the module as it was found, or changed
+        for good."""
+        inside, back = threading.Event(), threading.Event()
+
+        def lend() -> None:
+            self._adapters.attach(None)
+            inside.set()
+            back.wait()
+            self._features.clear()
+            self._prefixes.clear()
+            self._family.module.eval()
+
+        done = self._worker.call(lend)
+        try:
+            await asyncio.to_thread(inside.wait)
+            yield self._family
+        finally:
+            back.set()
+            await asyncio.wrap_future(done)
+
+    # -- what a measurement reads -----------------------------------------------------------------------------------
+    def counters(self) -> dict[str, int]:
+        """Totals since the start, and sizes now: requests, batches, both caches, KV bytes."""
+        return {
+            **self._worker.counts,
+            "running": len(self._scheduler.running),
+            "waiting": len(self._scheduler.waiting),
+            "kv_bytes": self._store.bytes,
+            **{f"feature_{name}": value for name, value in self._features.counters().items()},
+            **{f"prefix_{name}": value for name, value in self._prefixes.counters().items()},
+        }
+
+
+def _seen(request: Request) -> Conversation:
+    """What the plan's visual path lets the model see."""
+    if request.plan.visual_path == "fused":
+        return request.conversation
+    if request.plan.visual_path == "text_only":
+        turns = (
+            replace(turn, parts=tuple(part for part in turn.parts if isinstance(part, Text)))
+            for turn in request.conversation.turns
+        )
+        return Conversation(tuple(Turn(turn.role, turn.parts) for turn in turns))
+    raise CapabilityError(f"the local engine has no visual path {request.plan.visual_path!r}")
+
+
+def _kv_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free // 2
+    return 2048 * MIB

@@ -1,0 +1,94 @@
+"""Which requests run next. Read top to bottom, this is the policy.
+
+Between any two decode steps at most one prefill batch starts, so a long answer never blocks a short one, nor a crowd
+of new requests the running ones. Oldest first; one adapter at a time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from fourways.engines.local.adapters import Adapter
+from fourways.engines.local.kv import KVStore
+from fourways.engines.local.prefix import PrefixCache, PrefixKey
+from fourways.engines.local.sequence import Sequence
+
+
+class Scheduler:
+    """waiting: planned and preprocessed, in order of arrival. running: one a row of the KV store, in row order."""
+
+    def __init__(self, store: KVStore, prefixes: PrefixCache, *, max_rows: int, max_prefill_tokens: int) -> None:
+        self._store = store
+        self._prefixes = prefixes
+        self._max_rows = max_rows
+        self._max_prefill_tokens = max_prefill_tokens
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.adapter: Adapter | None = None
+
+    def next_prefill(self) -> list[Sequence]:
+        """Takes from `waiting` what is to be started now; may be empty."""
+        if not self.waiting:
+            return []
+        head = self.waiting[0]
+        if head.adapter is not self.adapter:
+            # Newer requests of the active adapter wait behind the head, else it might wait for ever.
+            if self.running:
+                return []
+            self.adapter = head.adapter
+        batch = self._like(head)
+        chosen = set(map(id, batch))
+        self.waiting = deque(sequence for sequence in self.waiting if id(sequence) not in chosen)
+        return batch
+
+    def _like(self, head: Sequence) -> list[Sequence]:
+        """The head and those behind it that fit beside it in one padded batch."""
+        batch: list[Sequence] = []
+        leading: set[PrefixKey] = set()
+        rows = len(self.running)
+        reserve = max((s.reserve for s in self.running), default=0)
+        longest = 0
+        for sequence in self.waiting:
+            reserve = max(reserve, sequence.reserve)
+            if sequence.adapter is not self.adapter or len(self.running) + len(batch) >= self._max_rows:
+                break
+            if not self._store.fits(rows + sequence.rows, reserve):
+                break
+            if sequence.prefix_key in leading:
+                continue  # this very batch computes its prefix: the next one finds it
+            self._look_up_prefix(sequence)
+            if batch and not _similar(sequence.query, head.query):
+                continue
+            longest = max(longest, sequence.query)
+            if batch and longest * (len(batch) + 1) > self._max_prefill_tokens:
+                break
+            batch.append(sequence)
+            rows += sequence.rows
+            if sequence.prefix is None and sequence.prefix_key is not None:
+                leading.add(sequence.prefix_key)
+        return batch
+
+    def _look_up_prefix(self, sequence: Sequence) -> None:
+        if sequence.prefix is None and sequence.prefix_key is not None:
+            sequence.prefix = self._prefixes.find(sequence.prefix_key)
+
+    def start(self, sequence: Sequence, row: int) -> None:
+        """A sequence takes a row at the end of the store."""
+        assert row == len(self.running)
+        sequence.row = row
+        self.running.append(sequence)
+
+    def finish(self, sequence: Sequence) -> None:
+        """A running sequence leaves; the last one takes its row."""
+        last = self.running.pop()
+        self._store.free(sequence.row, last.length)
+        if last is not sequence:
+            last.row = sequence.row
+            self.running[last.row] = last
+        sequence.row = -1
+
+
+def _similar(query: int, other: int) -> bool:
+    """Whether padding one to the other wastes little."""
+    short, long = sorted((query, other))
+    return long <= 1.25 * short + 16

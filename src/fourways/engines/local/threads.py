@@ -1,0 +1,66 @@
+"""How many threads the model runs on: measured, not assumed.
+
+A small model is often slower on two threads than on one, on a busy machine many times so (each operation waits for
+its slowest thread); a large one is not. So one prefill and a few decode steps are timed on each count, alternately.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import torch
+
+from fourways.engines.local.kv import KVStore
+from fourways.families.contract import Family
+
+_ROUNDS = 3
+_GAIN = 0.9
+"""More threads must be this much faster: they also take cores from preprocessing and from others."""
+_PATIENCE_S = 4.0
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_threads(family: Family) -> tuple[int, str]:
+    """The count to use on this machine now, and how it was found. Leaves torch's own setting as it was."""
+    most = cores()
+    if family.spec.device.type != "cpu":
+        return torch.get_num_threads(), "torch's default: the model runs on the device"
+    if most == 1:
+        return 1, "one core"
+    before = torch.get_num_threads()
+    best: dict[int, float] = {}
+    began = time.perf_counter()
+    try:
+        for _ in range(_ROUNDS):
+            for count in (1, most):
+                torch.set_num_threads(count)
+                best[count] = min(_trial(family), best.get(count, float("inf")))
+            if time.perf_counter() - began > _PATIENCE_S:
+                break
+    finally:
+        torch.set_num_threads(before)
+    chosen = most if best[most] < _GAIN * best[1] else 1
+    return chosen, ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in best.items())
+
+
+def _trial(family: Family) -> float:
+    """Seconds of one prefill (4 x 48 tokens) and three decode steps (batch 4)."""
+    rows, query, steps = 4, 48, 3
+    with torch.inference_mode():
+        store = KVStore(family.spec, max_rows=rows, max_bytes=rows * 128 * family.spec.kv_bytes_per_token)
+        store.add(rows, query + steps)
+        began = time.perf_counter()
+        for start, length in ((0, query), *((query + n, 1) for n in range(steps))):
+            tokens = torch.zeros((rows, length), dtype=torch.long)
+            positions = torch.arange(start, start + length).expand(family.spec.position_rows, rows, length)
+            window = store.window(0, torch.full((rows,), start), length, start + length)
+            hidden = family.forward(family.embed_tokens(tokens), positions, window.mask(), window)
+            family.logits(hidden[:, -1])
+        return time.perf_counter() - began

@@ -1,0 +1,384 @@
+"""The one thread that runs the model: admits, prefills, decodes, delivers, and keeps failures where they belong."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from fourways.core.errors import EngineError, FourwaysError, OutOfMemory
+from fourways.core.events import Done, FinishReason
+from fourways.engines.local.adapters import Adapters
+from fourways.engines.local.features import FeatureCache, FeatureKey, feature_key
+from fourways.engines.local.kv import KVStore
+from fourways.engines.local.prefix import PrefixCache
+from fourways.engines.local.rank import rank
+from fourways.engines.local.runner import Runner
+from fourways.engines.local.sampling import choose
+from fourways.engines.local.scheduler import Scheduler
+from fourways.engines.local.sequence import Item, Outbox, Sequence
+from fourways.families.contract import Family, VisualUnit
+
+T = TypeVar("T")
+
+
+class Worker(threading.Thread):
+    """Other threads use `submit`, `failed`, `cancel`, `call` and `stop`; everything else happens in this one."""
+
+    def __init__(
+        self,
+        family: Family,
+        store: KVStore,
+        scheduler: Scheduler,
+        adapters: Adapters,
+        features: FeatureCache,
+        prefixes: PrefixCache,
+        *,
+        threads: int,
+    ) -> None:
+        super().__init__(name="fourways-model", daemon=True)
+        self._family, self._store, self._scheduler, self._adapters = family, store, scheduler, adapters
+        self._features, self._prefixes = features, prefixes
+        self._runner = Runner(family, store)
+        self._threads = threads
+        self._wake = threading.Condition()
+        self._inbox: deque[Sequence] = deque()
+        self._failures: deque[tuple[Sequence, Exception]] = deque()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._stopping = False
+        self._sweep = False
+        self._starting: list[Sequence] = []
+        self._chosen: list[tuple[Sequence, int, float]] = []
+        self._out: dict[asyncio.AbstractEventLoop, list[tuple[Outbox, Item]]] = defaultdict(list)
+        self.counts = {"requests": 0, "failed": 0, "prefill_batches": 0, "decode_steps": 0, "encoded_units": 0}
+
+    # -- called from other threads -----------------------------------------------------------------------------
+    def submit(self, sequence: Sequence) -> None:
+        with self._wake:
+            self._inbox.append(sequence)
+            self._wake.notify()
+
+    def failed(self, sequence: Sequence, error: Exception) -> None:
+        with self._wake:
+            self._failures.append((sequence, error))
+            self._wake.notify()
+
+    def cancel(self, sequence: Sequence) -> None:
+        with self._wake:
+            sequence.cancelled = self._sweep = True
+            self._wake.notify()
+
+    def call(self, job: Callable[[], T]) -> Future[T]:
+        """Run a job in this thread once no request is running; new ones wait behind it."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(job())
+            except Exception as error:
+                future.set_exception(error)
+
+        with self._wake:
+            if self._stopping:
+                raise EngineError("the engine is closed")
+            self._jobs.append(run)
+            self._wake.notify()
+        return future
+
+    def stop(self) -> None:
+        """Ends the thread; requests that are still there are told that they were cancelled."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+    def run(self) -> None:
+        torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            while self._next():
+                try:
+                    self._iterate()
+                except Exception as error:
+                    self._fail_all(error)
+                self._deliver()
+            self._end()
+
+    def _next(self) -> bool:
+        """Wait for something to do and take it in; False when it is time to end."""
+        scheduler = self._scheduler
+        with self._wake:
+            while not (
+                self._inbox or self._failures or self._jobs or self._sweep or self._stopping
+                or scheduler.waiting or scheduler.running
+            ):  # fmt: skip
+                self._wake.wait()
+            arrived, failures = list(self._inbox), list(self._failures)
+            self._inbox.clear()
+            self._failures.clear()
+            sweep, self._sweep = self._sweep, False
+            job = self._jobs.popleft() if self._jobs and not scheduler.running else None
+        scheduler.waiting.extend(arrived)
+        self.counts["requests"] += len(arrived)
+        for sequence, error in failures:
+            self._fail(sequence, error)
+        if sweep or any(sequence.cancelled for sequence in arrived):
+            self._drop_cancelled()
+        if job is not None:
+            with torch.inference_mode(False):
+                job()
+        return not self._stopping
+
+    def _iterate(self) -> None:
+        if not self._jobs:
+            batch = self._scheduler.next_prefill()
+            if batch:
+                self._starting = batch
+                self._prefill(batch)
+                self._starting = []
+        if self._scheduler.running:
+            self._decode()
+
+    def _drop_cancelled(self) -> None:
+        scheduler = self._scheduler
+        scheduler.waiting = deque(s for s in scheduler.waiting if not s.cancelled)
+        for sequence in [s for s in scheduler.running if s.cancelled]:
+            scheduler.finish(sequence)
+
+    # -- the model -----------------------------------------------------------------------------------------------
+    def _prefill(self, batch: list[Sequence]) -> None:
+        began = time.perf_counter_ns()
+        for sequence in batch:
+            waited = (began - sequence.submitted_ns) / 1e6
+            sequence.stages_ms["queue"] = max(0.0, waited - sequence.stages_ms["preprocess"])
+        batch = self._guarded(batch, self._attach)
+        batch = self._guarded(batch, self._encode)
+        encoded = time.perf_counter_ns()
+        for sequence in batch:
+            sequence.stages_ms["vision_encode"] = (encoded - began) / 1e6
+            sequence.started_ns = encoded
+        self._guarded(batch, self._prefill_step)
+        self.counts["prefill_batches"] += 1
+        self._take_chosen(time.perf_counter_ns())
+
+    def _attach(self, batch: list[Sequence]) -> None:
+        with torch.inference_mode(False):
+            self._adapters.attach(batch[0].adapter)
+
+    def _encode(self, batch: list[Sequence]) -> None:
+        """Give every sequence the features it needs; each distinct unit is encoded once."""
+        missing: dict[FeatureKey, VisualUnit] = {}
+        for sequence in batch:
+            missing.update(self._missing(sequence))
+        encoded = dict(zip(missing, self._runner.encode(list(missing.values())), strict=True))
+        self.counts["encoded_units"] += len(encoded)
+        for sequence in batch:
+            self._take_features(sequence, encoded)
+        for key, tensor in encoded.items():
+            self._features.put(key, tensor)
+
+    def _missing(self, sequence: Sequence) -> dict[FeatureKey, VisualUnit]:
+        missing: dict[FeatureKey, VisualUnit] = {}
+        for shared in sequence.units:
+            for unit in shared.units.result() if shared is not None else ():
+                key = feature_key(unit.key, sequence.adapter)
+                if sequence.prefix is None and self._features.find(key) is None:
+                    missing[key] = unit
+        return missing
+
+    def _take_features(self, sequence: Sequence, encoded: dict[FeatureKey, Tensor]) -> None:
+        if sequence.prefix is not None:
+            sequence.cached = [True] * len(sequence.cached)
+            self._prefixes.count(hits=1)
+            return
+        if sequence.prefix_key is not None:
+            self._prefixes.count(misses=1)
+        for n, visual in enumerate(sequence.layout.visuals):
+            keys = [feature_key(key, sequence.adapter) for key in visual.unit_keys]
+            fresh = sum(key in encoded for key in keys) if sequence.features[n] is None else 0
+            self._features.count(hits=len(keys) - fresh, misses=fresh)
+            sequence.cached[n] = fresh == 0
+            if sequence.features[n] is None:
+                sequence.features[n] = [self._feature(key, encoded) for key in keys]
+
+    def _feature(self, key: FeatureKey, encoded: dict[FeatureKey, Tensor]) -> Tensor:
+        tensor = encoded.get(key)
+        if tensor is None:
+            tensor = self._features.find(key)
+        if tensor is None:
+            raise EngineError("features were dropped from the cache while they were needed")
+        return tensor
+
+    def _prefill_step(self, batch: list[Sequence]) -> None:
+        first = self._store.add(len(batch), max(s.prompt_tokens for s in batch))
+        try:
+            for row, sequence in enumerate(batch, first):
+                if sequence.prefix is not None:
+                    self._store.write(row, sequence.prefix)
+            logits = self._runner.prefill(first, batch)
+            generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
+            drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
+        except BaseException:
+            self._store.drop_last(len(batch))
+            raise
+        for row, sequence in enumerate(batch, first):
+            self._scheduler.start(sequence, row)
+            self._after_prefill(sequence)
+        self._chosen += [(batch[n], token, logprob) for n, (token, logprob) in zip(generating, drawn, strict=True)]
+        for n, sequence in enumerate(batch):
+            if sequence.ranks:
+                self._rank(sequence, logits[n])
+
+    def _after_prefill(self, sequence: Sequence) -> None:
+        sequence.length = sequence.prompt_tokens
+        sequence.first_token_ns = time.perf_counter_ns()
+        sequence.stages_ms["prefill"] = (sequence.first_token_ns - sequence.started_ns) / 1e6
+        if sequence.prefix is None and sequence.prefix_key is not None:
+            self._prefixes.put(sequence.prefix_key, self._store.read(sequence.row, sequence.prefix_length))
+        sequence.prefix = None
+        sequence.units, sequence.features = [], []
+
+    def _rank(self, sequence: Sequence, logits: Tensor) -> None:
+        running = self._scheduler.running
+        longest = max(s.reserve for s in running)
+        room = 1
+        while room < 64 and self._store.fits(len(running) + room + 1, longest):
+            room += 1
+        try:
+            sums = rank(self._family, self._runner, self._store, sequence, logits, room)
+            if not all(map(math.isfinite, sums)):
+                raise EngineError("the model's scores are not finite")
+        except Exception as error:
+            self._fail(sequence, error)
+            return
+        self._scheduler.finish(sequence)
+        self._send(sequence, sequence.done("rank", time.perf_counter_ns(), rank_logprobs=sums))
+
+    def _decode(self) -> None:
+        self._guarded(list(self._scheduler.running), self._decode_step)
+        self.counts["decode_steps"] += 1
+        self._take_chosen(time.perf_counter_ns())
+
+    def _decode_step(self, batch: list[Sequence]) -> None:
+        logits = self._runner.decode(batch[0].row, batch)
+        drawn = choose(logits, batch, self._family.spec.eos_token_ids)
+        for sequence, (token, logprob) in zip(batch, drawn, strict=True):
+            sequence.length += 1
+            self._chosen.append((sequence, token, logprob))
+
+    def _take_chosen(self, now: int) -> None:
+        chosen, self._chosen = self._chosen, []
+        for sequence, token, logprob in chosen:
+            if not math.isfinite(logprob):
+                self._fail(sequence, EngineError("the model's scores are not finite"))
+                continue
+            text, reason = sequence.accept(token, logprob, self._family.spec.eos_token_ids)
+            if reason is not None:
+                self._finish(sequence, text, reason, now)
+            elif text:
+                self._send(sequence, sequence.event(text, now))
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+    def _finish(self, sequence: Sequence, text: str, reason: FinishReason, now: int) -> None:
+        assert sequence.stops is not None
+        text += sequence.stops.flush()
+        self._scheduler.finish(sequence)
+        if text or sequence.unsent:
+            self._send(sequence, sequence.event(text, now))
+        self._send(sequence, sequence.done(reason, now))
+
+    def _guarded(self, batch: list[Sequence], step: Callable[[list[Sequence]], None]) -> list[Sequence]:
+        """Run a step on a batch; if it fails, on each member alone, so that only the guilty ones fail. The others."""
+        if not batch:
+            return []
+        try:
+            step(batch)
+            return batch
+        except Exception as error:
+            if len(batch) == 1:
+                self._fail(batch[0], error)
+                return []
+        if self._family.spec.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return [one for sequence in batch for one in self._guarded([sequence], step)]
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        if sequence.row >= 0:
+            self._store.clean(sequence.row)
+            self._scheduler.finish(sequence)
+        self.counts["failed"] += 1
+        told = explain(error)
+        self._send(sequence, sequence.failed("error", time.perf_counter_ns(), told.message, told.hint))
+
+    def _fail_all(self, error: Exception) -> None:
+        """A fault of the engine itself: all that it had in hand is lost, but it goes on."""
+        self._chosen.clear()
+        for sequence in {id(s): s for s in (*self._starting, *self._scheduler.running)}.values():
+            if not sequence.ended:
+                self._fail(sequence, error)
+        self._starting = []
+
+    def _end(self) -> None:
+        with self._wake:
+            left = [*self._scheduler.running, *self._scheduler.waiting, *self._inbox]
+            left += [sequence for sequence, _ in self._failures]
+            jobs, self._jobs = list(self._jobs), deque()
+        for sequence in left:
+            self._send(sequence, sequence.failed("cancelled", time.perf_counter_ns(), None, None))
+        self._deliver()
+        with torch.inference_mode(False):
+            for job in jobs:
+                job()
+            self._adapters.attach(None)
+
+    # -- delivery ------------------------------------------------------------------------------------------------
+    def _send(self, sequence: Sequence, item: Item) -> None:
+        sequence.ended = isinstance(item, Done)
+        if not sequence.cancelled:
+            self._out[sequence.outbox.loop].append((sequence.outbox, item))
+
+    def _deliver(self) -> None:
+        """One wake-up of each event loop a step, however many requests it follows."""
+        out, self._out = self._out, defaultdict(list)
+        for loop, items in out.items():
+            try:
+                loop.call_soon_threadsafe(_put, items)
+            except RuntimeError:
+                self._lost(items)
+
+    def _lost(self, items: list[tuple[Outbox, Item]]) -> None:
+        """Their event loop is closed: nobody will read on."""
+        outboxes = {id(outbox) for outbox, _ in items}
+        for sequence in (*self._scheduler.running, *self._scheduler.waiting):
+            if id(sequence.outbox) in outboxes:
+                self.cancel(sequence)
+
+
+def _put(items: list[tuple[Outbox, Item]]) -> None:
+    for outbox, item in items:
+        outbox.queue.put_nowait(item)
+
+
+def explain(error: Exception) -> FourwaysError:
+    """What a person is told of an exception: ours as they are, others by their type and first line."""
+    if isinstance(error, FourwaysError):
+        return error
+    line = (str(error).strip().splitlines() or [""])[0][:300]
+    if _is_out_of_memory(error, line):
+        return OutOfMemory(
+            f"out of memory: {line}", hint="set a smaller visual budget, shorter replies or a smaller batch"
+        )
+    return EngineError(f"the model failed: {type(error).__name__}: {line}")
+
+
+def _is_out_of_memory(error: Exception, line: str) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and ("allocate memory" in line or "not enough memory" in line)

@@ -1,0 +1,46 @@
+"""A candidate → an engine that answers for it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.engine import Engine
+from fourways.core.errors import UserError
+from fourways.engines.local import LocalEngine
+from fourways.families.contract import Family
+from fourways.families.registry import find_family
+
+
+async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None) -> Engine:
+    """Load or connect. checkpoint: what `candidate.model` was resolved to; None for a server by URL.
+
+    Raises CheckpointError (missing, corrupt, unknown architecture), CapabilityError (a quantisation this engine has
+    not) and UserError (a bad adapter)."""
+    if candidate.url is not None:
+        from fourways.engines.openai import open_openai_engine
+
+        return open_openai_engine(candidate)
+    if checkpoint is None:
+        raise UserError(f"candidate {candidate.name!r} names neither a model nor a URL")
+    return await _open_local(candidate, checkpoint)
+
+
+async def _open_local(candidate: Candidate, checkpoint: Checkpoint) -> LocalEngine:
+    def load() -> LocalEngine:
+        family: Family = find_family(checkpoint.architecture).load(
+            checkpoint, dtype=candidate.dtype, device=candidate.device, quantization=candidate.quantization
+        )
+        return LocalEngine(
+            family, threads=candidate.threads, visual_budget=candidate.visual_budget, adapter=candidate.adapter
+        )
+
+    engine = await asyncio.to_thread(load)
+    if candidate.adapter is not None:
+        try:
+            await engine.load_adapter(candidate.adapter, Path(candidate.adapter))
+        except BaseException:
+            await engine.close()
+            raise
+    return engine
