@@ -40,7 +40,8 @@ class CandidateRecord(msgspec.Struct, frozen=True):
 
 
 class BenchmarkRecord(msgspec.Struct, frozen=True):
-    """A benchmark of the suite. sha256: over the sorted (relative path, file digest) pairs of its data."""
+    """A benchmark of the suite. sha256: over the sorted (relative path, file digest) pairs of its data. code_sha256: of
+    the source that prompts, parses and scores."""
 
     key: str
     title: str
@@ -49,6 +50,7 @@ class BenchmarkRecord(msgspec.Struct, frozen=True):
     prompt_version: int
     parser_version: int
     scorer_version: int
+    code_sha256: str
 
 
 class Environment(msgspec.Struct, frozen=True):

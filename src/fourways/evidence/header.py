@@ -1,7 +1,7 @@
 """run.json: built once before the first row, then only compared.
 
 Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
-what it may change (the command line, the hour, the axes it goes on to) is listed in `_MAY_DIFFER`.
+what it may change (the command line, the hour) is listed in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations

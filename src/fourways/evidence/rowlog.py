@@ -26,12 +26,16 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 _row = msgspec.json.Decoder(Row)
 
 
+class RowsNotWritten(FourwaysError):
+    """The run cannot go on, because its rows cannot be kept; those so far are."""
+
+
 class RowLog:
     """The one writer of a run's rows. `count`: rows in the file, the header not counted."""
 
     def __init__(self, folder: Path, header: RowsHeader) -> None:
         """Opens rows.jsonl of the folder, or begins it. Raises UserError if another process writes to it or its
-        header is another run's; FourwaysError if it cannot be written."""
+        header is another run's; RowsNotWritten if it cannot be written."""
         self.path = folder / ROWS_FILE
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -49,7 +53,7 @@ class RowLog:
             raise
 
     def append(self, row: Row) -> None:
-        """Raises FourwaysError if the row cannot be kept; the rows so far stay."""
+        """Raises RowsNotWritten; the rows so far stay."""
         line = _encoder.encode(row)
         self._write((line if _reads_back(line) else _encoder.encode(_unfit(row))) + b"\n")
         self.count += 1
@@ -162,8 +166,8 @@ def axis_of(row: Row) -> str:
     return row.axis if isinstance(row, FailureRow) else _AXIS_OF[str(type(row).__struct_config__.tag)]
 
 
-def _write_failed(path: Path, rows: int, error: OSError) -> FourwaysError:
-    return FourwaysError(
+def _write_failed(path: Path, rows: int, error: OSError) -> RowsNotWritten:
+    return RowsNotWritten(
         f"{path} could not be written: {error.strerror or error}; its {rows} rows so far are kept",
         hint=f"free some space, then: fourways compare --resume {path.parent}",
     )

@@ -3,14 +3,14 @@
 Must never: load weights, unpickle anything, run code from a checkpoint, or know a family. It looks at a folder and says
 whether it is whole, what it is, and which bytes it is made of.
 
-Public face: `resolve`, `locate`, `Found` (resolve.py); `look` (look.py); `parameter_count` (weights.py);
+Public face: `resolve`, `locate`, `Found` (resolve.py); `look`, `look_at_config` (look.py); `parameter_count` (weights.py);
 `shipped_configs` (shipped.py); `cache_home` (cache.py).
 """
 
 from fourways.hub.cache import cache_home
-from fourways.hub.look import look
+from fourways.hub.look import look, look_at_config
 from fourways.hub.resolve import Found, locate, resolve
 from fourways.hub.shipped import shipped_configs
 from fourways.hub.weights import parameter_count
 
-__all__ = ["Found", "cache_home", "locate", "look", "parameter_count", "resolve", "shipped_configs"]
+__all__ = ["Found", "cache_home", "locate", "look", "look_at_config", "parameter_count", "resolve", "shipped_configs"]
