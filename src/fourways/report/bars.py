@@ -1,0 +1,139 @@
+"""Pictures made of rows: bars with intervals, stacked bars, before and after, and the four-axis strip.
+
+The name and the number stand above their bar, so nothing overlaps whatever the names are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fourways.report.markup import Html, tag
+from fourways.report.plot import WIDTH, Linear, cut, label, line, mark, panel, series, text_width, whisker
+
+ROW = 34.0
+STRIP = 40.0
+CHANGE = 54.0
+LEFT, RIGHT = 2.0, WIDTH - 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """value None: nothing to draw, `text` says why. interval None: not defined."""
+
+    series: int
+    name: str
+    text: str
+    value: float | None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """segments: (index of its shade, amount), from the left."""
+
+    name: str
+    text: str
+    segments: Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value before and after, each with an interval (None: not defined)."""
+
+    series: int
+    name: str
+    text: str
+    before: float
+    after: float
+    before_interval: tuple[float, float] | None = None
+    after_interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """One axis of one candidate: places in 0–1, better to the right. others: (series, place) of the rest."""
+
+    name: str
+    text: str
+    place: float | None
+    interval: tuple[float, float] | None
+    others: Sequence[tuple[int, float]]
+
+
+def bars(title: str, content: Sequence[Bar], low: float, high: float, *, about: str) -> Html:
+    """Level bars from `low` to `high`, each with its interval as a whisker."""
+    x = Linear(low, high, LEFT, RIGHT)
+    drawn: list[Html] = []
+    for i, bar in enumerate(content):
+        y = i * ROW
+        drawn += _heading(bar.series, bar.name, bar.text, y + 13)
+        drawn.append(tag("rect", x=LEFT, y=y + 20, width=RIGHT - LEFT, height=8.0, class_="track"))
+        if bar.value is None:
+            continue
+        width = max(1.0, x.at(bar.value) - LEFT)
+        inner = [tag("rect", x=LEFT, y=y + 20, width=width, height=8.0, class_="bar")]
+        if bar.interval:
+            inner.append(whisker(x.at(bar.interval[0]), x.at(bar.interval[1]), y + 24))
+        drawn.append(series(bar.series, *inner))
+    return panel(title, len(content) * ROW + 2, *drawn, about=about)
+
+
+def stacks(title: str, content: Sequence[Stack], *, about: str, largest: float) -> Html:
+    """Level bars cut into segments; all to the same scale, up to `largest`."""
+    x = Linear(0.0, largest or 1.0, LEFT, RIGHT)
+    drawn: list[Html] = []
+    for i, stack in enumerate(content):
+        y = i * ROW
+        drawn += _heading(None, stack.name, stack.text, y + 13)
+        start = 0.0
+        for shade, amount in stack.segments:
+            left, width = x.at(start), max(0.0, x.at(start + amount) - x.at(start))
+            drawn.append(tag("rect", x=left, y=y + 20, width=width, height=9.0, class_=f"shade{shade}"))
+            start += amount
+    return panel(title, len(content) * ROW + 2, *drawn, about=about)
+
+
+def changes(title: str, content: Sequence[Change], low: float, high: float, *, about: str) -> Html:
+    """Before (hollow, above) and after (full, below), with their intervals."""
+    x = Linear(low, high, LEFT + 6, RIGHT - 6)
+    drawn: list[Html] = []
+    for i, change in enumerate(content):
+        y = i * CHANGE
+        drawn += _heading(change.series, change.name, change.text, y + 13)
+        above, below = y + 26, y + 40
+        drawn += [line(LEFT, above, RIGHT, above, "grid"), line(LEFT, below, RIGHT, below, "grid")]
+        inner = [line(x.at(change.before), above, x.at(change.after), below, "change")]
+        for interval, level in ((change.before_interval, above), (change.after_interval, below)):
+            if interval:
+                inner.append(whisker(x.at(interval[0]), x.at(interval[1]), level))
+        inner.append(mark(change.series, x.at(change.before), above, 5.0, "hollow"))
+        inner.append(mark(change.series, x.at(change.after), below))
+        drawn.append(series(change.series, *inner))
+    return panel(title, len(content) * CHANGE, *drawn, about=about)
+
+
+def strips(title: str, index: int, content: Sequence[Strip], *, about: str) -> Html:
+    """The four-axis picture of one candidate: where it lies on each axis between the worst and the best of the run."""
+    x = Linear(0.0, 1.0, LEFT + 8, RIGHT - 8)
+    drawn: list[Html] = []
+    for i, strip in enumerate(content):
+        y = i * STRIP
+        drawn += _heading(None, strip.name, strip.text, y + 13)
+        drawn.append(line(LEFT, y + 27, RIGHT, y + 27, "rail"))
+        drawn += [series(other, mark(other, x.at(place), y + 27, 4.0, "pale")) for other, place in strip.others]
+        if strip.place is None:
+            continue
+        inner = [] if strip.interval is None else [whisker(x.at(strip.interval[0]), x.at(strip.interval[1]), y + 27)]
+        drawn.append(series(index, *inner, mark(index, x.at(strip.place), y + 27, 6.0)))
+    drawn.append(label(LEFT, len(content) * STRIP + 12, "worst here", kind="muted"))
+    drawn.append(label(RIGHT, len(content) * STRIP + 12, "best here", anchor="end", kind="muted"))
+    return panel(title, len(content) * STRIP + 18, *drawn, about=about)
+
+
+def _heading(index: int | None, name: str, text: str, y: float) -> list[Html]:
+    room = RIGHT - LEFT - text_width(text) - 26
+    start = LEFT if index is None else LEFT + 14
+    drawn = [] if index is None else [series(index, mark(index, LEFT + 5, y - 4, 4.5))]
+    drawn.append(tag("text", tag("title", name), cut(name, max(room, 40.0)), x=start, y=y, class_="label"))
+    drawn.append(label(RIGHT, y, text, anchor="end", kind="figure"))
+    return drawn

@@ -1,0 +1,107 @@
+"""What the pictures need from rows.jsonl, read in one pass and held small: numbers, never replies or pixels."""
+
+from __future__ import annotations
+
+import statistics
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from fourways.core.rows import AnswerRow, FailureRow, RequestRow, Row, TrainStepRow
+
+MOST_FAILURES = 200
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Setting:
+    """A timed setting: what is drawn on one pair of axes."""
+
+    workload: str
+    concurrency: int
+    cache: str
+
+
+@dataclass(slots=True)
+class Timings:
+    """One candidate in one setting. Milliseconds; stages: sums over the requests that reported the stage."""
+
+    ttft: list[float] = field(default_factory=list)
+    e2e: list[float] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    requests: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class Training:
+    """One seed's fine-tune. losses: (step, loss). norms: (step, median, least, greatest) over the adapted modules."""
+
+    task: str
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    norms: list[tuple[int, float, float, float]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Facts:
+    """verdicts: (benchmark, sample) → candidate → (score, digest of what was parsed): who agrees, without replies."""
+
+    timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
+    training: dict[tuple[str, int], Training] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], dict[str, tuple[float, int]]] = field(default_factory=lambda: defaultdict(dict))
+    images: dict[tuple[str, str], str] = field(default_factory=dict)
+    categories: dict[tuple[str, str], str] = field(default_factory=dict)
+    statuses: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    failures: list[FailureRow] = field(default_factory=list)
+    failure_count: int = 0
+
+
+def collect(rows: Iterable[Row]) -> Facts:
+    """One pass over the rows of a run."""
+    facts = Facts()
+    for row in rows:
+        match row:
+            case AnswerRow():
+                _answer(facts, row)
+            case RequestRow():
+                _request(facts, row)
+            case TrainStepRow():
+                _step(facts, row)
+            case FailureRow():
+                facts.failure_count += 1
+                if len(facts.failures) < MOST_FAILURES:
+                    facts.failures.append(row)
+            case _:
+                pass
+    return facts
+
+
+def _answer(facts: Facts, row: AnswerRow) -> None:
+    key = (row.benchmark, row.sample)
+    facts.verdicts[key][row.candidate] = (row.score, zlib.crc32(repr(row.parsed).encode()))
+    facts.images[key] = row.image
+    facts.categories[key] = row.category
+    facts.statuses[row.candidate, row.benchmark, row.status] += 1
+
+
+def _request(facts: Facts, row: RequestRow) -> None:
+    setting = Setting(row.workload, row.concurrency, row.cache)
+    timings = facts.timings[setting].setdefault(row.candidate, Timings())
+    timings.requests += 1
+    if row.error is not None:
+        timings.failed += 1
+        return
+    if row.ttft_ms is not None:
+        timings.ttft.append(row.ttft_ms)
+    if row.e2e_ms is not None:
+        timings.e2e.append(row.e2e_ms)
+    for stage, milliseconds in row.stages_ms.items():
+        timings.stages[stage] += milliseconds
+
+
+def _step(facts: Facts, row: TrainStepRow) -> None:
+    training = facts.training.setdefault((row.candidate, row.seed), Training(row.task))
+    training.losses.append((row.step, row.loss))
+    if row.grad_norms:
+        norms = list(row.grad_norms.values())
+        training.norms.append((row.step, statistics.median(norms), min(norms), max(norms)))

@@ -1,0 +1,83 @@
+"""How a figure is written: value, interval and n in one look, or why there is no value (rule 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from fourways.core.figure import Figure
+
+_BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """value: with its unit, or the status in words. interval: "low – high", empty if none. n: with its unit."""
+
+    value: str
+    interval: str
+    n: str
+    measured: bool
+
+    @property
+    def line(self) -> str:
+        """All on one line."""
+        return " ".join(part for part in (self.value, f"[{self.interval}]" if self.interval else "", self.n) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A unit as it is printed: value / divisor, with so many decimals, and its suffix."""
+
+    divisor: float
+    decimals: int
+    suffix: str
+
+    def bare(self, value: float) -> str:
+        text = f"{value / self.divisor:,.{self.decimals}f}"
+        return text.replace("-", "\N{MINUS SIGN}") if float(text.replace(",", "")) else text.lstrip("-")
+
+    def full(self, value: float) -> str:
+        return f"{self.bare(value)}{self.suffix}"
+
+
+def scale_for(unit: str, largest: float) -> Scale:
+    """The scale in which numbers of that unit, up to `largest` in size, are printed."""
+    size = abs(largest) if math.isfinite(largest) else 1.0
+    if unit in {"fraction", "accuracy", "share"}:
+        return Scale(0.01, 1, " %")
+    if unit == "bytes":
+        suffix, divisor = next(((s, d) for s, d in _BYTES if size >= d), _BYTES[-1])
+        return Scale(divisor, 0 if divisor == 1 else _decimals(size / divisor), f" {suffix}")
+    if unit == "ms" and size >= 10_000:
+        return Scale(1000, _decimals(size / 1000), " s")
+    return Scale(1, _decimals(size), f" {unit}" if unit and unit not in {"1", "score", "points", "ratio"} else "")
+
+
+def show(figure: Figure | None) -> Shown:
+    """A figure as it is printed. None: the axis gave none. Too few prints as such, not as a number."""
+    if figure is None:
+        return Shown("not run", "", "", measured=False)
+    n = f"n = {figure.n:,} {figure.n_unit}".rstrip()
+    if figure.status == "too_few":
+        return Shown(f"too few: {figure.reason}" if figure.reason else "too few", "", n, measured=False)
+    if figure.status != "ok" or figure.value is None:
+        why = f": {figure.reason}" if figure.reason else ""
+        return Shown(f"{figure.status}{why}", "", n if figure.n else "", measured=False)
+    scale = scale_for(figure.unit, largest(figure))
+    ends = (figure.low, figure.high)
+    interval = "" if None in ends else f"{scale.bare(ends[0] or 0.0)} \N{EN DASH} {scale.bare(ends[1] or 0.0)}"
+    return Shown(scale.full(figure.value), interval, n, measured=True)
+
+
+def largest(figure: Figure) -> float:
+    """The largest size among value and interval: it decides the unit in which all three are printed."""
+    return max((abs(v) for v in (figure.value, figure.low, figure.high) if v is not None), default=0.0)
+
+
+def _decimals(size: float) -> int:
+    if size >= 100 or size == 0:
+        return 0
+    if size >= 10:
+        return 1
+    return 2 if size >= 1 else 3

@@ -1,0 +1,225 @@
+"""report.html: one file that needs nothing else. Written whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from fourways.core.candidate import Candidate
+from fourways.core.figure import Figure, Summary
+from fourways.core.run import RunHeader
+from fourways.core.run_files import REPORT_FILE, ROWS_FILE, read_header, read_rows, read_summary, write_whole
+from fourways.report import figures_shown, gallery, provenance, result, timing, training
+from fourways.report.facts import Facts, collect
+from fourways.report.markup import Html, join, tag
+from fourways.report.plot import legend
+from fourways.report.tables import anchor, figure_table
+
+_FOUR_AXES = (
+    "Where a candidate lies between the worst and the best value or interval end of this run. "
+    "Pale marks are the other candidates."
+)
+_TIMES = (
+    "How the times of single requests are spread: at each time, the share of requests that took no longer. "
+    "Further left is better. e2e and ttft count from the scheduled send."
+)
+_AXES_SAID = {1: "one way", 2: "two ways", 3: "three ways", 4: "four ways"}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """id: its place in the page. body None: there is nothing to say, the section is left out."""
+
+    id: str
+    title: str
+    body: Html | None
+
+
+def write_report(run: Path, *, images: Callable[[str], bytes | None], include_images: bool = True) -> Path:
+    """Writes report.html into a run folder from its run.json, rows.jsonl and summary.json, and says where it is.
+
+    images: source_sha256 → the file's bytes, or None if it is not at hand; never called if include_images is False.
+    Raises UserError if the folder holds no run, FourwaysError if the page cannot be written.
+    """
+    header, summary = read_header(run), read_summary(run)
+    facts = collect(read_rows(run / ROWS_FILE))
+    chosen = gallery.choose(facts)
+    samples = gallery.gather(read_rows(run / ROWS_FILE), chosen)
+    names = result.names_of(summary, [record.candidate.name for record in header.candidates])
+    titles = {b.key: b.title for b in header.suite}
+    cards = gallery.gallery(samples, names, titles, images if include_images else None) if samples else None
+    target = run / REPORT_FILE
+    write_whole(target, page(header, _sections(header, summary, facts, names, cards)).encode())
+    return target
+
+
+def page(header: RunHeader, sections: Sequence[Section]) -> str:
+    """The whole document."""
+    style, script = _asset("page.css"), _asset("page.js")
+    shown = [s for s in sections if s.body is not None]
+    names = ", ".join(record.candidate.name for record in header.candidates)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"{names}: compared in four ways"),
+        tag("link", rel="icon", href="data:,"),
+        Html(f"<style>{style}</style>"),
+    )
+    top = tag(
+        "header",
+        tag("p", "Fourways", class_="brand"),
+        tag("h1", _headline(header)),
+        tag("p", _lead(header), class_="lead"),
+        provenance.caveats(header),
+    )
+    links = tag(
+        "nav", tag("ol", *(tag("li", tag("a", s.title, href=f"#{s.id}")) for s in shown)), aria_label="Sections"
+    )
+    main = tag("main", *(tag("section", tag("h2", s.title), s.body, id=s.id) for s in shown))
+    foot = tag(
+        "footer",
+        f"Run {header.run_id}. Made by Fourways {header.source.version} from run.json, rows.jsonl and "
+        "summary.json; every figure can be computed again from the rows.",
+    )
+    body = tag("body", top, links, main, foot, Html(f"<script>{script}</script>"))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _sections(
+    header: RunHeader, summary: Summary, facts: Facts, names: Sequence[str], cards: Html | None
+) -> list[Section]:
+    cells = result.headlines(summary)
+    by_axis = {axis: [f for f in summary.figures if f.axis == axis] for axis in header.axes}
+    return [
+        Section("result", "Result", _result(names, cells, header)),
+        Section("accuracy", "Accuracy", _accuracy(by_axis.get("accuracy", []), names, header)),
+        Section("latency", "Latency", _latency(by_axis.get("latency", []), names, facts)),
+        Section("memory", "Memory", _memory(by_axis.get("memory", []), names)),
+        Section("tuning", "Tuning", _tuning(by_axis.get("tuning", []), names, facts)),
+        Section("gallery", "Samples", cards),
+        Section("failures", "What did not work", provenance.failures(facts)),
+        Section("ran", "What ran on what", provenance.what_ran(header)),
+        Section("definitions", "Definitions", _definitions(summary, header)),
+    ]
+
+
+def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader) -> Html:
+    what = {r.candidate.name: _what(r.candidate) for r in header.candidates}
+    return join(
+        [
+            tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
+            result.result_table(names, cells, header.definitions, what),
+            tag("h3", "Four axes, one picture a candidate"),
+            tag("p", _FOUR_AXES),
+            result.four_axis_pictures(names, cells),
+            tag("h3", "Accuracy against latency"),
+            legend(names),
+            result.pareto(names, cells),
+        ]
+    )
+
+
+def _accuracy(figures: Sequence[Figure], names: Sequence[str], header: RunHeader) -> Html | None:
+    if not figures:
+        return None
+    titles = {b.key: b.title for b in header.suite}
+    return join([legend(names), figures_shown.benchmark_bars(figures, names, titles), _all("accuracy", figures, names)])
+
+
+def _latency(figures: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+    if not figures:
+        return None
+    if not facts.timings:
+        return _all("latency", figures, names)
+    return join(
+        [
+            tag("p", _TIMES),
+            legend(names),
+            timing.distributions(facts.timings, names),
+            tag("h3", "Where the time goes"),
+            timing.stage_legend(facts.timings),
+            timing.stage_times(facts.timings, names),
+            _all("latency", figures, names),
+        ]
+    )
+
+
+def _memory(figures: Sequence[Figure], names: Sequence[str]) -> Html | None:
+    return join([figures_shown.memory(figures, names), _all("memory", figures, names)]) if figures else None
+
+
+def _tuning(figures: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+    if not figures:
+        return None
+    return join(
+        [
+            legend(names),
+            figures_shown.before_after(figures, names),
+            tag("h3", "Training loss"),
+            training.losses(facts.training, names),
+            tag("h3", "Gradient norms before clipping"),
+            tag("p", "The median over the adapted modules, with the band from the least to the greatest."),
+            training.gradient_norms(facts.training, names),
+            _all("tuning", figures, names),
+        ]
+    )
+
+
+def _all(axis: str, figures: Sequence[Figure], names: Sequence[str]) -> Html:
+    return tag(
+        "details", tag("summary", f"All {len(figures)} figures of this axis"), figure_table(axis, figures, names)
+    )
+
+
+def _definitions(summary: Summary, header: RunHeader) -> Html:
+    used = sorted({(f.definition, f.metric, f.unit) for f in summary.figures})
+    items = [
+        join(
+            [
+                tag("dt", tag("code", definition), id=anchor(definition)),
+                tag("dd", f"{metric}{f' ({unit})' if unit else ''}. {header.definitions.get(definition, '')}"),
+            ]
+        )
+        for definition, metric, unit in used
+    ]
+    return tag("dl", *items)
+
+
+def _headline(header: RunHeader) -> str:
+    names = [record.candidate.name for record in header.candidates]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"{listed}, {'measured' if len(names) == 1 else 'compared'} in {_AXES_SAID.get(len(header.axes), 'four ways')}"
+    )
+
+
+def _lead(header: RunHeader) -> str:
+    e = header.environment
+    where = ", ".join(e.accelerators) or f"{e.cpu}, {e.cores} cores"
+    return f"{header.started.replace('T', ' ').replace('+00:00', ' UTC')} · {where} · seed {header.seed}"
+
+
+def _what(candidate: Candidate) -> str:
+    if candidate.url is not None:
+        return candidate.url
+    parts = [candidate.model, candidate.dtype, candidate.quantization, candidate.device]
+    return ", ".join(part for part in parts if part and part != candidate.name)
+
+
+def _asset(name: str) -> str:
+    return resources.files("fourways.report").joinpath(name).read_text("utf-8")
+
+
+def _digest(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

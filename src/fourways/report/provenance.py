@@ -1,0 +1,140 @@
+"""What ran on what: candidates, suite, machine, source and clock, as run.json has them; and what did not work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fourways.core.candidate import Candidate, Sampling
+from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader
+from fourways.report.facts import Facts
+from fourways.report.markup import Child, Html, foreign, join, tag
+from fourways.report.numbers import scale_for
+from fourways.report.plot import swatch
+from fourways.report.tables import table
+
+
+def caveats(header: RunHeader) -> Html | None:
+    """What a reader must know before any number: small models, random weights, a shortened run, changed source."""
+    said: list[str] = []
+    zoo = [r.candidate.name for r in header.candidates if (r.candidate.model or "").startswith("zoo:")]
+    if zoo:
+        said.append(
+            f"{', '.join(zoo)}: small models made for Fourways, trained on generated scenes. They prove the path and "
+            "make it quick to try. Their figures say nothing about the large models of their families."
+        )
+    random = [r.candidate.name for r in header.candidates if r.candidate.weights == "random"]
+    if random:
+        said.append(
+            f"{', '.join(random)}: random weights, never trained. Latency and memory are those of the architecture; "
+            "accuracy and tuning are left undefined."
+        )
+    if header.quick:
+        said.append("A shortened run: every n is smaller than in a full one, and intervals are wider.")
+    if header.source.dirty:
+        said.append("The Fourways source that made this run differs from its commit.")
+    return (
+        tag("aside", *(tag("p", line) for line in said), class_="note", aria_label="Read this first") if said else None
+    )
+
+
+def what_ran(header: RunHeader) -> Html:
+    """The section body."""
+    return join(
+        [
+            tag("h3", "Candidates"),
+            table("Candidates", _CANDIDATE_HEADS, [_candidate_row(i, r) for i, r in enumerate(header.candidates)]),
+            tag("h3", "Suite"),
+            table("Suite", ("benchmark", "title", "data SHA-256", "versions"), [_suite_row(b) for b in header.suite]),
+            tag("h3", "Machine and source"),
+            _pairs(_machine(header)),
+            tag("details", tag("summary", "Files and their SHA-256"), *(_hashes(r) for r in header.candidates)),
+        ]
+    )
+
+
+def failures(facts: Facts) -> Html:
+    """What did not work, counted; the first few are listed."""
+    unread = [
+        (tag("bdi", candidate), benchmark, status, f"{count:,}")
+        for (candidate, benchmark, status), count in sorted(facts.statuses.items())
+        if status != "ok"
+    ]
+    listed = [
+        (tag("bdi", f.candidate), f.axis, f.scope, f.where, join([foreign(f.message), _hint(f.hint)]))
+        for f in facts.failures
+    ]
+    if not unread and not listed:
+        return tag("p", "Nothing failed, and every answer could be read.")
+    parts: list[Html] = []
+    if unread:
+        parts.append(tag("p", "Answers that failed or could not be read count as wrong."))
+        parts.append(table("Answers not read", ("candidate", "benchmark", "status", "#answers"), unread))
+    if listed:
+        parts.append(tag("p", f"{facts.failure_count:,} failures; the first {len(listed):,}:"))
+        parts.append(table("Failures", ("candidate", "axis", "what was lost", "where", "what happened"), listed))
+    return join(parts)
+
+
+_CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked how", "threads and versions")
+
+
+def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
+    c, engine = record.candidate, record.engine
+    settings = "" if engine is None else ", ".join(f"{k} {v}" for k, v in sorted(engine.settings.items()))
+    return (
+        join([swatch(index), " ", tag("bdi", c.name)]),
+        join([tag("bdi", c.model or c.url or ""), tag("br"), record.architecture or "architecture not known"]),
+        record.failure or (engine.engine if engine else ""),
+        f"{c.dtype}{'' if c.quantization is None else ', ' + c.quantization}",
+        c.device,
+        _how(c),
+        settings,
+    )
+
+
+def _how(c: Candidate) -> str:
+    said = [f"adapter {c.adapter}"] if c.adapter else []
+    said += [f"at most {c.visual_budget} visual tokens an image"] if c.visual_budget else []
+    said += ["greedy"] if c.sampling == Sampling() else [f"temperature {c.sampling.temperature:g}"]
+    said += ["random weights"] if c.weights == "random" else []
+    return ", ".join(said)
+
+
+def _suite_row(b: BenchmarkRecord) -> Sequence[Child]:
+    versions = f"prompt {b.prompt_version}, parser {b.parser_version}, scorer {b.scorer_version}"
+    return (b.key, b.title, tag("code", b.sha256[:16]), versions)
+
+
+def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
+    e, s, clock = header.environment, header.source, header.clock
+    yield "started", header.started
+    yield "command", tag("code", " ".join(header.argv))
+    yield "seed", str(header.seed)
+    yield "limit", "none" if header.limit is None else f"{header.limit:,} samples a benchmark"
+    yield "processor", f"{e.cpu}; {e.cores} of {e.cores_machine} cores"
+    yield "memory", scale_for("bytes", e.memory_bytes).full(e.memory_bytes)
+    yield "accelerators", ", ".join(e.accelerators) or "none"
+    yield "system", f"{e.system}, kernel {e.kernel}"
+    yield "Python", e.python
+    yield "packages", ", ".join(f"{k} {v}" for k, v in sorted(e.packages.items()))
+    yield "variables", ", ".join(f"{k}={v}" for k, v in sorted(e.variables.items())) or "none that matter"
+    changed = {True: ", with changes", False: "", None: ""}[s.dirty]
+    yield (
+        "source",
+        f"Fourways {s.version}, " + (f"commit {s.commit[:12]}{changed}" if s.commit else "not in a checkout"),
+    )
+    residual = "not measured" if clock.residual_ns is None else f"{clock.residual_ns:g} ns"
+    yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
+
+
+def _pairs(pairs: Iterable[tuple[str, Child]]) -> Html:
+    return tag("dl", *(part for name, value in pairs for part in (tag("dt", name), tag("dd", value))))
+
+
+def _hashes(record: CandidateRecord) -> Html:
+    lines = [tag("li", tag("code", f"{digest}  {name}")) for name, digest in sorted(record.sha256.items())]
+    return join([tag("h4", tag("bdi", record.candidate.name)), tag("ul", *lines) if lines else tag("p", "no files")])
+
+
+def _hint(hint: str | None) -> Html | None:
+    return None if hint is None else tag("span", " ", foreign(hint), class_="muted")

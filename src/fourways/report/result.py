@@ -1,0 +1,168 @@
+"""The headline figures: the table of candidates by axes, the four-axis pictures and the Pareto picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fourways.core.figure import AXES, Axis, Figure, Summary
+from fourways.report.bars import Strip, strips
+from fourways.report.charts import Bubble, scatter
+from fourways.report.markup import Child, Html, join, tag
+from fourways.report.numbers import largest, scale_for, show
+from fourways.report.plot import panels, swatch
+from fourways.report.tables import cell, defined
+
+Headlines = Mapping[tuple[str, Axis], Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A candidate in the Pareto picture."""
+
+    name: str
+    latency: Figure
+    accuracy: Figure
+    memory: Figure | None
+
+
+def headlines(summary: Summary) -> dict[tuple[str, Axis], Figure]:
+    """The cell of each candidate on each axis; absent where the axis was not run."""
+    return {(f.candidate, f.axis): f for f in summary.figures if f.headline}
+
+
+def names_of(summary: Summary, header_names: Sequence[str]) -> list[str]:
+    """Candidates in the header's order, then any that only figures know."""
+    return list(dict.fromkeys([*header_names, *(f.candidate for f in summary.figures)]))
+
+
+def result_table(names: Sequence[str], cells: Headlines, texts: Mapping[str, str], what: Mapping[str, str]) -> Html:
+    """One row a candidate, one column an axis; on a phone each row is a card."""
+    heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts) for a in AXES)]
+    rows = [_row(i, name, cells, what.get(name, "")) for i, name in enumerate(names)]
+    return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="result")
+
+
+def four_axis_pictures(names: Sequence[str], cells: Headlines) -> Html:
+    """One picture a candidate: its place on each axis between the worst and the best that this run saw."""
+    return panels(*(_strips(i, name, names, cells) for i, name in enumerate(names)))
+
+
+def pareto(names: Sequence[str], cells: Headlines) -> Html:
+    """Accuracy over latency; the bubble's area is memory. The front: no other candidate is better in both."""
+    points = [p for name in names if (p := _point(name, cells)) is not None]
+    if not points:
+        return tag("p", "No candidate has both an accuracy and a latency.")
+    scale = scale_for(points[0].latency.unit, max(largest(p.latency) for p in points))
+    bubbles = [_bubble(names.index(p.name), p, scale.divisor) for p in points]
+    best = front(points)
+    line = [(p.latency.value or 0.0, p.accuracy.value or 0.0) for p in best]
+    on_front = ", ".join(p.name for p in best)
+    unit = scale.suffix.strip()
+    picture = scatter(
+        "Accuracy over latency; area: memory",
+        bubbles,
+        [(x / scale.divisor, y) for x, y in line],
+        x_label=f"{points[0].latency.metric} ({unit}), left is better",
+        about=f"Scatter of {len(points)} candidates. On the Pareto front: {on_front}.",
+    )
+    left_out = [n for n in names if n not in {p.name for p in points}]
+    words = [
+        tag(
+            "p", "On the front, where no other candidate is both faster and more accurate by its value: ", on_front, "."
+        )
+    ]
+    if left_out:
+        words.append(
+            tag("p", f"Not in the picture, for want of one of the two: {', '.join(left_out)}.", class_="muted")
+        )
+    return join([panels(picture), *words])
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Those that no other point beats on one of accuracy and latency without losing on the other; by latency."""
+    kept = [p for p in points if not any(_dominates(q, p) for q in points)]
+    return sorted(kept, key=lambda p: p.latency.value or 0.0)
+
+
+def _axis_head(axis: Axis, names: Sequence[str], cells: Headlines, texts: Mapping[str, str]) -> Html:
+    found = next((cells[n, axis] for n in names if (n, axis) in cells), None)
+    below = None
+    if found is not None:
+        better = {"higher": "higher is better", "lower": "lower is better", "none": ""}[found.direction]
+        below = tag(
+            "span", defined(found.metric, found.definition, texts), f", {better}" if better else "", class_="of"
+        )
+    return tag("th", axis, below, scope="col", class_="num")
+
+
+def _row(index: int, name: str, cells: Headlines, what: str) -> Html:
+    head = tag("th", swatch(index), tag("bdi", name), tag("span", what, class_="of"), scope="row")
+    body = [tag("td", cell(show(cells.get((name, axis)))), class_="num", data_axis=axis) for axis in AXES]
+    return tag("tr", head, *body)
+
+
+def _strips(index: int, name: str, names: Sequence[str], cells: Headlines) -> Html:
+    content = []
+    for axis in AXES:
+        mine = cells.get((name, axis))
+        known = {n: f for n in names if (f := cells.get((n, axis))) is not None and f.value is not None}
+        others = [
+            (names.index(n), _place(f.value, f, known)) for n, f in known.items() if n != name and f.value is not None
+        ]
+        place = None if mine is None or mine.value is None else _place(mine.value, mine, known)
+        interval = _interval_place(mine, known) if mine is not None else None
+        content.append(Strip(axis, show(mine).value, place, interval, others))
+    said = "; ".join(f"{s.name}: {s.text}" for s in content)
+    return strips(name, index, content, about=f"{name}. {said}. Further right is better.")
+
+
+def _place(value: float, figure: Figure, known: Mapping[str, Figure]) -> float:
+    ends = [v for f in known.values() for v in (f.value, f.low, f.high) if v is not None]
+    low, high = min(ends), max(ends)
+    if high == low:
+        return 0.5
+    share = (value - low) / (high - low)
+    return 1.0 - share if figure.direction == "lower" else share
+
+
+def _interval_place(figure: Figure, known: Mapping[str, Figure]) -> tuple[float, float] | None:
+    if figure.low is None or figure.high is None or figure.value is None:
+        return None
+    ends = sorted((_place(figure.low, figure, known), _place(figure.high, figure, known)))
+    return ends[0], ends[1]
+
+
+def _point(name: str, cells: Headlines) -> Point | None:
+    accuracy, latency = cells.get((name, "accuracy")), cells.get((name, "latency"))
+    if accuracy is None or latency is None or accuracy.value is None or latency.value is None:
+        return None
+    return Point(name, latency, accuracy, cells.get((name, "memory")))
+
+
+def _bubble(index: int, p: Point, divisor: float) -> Bubble:
+    x = interval(p.latency)
+    return Bubble(
+        index,
+        p.name,
+        (p.latency.value or 0.0) / divisor,
+        p.accuracy.value or 0.0,
+        None if x is None else (x[0] / divisor, x[1] / divisor),
+        interval(p.accuracy),
+        None if p.memory is None else p.memory.value,
+    )
+
+
+def interval(figure: Figure) -> tuple[float, float] | None:
+    """Both ends, or None where the interval is not defined."""
+    return None if figure.low is None or figure.high is None else (figure.low, figure.high)
+
+
+def _dominates(a: Point, b: Point) -> bool:
+    ax, ay, bx, by = a.latency.value or 0.0, a.accuracy.value or 0.0, b.latency.value or 0.0, b.accuracy.value or 0.0
+    return ax <= bx and ay >= by and (ax < bx or ay > by)
+
+
+def described(lines: Sequence[Child]) -> Html:
+    """Paragraphs."""
+    return join([tag("p", text) for text in lines])

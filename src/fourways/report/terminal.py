@@ -1,0 +1,44 @@
+"""The table that the command line prints at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from fourways.core.figure import AXES, Axis, Figure, Summary
+from fourways.report.markup import clean
+from fourways.report.numbers import Shown, show
+from fourways.report.result import headlines, names_of
+
+
+def terminal_table(summary: Summary) -> Table:
+    """Candidates by axes: value, 95 % interval and n, or why there is none."""
+    cells = headlines(summary)
+    names = names_of(summary, [])
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False)
+    table.add_column("candidate", overflow="fold")
+    for axis in AXES:
+        table.add_column(_head(axis, [cells[key] for key in cells if key[1] == axis]), justify="right", overflow="fold")
+    for name in names:
+        table.add_row(Text(clean(name), style="bold"), *(_cell(show(cells.get((name, axis)))) for axis in AXES))
+    return table
+
+
+def _head(axis: Axis, figures: Sequence[Figure]) -> Text:
+    head = Text(axis)
+    if figures:
+        arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[figures[0].direction]
+        head.append(f"{arrow}\n{figures[0].metric}", style="dim")
+    return head
+
+
+def _cell(shown: Shown) -> Text:
+    cell = Text(clean(shown.value), style="bold" if shown.measured else "dim")
+    if shown.interval:
+        cell.append(f"\n[{shown.interval}]", style="not bold")
+    if shown.n:
+        cell.append(f"\n{shown.n}", style="not bold dim")
+    return cell

@@ -1,0 +1,277 @@
+"""A made-up run, whole enough to draw: every kind of row, three candidates, one of them a server with no access."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+from PIL import Image, ImageDraw
+
+from fourways.core.boxes import BoxFormat
+from fourways.core.candidate import Candidate
+from fourways.core.engine import EngineInfo
+from fourways.core.events import VisualGeometry
+from fourways.core.rows import (
+    ROWS_SCHEMA,
+    AnswerRow,
+    FailureRow,
+    MemoryRow,
+    MemoryStage,
+    RequestRow,
+    Row,
+    RowsHeader,
+    TrainStepRow,
+    TuneAnswerRow,
+)
+from fourways.core.run import (
+    RUN_SCHEMA,
+    BenchmarkRecord,
+    CandidateRecord,
+    ClockRecord,
+    Environment,
+    RunHeader,
+    SourceState,
+)
+
+NAMES = ("zoo:qwen2_5_vl", "zoo:llava_next", "far-away-server")
+SKILL = {"zoo:qwen2_5_vl": 0.93, "zoo:llava_next": 0.86, "far-away-server": 0.78}
+SPEED = {"zoo:qwen2_5_vl": 1.0, "zoo:llava_next": 1.7, "far-away-server": 0.6}
+COLORS = ("red", "blue", "green", "yellow", "black")
+HOSTILE = '<script>alert(1)</script> \u202eright-to-left\u202c & "quotes" <img src=x onerror=alert(2)>'
+
+
+def picture(index: int) -> bytes:
+    """A small scene: the same bytes for the same index."""
+    rng = random.Random(index)
+    width, height = rng.choice([(56, 56), (112, 56), (56, 112), (112, 112)])
+    image = Image.new("RGB", (width, height), (rng.randrange(90, 160), 130, rng.randrange(90, 160)))
+    draw = ImageDraw.Draw(image)
+    for _ in range(rng.randrange(1, 5)):
+        x, y = rng.randrange(width - 20), rng.randrange(height - 20)
+        draw.ellipse((x, y, x + 18, y + 18), fill=rng.choice(COLORS))
+    packed = io.BytesIO()
+    image.save(packed, "PNG")
+    return packed.getvalue()
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+PICTURES = {sha(data): data for data in map(picture, range(40))}
+
+
+def _geometry(data: bytes) -> tuple[VisualGeometry, ...]:
+    size = Image.open(io.BytesIO(data)).size
+    return (VisualGeometry(size, size, 1, 16, False),)
+
+
+def _answer(name: str, benchmark: str, index: int, rng: random.Random) -> AnswerRow:
+    image, data = list(PICTURES.items())[index % len(PICTURES)]
+    right = rng.random() < SKILL[name]
+    gold, group, category = _gold(benchmark, index)
+    wrong: str | tuple[float, ...] | None = _wrong(benchmark, gold, rng)
+    parsed = (gold if benchmark == "refcoco" else str(gold[0])) if right else wrong
+    reply = HOSTILE if index == 3 else "" if parsed is None else str(parsed)
+    return AnswerRow(
+        candidate=name,
+        benchmark=benchmark,
+        sample=f"{benchmark}/{index}",
+        group=group,
+        image=image,
+        category=category,
+        question={"mmbench_cn": "左上角的物体是什么颜色?\nA. 红色\nB. 蓝色\nC. 绿色"}.get(
+            benchmark, f"What colour is the object in the top left corner? ({index})"
+        ),
+        gold=gold,
+        reply=reply,
+        parsed=parsed,
+        score=float(right),
+        status="ok" if parsed is not None else "unparsed",
+        finish_reason="stop",
+        mean_logprob=-0.1 if right else -0.9,
+        output_tokens=3,
+        visuals=_geometry(data),
+        prompt_sha256=sha(b"prompt"),
+        seed=index,
+        extra={"options": "A,B,C"} if benchmark.startswith("mmbench") else {},
+    )
+
+
+def _gold(benchmark: str, index: int) -> tuple[tuple[str | float, ...], str, str]:
+    match benchmark:
+        case "mme":
+            return (
+                (("Yes", "No")[index % 2],),
+                f"g{index // 2}",
+                ("color", "count", "existence", "position")[index // 2 % 4],
+            )
+        case "refcoco":
+            return (4.0, 6.0, 30.0, 34.0), f"g{index}", "val"
+        case "vqav2":
+            return tuple([COLORS[index % 5]] * 9 + ["grey"]), f"g{index}", "other"
+        case _:
+            return ("A",), f"g{index // 3}", "attribute"
+
+
+def _wrong(benchmark: str, gold: tuple[str | float, ...], rng: random.Random) -> str | tuple[float, ...] | None:
+    if rng.random() < 0.1:
+        return None
+    match benchmark:
+        case "mme":
+            return "no" if gold[0] == "Yes" else "yes"
+        case "refcoco":
+            return (20.0, 22.0, 50.0, 50.0)
+        case "vqav2":
+            return "purple"
+        case _:
+            return "B"
+
+
+BENCHMARKS = {
+    "mme": "MME",
+    "mmbench_en": "MMBench (English)",
+    "mmbench_cn": "MMBench (Chinese)",
+    "vqav2": "VQAv2",
+    "refcoco": "RefCOCO",
+    "realworldqa": "RealWorldQA",
+}
+
+
+def rows(seed: int = 1) -> Iterator[Row]:
+    rng = random.Random(seed)
+    for name in NAMES:
+        for benchmark in BENCHMARKS:
+            for index in range(120):
+                yield _answer(name, benchmark, index, rng)
+    yield from _requests(rng)
+    for name in NAMES[:2]:
+        yield from _memory(name, rng)
+        yield from _tuning(name, rng)
+    yield FailureRow(NAMES[2], "memory", "axis", "memory", "undefined: no access", "a server's memory cannot be seen")
+    yield FailureRow(NAMES[1], "accuracy", "sample", "mme/17", f"the file is not an image {HOSTILE}")
+
+
+def _requests(rng: random.Random) -> Iterator[Row]:
+    caches: tuple[Literal["cold", "warm"], ...] = ("cold", "warm")
+    for name in NAMES:
+        for concurrency, cache in ((k, cache) for k in (1, 8) for cache in caches):
+            for item in range(80):
+                yield _request(name, concurrency, cache, item, rng)
+
+
+def _request(name: str, concurrency: int, cache: Literal["cold", "warm"], item: int, rng: random.Random) -> RequestRow:
+    pace = SPEED[name] * (1 + 0.6 * (concurrency == 8))
+    encode = 0.0 if cache == "warm" else 9 * pace
+    prefill, decode = 6 * pace * rng.lognormvariate(0, 0.15), 95 * pace * rng.lognormvariate(0, 0.2)
+    stages = {"preprocess": 1.0, "queue": 0.4, "vision_encode": encode, "prefill": prefill, "decode": decode}
+    ttft = encode + prefill + 2
+    return RequestRow(
+        candidate=name,
+        workload="describe-32",
+        concurrency=concurrency,
+        cache=cache,
+        block=item // 20,
+        item=item,
+        image=sha(str(item).encode()),
+        scheduled_ms=item * 10.0,
+        dispatched_ms=item * 10.0 + 0.1,
+        ttft_ms=ttft,
+        e2e_ms=ttft + decode,
+        tpot_ms=decode / 31,
+        chunk_gaps_ms=(3.0,) * 31,
+        prompt_tokens=60,
+        visual_tokens=16,
+        output_tokens=32,
+        stages_ms={} if name == NAMES[2] else stages,
+    )
+
+
+def _memory(name: str, rng: random.Random) -> Iterator[Row]:
+    mib = 2**20
+    stages: list[tuple[MemoryStage, float]] = [("vision_encode", 7.5), ("prefill", 8.2), ("decode", 7.9)]
+    for repeat in range(5):
+        yield MemoryRow(name, repeat, "weights", "exact", 6 * mib, (112, 112), 1, 60)
+        yield MemoryRow(name, repeat, "kv_per_token", "exact", 4096, (112, 112), 1, 60)
+        for stage, size in stages:
+            size = size * SPEED[name] ** 0.3 + rng.random() * 0.05
+            yield MemoryRow(name, repeat, stage, "live_tensors", int(size * mib), (112, 112), 1, 60)
+            yield MemoryRow(name, repeat, stage, "process_above_load", int((size * 3 + 40) * mib), (112, 112), 1, 60)
+
+
+def _tuning(name: str, rng: random.Random) -> Iterator[Row]:
+    for seed in (1, 2):
+        for step in range(120):
+            norms = {f"layers.{k}.q_proj": rng.lognormvariate(-2 - step / 80, 0.4) for k in range(8)}
+            loss = 2.5 * math.exp(-step / 40) + 0.1 * rng.random()
+            yield TrainStepRow(
+                name, "star", seed, step, loss, 1e-3, 90.0, 30 * 2**20, norms if step % 10 == 0 else None
+            )
+        for index in range(60):
+            for phase in ("before", "after"):
+                score = float(rng.random() < (0.2 if phase == "before" else 0.85))
+                yield TuneAnswerRow(
+                    name, "star", seed, "before" if phase == "before" else "after", f"t{index}", f"i{index // 2}",
+                    "Is there a star?", "yes", "yes" if score else "no", score,
+                )  # fmt: skip
+
+
+def header(names: tuple[str, ...] = NAMES) -> RunHeader:
+    info = EngineInfo("local", "qwen", BoxFormat("norm_1000", "brackets"), frozenset({"generate"}), {"threads": "1"})
+    records = tuple(
+        CandidateRecord(
+            Candidate(name=name, model=name)
+            if name.startswith("zoo:")
+            else Candidate(name=name, url="http://localhost:1"),
+            "Qwen2_5_VLForConditionalGeneration" if name.startswith("zoo:") else None,
+            {"model.safetensors": sha(name.encode())} if name.startswith("zoo:") else {},
+            info,
+        )
+        for name in names
+    )
+    return RunHeader(
+        schema=RUN_SCHEMA,
+        run_id="2026-11-22T10-04-05Z-made-up",
+        started="2026-11-22T10:04:05+00:00",
+        argv=("fourways", "compare", *names),
+        source=SourceState("0.1.0", "0123456789abcdef", "main", "2026-11-22", True, sha(b"diff")),
+        seed=7,
+        axes=("accuracy", "latency", "memory", "tuning"),
+        limit=None,
+        quick=False,
+        candidates=records,
+        suite=tuple(
+            BenchmarkRecord(k, t, f"suite/{k}", sha(k.encode()), 1, 1, 1, sha(b"code")) for k, t in BENCHMARKS.items()
+        ),
+        definitions={},
+        environment=Environment("A processor", 2, 2, 8 * 2**30, "Linux", "6.1", "3.11.9", {"torch": "2.13.0"}),
+        clock=ClockRecord("perf_counter", 1.0, 0.0, "one clock"),
+    )
+
+
+def write_run(folder: Path, lines: list[Row], head: RunHeader) -> Path:
+    from fourways.figures import summarise
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_bytes(msgspec.json.encode(head))
+    first = RowsHeader(ROWS_SCHEMA, head.run_id, None, None, None)
+    (folder / "rows.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in (first, *lines)))
+    (folder / "summary.json").write_bytes(msgspec.json.encode(summarise(head, lines)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_up_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("run"), list(rows()), header())
+
+
+@pytest.fixture
+def images() -> Callable[[str], bytes | None]:
+    return PICTURES.get
