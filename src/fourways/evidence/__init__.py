@@ -2,7 +2,8 @@
 
 Must never: open an engine, compute a figure, or write a secret, a home folder or a URL's credentials into a file.
 
-Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `RowsNotWritten`, `axis_of`, `supersede` (rowlog.py); `read_header`,
+Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `RowsNotWritten`, `axis_of`,
+`supersede` (rowlog.py); `read_header`,
 `read_rows`, `read_rows_header` (core's run_files.py); `redact` (redact.py); `load_schema` (schemas.py).
 """
 

@@ -1,7 +1,7 @@
 """run.json: built once before the first row, then only compared.
 
 Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
-what it may change (the command line, the hour) is listed in `_MAY_DIFFER`.
+what it may change (the command line, the hour, how long an engine's trial of its threads took) is in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fourways.evidence.environment import clock, environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-_MAY_DIFFER = frozenset({"run_id", "started", "argv"})
+_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured"})
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
@@ -71,8 +71,7 @@ def write_header(header: RunHeader, folder: Path) -> Path:
 def changes(old: RunHeader, new: RunHeader) -> list[str]:
     """What differs in a way that could change rows, as `where: old → new`; empty if the run may go on."""
     before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
-    kept = [key for key in before if key not in _MAY_DIFFER]
-    return [line for key in kept for line in _differences(key, before[key], after[key])]
+    return [line.removeprefix(".") for line in _differences("", before, after)]
 
 
 def _redacted(value: Any) -> Any:
@@ -89,7 +88,7 @@ def _redacted(value: Any) -> Any:
 
 def _differences(where: str, old: Any, new: Any) -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new}):
+        for key in sorted({*old, *new} - _MAY_DIFFER):
             yield from _differences(f"{where}.{key}", old.get(key), new.get(key))
     elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
         for index, (left, right) in enumerate(zip(old, new, strict=True)):

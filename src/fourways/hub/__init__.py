@@ -3,8 +3,8 @@
 Must never: load weights, unpickle anything, run code from a checkpoint, or know a family. It looks at a folder and says
 whether it is whole, what it is, and which bytes it is made of.
 
-Public face: `resolve`, `locate`, `Found` (resolve.py); `look`, `look_at_config` (look.py); `parameter_count` (weights.py);
-`shipped_configs` (shipped.py); `cache_home` (cache.py).
+Public face: `resolve`, `locate`, `Found` (resolve.py); `look`, `look_at_config` (look.py);
+`parameter_count` (weights.py); `shipped_configs` (shipped.py); `cache_home` (cache.py).
 """
 
 from fourways.hub.cache import cache_home

@@ -1,0 +1,9 @@
+"""The command line: parses, calls a room, prints. One file per command group. Must never measure or compute anything.
+
+Exit codes: 0 done; 2 the user's mistake; 1 ours or the machine's; 130 Ctrl-C. Every error is one clear line and a hint;
+FOURWAYS_DEBUG=1 adds where it happened.
+"""
+
+from fourways.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,118 @@
+"""`fourways compare`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fourways.cli.terminal import notes, results
+from fourways.core.figure import AXES
+
+if TYPE_CHECKING:
+    from fourways.cli.options import Options
+    from fourways.compare import Outcome
+
+    pass
+
+EXAMPLES = """
+Examples:
+
+fourways compare
+
+fourways compare zoo:qwen ./my-checkpoint server=http://localhost:8000/v1 --axes accuracy,latency --limit 200
+
+fourways compare candidates.yaml --suite mme=/data/MME_Benchmark_release_version --device cuda --dtype bfloat16
+
+fourways compare Qwen2.5-VL-7B-Instruct --weights random --axes latency,memory --device cuda --dtype bfloat16
+
+fourways compare --visual-tokens native,256 --require 'p95<500ms,fits=24GB'
+
+fourways compare --resume runs/2026-11-22T10-04-05Z-qwen-llava-internvl
+"""
+
+_CANDIDATES = (
+    "Embedded model (zoo:qwen; zoo for all), checkpoint folder, Hugging Face id, server, or a file of candidates."
+)
+_SUITE = "Folder with suite.json, YAML file, or KEY=PATH; repeatable.  [default: the embedded one]"
+
+
+def compare(
+    context: typer.Context,
+    candidates: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL|NAME=URL|FILE.yaml]...", help=_CANDIDATES, show_default="zoo")
+    ] = None,
+    suite: Annotated[list[str] | None, typer.Option(metavar="S", help=_SUITE)] = None,
+    axes: Annotated[str, typer.Option(help="Which of the four ways.")] = ",".join(AXES),
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    limit: Annotated[int | None, typer.Option(min=1, help="Samples a benchmark, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides every draw.")] = 7,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.  [default: new, in runs/]")] = None,
+    weights: Annotated[str, typer.Option(help="trained, or random: built from the config alone.")] = "trained",
+    visual_tokens: Annotated[
+        str, typer.Option(metavar="BUDGETS", help="At most so many visual tokens an image: native,256,1024.")
+    ] = "native",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, be fetched and fit; stop.")] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Go on with a run that was stopped.")] = None,
+    add: Annotated[
+        tuple[str, Path] | None, typer.Option(metavar="MODEL RUN", help="Measure one more candidate into an old run.")
+    ] = None,
+    require: Annotated[str | None, typer.Option(metavar="'…'", help="Who qualifies: 'p95<500ms,fits=24GB'.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A shortened run, for a first look.")] = False,
+) -> None:
+    """Compare models in four ways: accuracy, latency, memory, tunability."""
+    from fourways.cli.options import Options
+
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+    options = Options(**context.params, given=given)
+    if dry_run:
+        _foresee(options)
+        return
+    outcome = _run(options)
+    _print(outcome, options)
+    if outcome.all_failed:
+        raise typer.Exit(1)
+
+
+def _run(options: Options) -> Outcome:
+    from transformers.utils import logging
+
+    from fourways import compare as room
+    from fourways.cli import options as asked
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    show = room.show_on(notes())
+    try:
+        if options.add is not None:
+            asked.check_add(options)
+            model, run = options.add
+            return room.add(run, asked.asked_candidates(options, [model]), sys.argv, show)
+        if options.resume is not None:
+            return room.resume(options.resume, asked.resumed_job(options, options.resume), show)
+        return room.start(asked.new_job(options), show)
+    finally:
+        show.close()
+
+
+def _print(outcome: Outcome, options: Options) -> None:
+    from fourways.report import terminal_table
+
+    console = results()
+    console.print(terminal_table(outcome.summary))
+    for failure in outcome.failures:
+        notes().print(f"{failure.candidate}: {failure.axis}: {failure.message}", soft_wrap=True, highlight=False)
+    if outcome.failures:
+        notes().print(f"to try again what failed: fourways compare --resume {outcome.folder}", soft_wrap=True)
+    console.print(f"run: {outcome.folder}\nreport: {outcome.report}", soft_wrap=True, highlight=False)
+
+
+def _foresee(options: Options) -> None:
+    from fourways.cli.foresight import show
+    from fourways.cli.options import new_job
+    from fourways.compare import foresee
+
+    show(foresee(new_job(options)), results())

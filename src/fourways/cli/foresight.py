@@ -1,0 +1,66 @@
+"""How `--dry-run` prints what a run would do."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from fourways.compare import Foresight
+from fourways.compare.foresight import Foreseen
+
+_GIB = 2**30
+
+
+def show(foresight: Foresight, console: Console) -> None:
+    """A table of candidates, a table of axes, and how long it takes."""
+    candidates = Table(title="Candidates", title_justify="left")
+    for column in ("name", "from", "parameters", "needs", "free", "fits", "to download"):
+        candidates.add_column(
+            column, justify="left" if column in ("name", "from", "fits") else "right", overflow="fold"
+        )
+    for one in foresight.candidates:
+        candidates.add_row(*_row(one))
+    axes = Table(title="Axes", title_justify="left")
+    for column in ("axis", "units of work", "about"):
+        axes.add_column(column, justify="left" if column == "axis" else "right")
+    for name, (units, seconds) in foresight.work.items():
+        axes.add_row(name, f"{units:,}", _duration(seconds))
+    console.print(candidates, axes)
+    for one in foresight.candidates:
+        if one.trouble is not None:
+            console.print(f"{one.candidate.name}: {one.trouble}", soft_wrap=True, highlight=False, style="bold red")
+        elif one.fits is False:
+            console.print(f"{one.candidate.name}: will not fit on {one.candidate.device}", style="bold red")
+    total = sum(seconds for _, seconds in foresight.work.values())
+    console.print(
+        f"about {_duration(total)} at the pace of the embedded models on two cores; larger models take longer. "
+        "Nothing was run.",
+        soft_wrap=True,
+    )
+
+
+def _row(one: Foreseen) -> tuple[str, ...]:
+    fits = {True: "yes", False: "no", None: "–"}[one.fits]
+    download = (
+        "–" if one.download_bytes is None else "nothing" if one.download_bytes == 0 else _size(one.download_bytes)
+    )
+    parameters = f"{one.parameters:,}" if one.parameters is not None else "–"
+    return (
+        one.candidate.name,
+        one.source,
+        parameters,
+        _size(one.needed_bytes),
+        _size(one.available_bytes),
+        fits,
+        download,
+    )
+
+
+def _size(count: int | None) -> str:
+    if count is None:
+        return "–"
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB / 10 else f"{count / 2**20:.1f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,60 @@
+"""`fourways`: the commands put together, and errors turned into lines and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+import fourways
+from fourways.cli import compare, models, suite
+from fourways.cli.terminal import err
+from fourways.core.errors import FourwaysError
+
+app = typer.Typer(
+    name="fourways",
+    help="Compare open vision-language models in accuracy, latency, memory and tunability, on your own hardware.",
+    epilog="Start with: fourways compare",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.add_typer(suite.app, name="suite")
+app.command("models", epilog=models.EXAMPLES)(models.models)
+
+
+@app.callback()
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"fourways {fourways.__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except FourwaysError as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        text = " ".join(str(error).split())
+        _stop(
+            FourwaysError(
+                f"{type(error).__name__}: {text}", hint="this is a fault of Fourways; FOURWAYS_DEBUG=1 shows where"
+            )
+        )
+
+
+def _stop(error: FourwaysError) -> NoReturn:
+    if os.environ.get("FOURWAYS_DEBUG") == "1":
+        traceback.print_exc()
+    err(error.message, error.hint, stopped=error.exit_code == 130)
+    sys.exit(error.exit_code)

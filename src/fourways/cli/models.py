@@ -1,0 +1,37 @@
+"""`fourways models`: what can be named without a path or a download."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from fourways.cli.terminal import results
+
+EXAMPLES = (
+    "Example: fourways compare Qwen2.5-VL-7B-Instruct --weights random --axes latency,memory --device cuda --dtype bf16"
+)
+
+
+def models() -> None:
+    """List the embedded models, and the shipped configurations for --weights random."""
+    from fourways import zoo
+    from fourways.hub import parameter_count, shipped_configs
+
+    table = Table(title="Embedded models (small, made here; they stand for nothing larger)", title_justify="left")
+    for column in ("name", "architecture", "parameters"):
+        table.add_column(column, justify="right" if column == "parameters" else "left")
+    for name in zoo.NAMES:
+        folder = zoo.checkpoint(name)
+        table.add_row(f"zoo:{name}", _architecture(folder / "config.json"), f"{parameter_count(folder):,}")
+    configs = Table(title="Configurations for --weights random", title_justify="left")
+    configs.add_column("name")
+    configs.add_column("architecture")
+    for name, folder in shipped_configs().items():
+        configs.add_row(name, _architecture(folder / "config.json"))
+    results().print(table, configs)
+
+
+def _architecture(config: Path) -> str:
+    return str(json.loads(config.read_bytes())["architectures"][0])

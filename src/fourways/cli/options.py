@@ -1,0 +1,116 @@
+"""What `fourways compare` was told, and the job that it means."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from fourways.compare import Defaults, Job, job_of, load_suite, parse_budgets, parse_candidates
+from fourways.core.candidate import Candidate, Dtype
+from fourways.core.errors import UserError
+from fourways.core.figure import AXES
+from fourways.core.figure import Axis as AxisName
+from fourways.core.run_files import read_header
+
+_DTYPES: dict[str, Dtype] = {
+    "float32": "float32",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "bf16": "bfloat16",
+    "float16": "float16",
+    "fp16": "float16",
+}
+_WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "random": "random"}
+_QUICK_LIMIT = 40
+_OF_CANDIDATES = frozenset({"device", "dtype", "weights", "visual_tokens"})
+_BESIDE = frozenset({"resume", "add", "require", "dry_run"})
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options by their names. given: those that stood on the command line."""
+
+    candidates: list[str] | None
+    suite: list[str] | None
+    axes: str
+    device: str
+    dtype: str
+    limit: int | None
+    seed: int
+    out: Path | None
+    weights: str
+    visual_tokens: str
+    dry_run: bool
+    resume: Path | None
+    add: tuple[str, Path] | None
+    require: str | None
+    quick: bool
+    given: frozenset[str]
+
+
+def new_job(options: Options) -> Job:
+    """Raises UserError naming the option, the word or the file."""
+    limit = options.limit if options.limit is not None or not options.quick else _QUICK_LIMIT
+    return Job(
+        candidates=asked_candidates(options, options.candidates or ["zoo"]),
+        axes=_axes(options.axes),
+        suite=load_suite(options.suite or ()),
+        seed=options.seed,
+        limit=limit,
+        quick=options.quick,
+        out=options.out,
+        argv=tuple(sys.argv),
+    )
+
+
+def resumed_job(options: Options, run: Path) -> Job | None:
+    """What the command line says beside --resume, over what the run's header says; None if it says nothing."""
+    given = options.given - _BESIDE
+    if "out" in given:
+        raise UserError("--out and --resume exclude each other: a run goes on in its own folder")
+    if not given:
+        return None
+    if given & _OF_CANDIDATES and not options.candidates:
+        raise UserError("with --resume, options of candidates need the candidates too", hint=f"or only: --resume {run}")
+    whole = new_job(options)
+    fields: dict[str, Any] = {
+        name: getattr(whole, name) for name in ("candidates", "axes", "suite", "seed", "limit") if name in given
+    }
+    if "quick" in given:
+        fields |= {"quick": whole.quick, "limit": whole.limit}
+    return replace(job_of(read_header(run)), argv=tuple(sys.argv), **fields)
+
+
+def asked_candidates(options: Options, words: list[str]) -> tuple[Candidate, ...]:
+    """The words under the options that hold for all candidates."""
+    defaults = Defaults(
+        options.device, _choice("--dtype", options.dtype, _DTYPES), _choice("--weights", options.weights, _WEIGHTS)
+    )
+    return parse_candidates(words, defaults, parse_budgets(options.visual_tokens))
+
+
+def check_add(options: Options) -> None:
+    """Raises UserError if something stands beside --add that only a new run can have."""
+    if stray := options.given - _OF_CANDIDATES - {"add", "require"}:
+        raise UserError(
+            f"--add takes everything else from the run: leave out {', '.join(sorted(stray))}",
+            hint="fourways compare --add MODEL RUN",
+        )
+
+
+def _choice(option: str, word: str, known: dict[str, T]) -> T:
+    if word not in known:
+        raise UserError(f"{option} {word!r} is not known", hint=f"one of {', '.join(known)}")
+    return known[word]
+
+
+def _axes(text: str) -> tuple[AxisName, ...]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if unknown := [word for word in words if word not in AXES]:
+        raise UserError(f"--axes: there is no axis {unknown[0]!r}", hint=f"the axes are {', '.join(AXES)}")
+    if not words:
+        raise UserError("--axes names no axis", hint=f"the axes are {', '.join(AXES)}")
+    return tuple(name for name in AXES if name in words)

@@ -1,0 +1,90 @@
+"""A run's folder while it grows: its rows, and which parts of it are finished.
+
+Contract: `state.json` names (axis, candidate) pairs whose rows are all in rows.jsonl; it is written after those rows
+are on the disk. What it does not name is done again, or gone on with, by the next resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fourways.core.errors import UserError
+from fourways.core.rows import ROWS_SCHEMA, AnswerRow, FailureRow, RequestRow, Row, RowsHeader
+from fourways.core.run import RunHeader
+from fourways.core.run_files import ROWS_FILE, read_rows, write_whole
+from fourways.evidence import RowLog, axis_of, redact, supersede
+
+STATE_FILE = "state.json"
+
+
+class State(msgspec.Struct):
+    """finished: axis → candidates."""
+
+    finished: dict[str, list[str]] = {}
+
+
+class RunFolder:
+    """An open run. Only one process may hold it."""
+
+    def __init__(self, path: Path, header: RunHeader, state: State) -> None:
+        """Raises UserError if another process holds the run."""
+        self.path = path
+        self.header = header
+        self._state = state
+        source = header.source
+        self._log = RowLog(
+            path, RowsHeader(ROWS_SCHEMA, header.run_id, source.commit, source.branch, source.commit_date)
+        )
+
+    def finished(self, axis: str, candidate: str) -> bool:
+        return candidate in self._state.finished.get(axis, ())
+
+    def rows(self, which: Callable[[Row], bool]) -> list[Row]:
+        """Rows so far that `which` picks."""
+        return [row for row in read_rows(self.path / ROWS_FILE) if which(row)]
+
+    def append(self, row: Row) -> None:
+        self._log.append(_clean(row))
+
+    def finish(self, axis: str, candidate: str) -> None:
+        """All rows of this pair are written."""
+        self._log.sync()
+        self._state.finished.setdefault(axis, []).append(candidate)
+        write_whole(self.path / STATE_FILE, msgspec.json.encode(self._state))
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def read_state(path: Path) -> State:
+    """The state of a run; empty if it was stopped before anything was finished."""
+    try:
+        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=State)
+    except FileNotFoundError:
+        return State()
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path / STATE_FILE} is not a run's state: {error}", hint="was it edited?") from error
+
+
+def clear_unfinished(path: Path, state: State) -> int:
+    """Sets aside what the next pass makes again: of each unfinished (axis, candidate) pair the timed requests, because
+    latency is interleaved and starts anew, and the failures; the other axes go on from their rows. Says how many."""
+
+    def again(row: Row) -> bool:
+        unfinished = row.candidate not in state.finished.get(axis_of(row), ())
+        return unfinished and isinstance(row, RequestRow | FailureRow)
+
+    return supersede(path, again)
+
+
+def _clean(row: Row) -> Row:
+    """Messages may quote paths and URLs; what is published must not."""
+    if isinstance(row, FailureRow):
+        hint = row.hint and redact(row.hint)
+        return msgspec.structs.replace(row, where=redact(row.where), message=redact(row.message), hint=hint)
+    if isinstance(row, AnswerRow) and "error" in row.extra:
+        return msgspec.structs.replace(row, extra={**row.extra, "error": redact(row.extra["error"])})
+    return row

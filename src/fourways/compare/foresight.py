@@ -1,0 +1,86 @@
+"""What a run would do, before it does it: what would be fetched, what fits, how long it takes. Loads no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fourways.axes.contract import Settings
+from fourways.compare.axes import AXES
+from fourways.compare.job import Job
+from fourways.compare.opening import embedded
+from fourways.compare.room import available_bytes, count_parameters, needed_bytes
+from fourways.core.candidate import Candidate
+from fourways.core.errors import FourwaysError
+from fourways.core.figure import Axis as AxisName
+from fourways.evidence import redact
+from fourways.hub import Found, locate, look_at_config
+from fourways.hub import look as look_at_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """One candidate. download_bytes: 0 if it is here, None if the Hub could not be asked. needed_bytes: None for a
+    server by URL or an unknown size. fits: None if that cannot be told. trouble: what stands in the way."""
+
+    candidate: Candidate
+    source: str
+    parameters: int | None = None
+    needed_bytes: int | None = None
+    available_bytes: int | None = None
+    download_bytes: int | None = 0
+    trouble: str | None = None
+
+    @property
+    def fits(self) -> bool | None:
+        if self.needed_bytes is None or self.available_bytes is None:
+            return None
+        return self.needed_bytes <= self.available_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """work: axis → (units of work, seconds at the pace of the embedded models on two cores)."""
+
+    candidates: tuple[Foreseen, ...]
+    work: Mapping[AxisName, tuple[int, float]]
+
+
+def foresee(job: Job) -> Foresight:
+    """Looks at every candidate and asks every axis. Loads and fetches nothing; asks the Hub for sizes."""
+    settings = Settings(job.seed, job.suite, Path(), job.limit, job.quick)
+    return Foresight(
+        candidates=tuple(_foreseen(candidate) for candidate in job.candidates),
+        work={name: AXES[name].estimate(job.candidates, settings) for name in job.axes},
+    )
+
+
+def _foreseen(candidate: Candidate) -> Foreseen:
+    if candidate.model is None:
+        return Foreseen(candidate, source=redact(candidate.url or ""))
+    found: Found | None = None
+    try:
+        found = locate(candidate.model, embedded=embedded(), weights=candidate.weights)
+        free = available_bytes(candidate.device)
+        if found.folder is None:
+            return _remote(candidate, found, free)
+        look = look_at_config if candidate.weights == "random" else look_at_weights
+        parameters = count_parameters(look(found.folder))
+    except FourwaysError as error:
+        source = candidate.model if found is None or found.folder is None else str(found.folder)
+        return Foreseen(candidate, source=redact(source), download_bytes=None, trouble=error.message)
+    return Foreseen(
+        candidate, redact(str(found.folder)), parameters, needed_bytes(candidate, parameters), free, download_bytes=0
+    )
+
+
+def _remote(candidate: Candidate, found: Found, free: int) -> Foreseen:
+    """A model on the Hub: its files are counted as 16-bit weights, which is how nearly all are published."""
+    remote = found.download()
+    assert remote is not None
+    weights = sum(size for file, size in remote.files.items() if file.endswith(".safetensors"))
+    parameters = weights // 2
+    return Foreseen(
+        candidate, f"{remote.repository} on the Hub", parameters, needed_bytes(candidate, parameters), free, remote.size
+    )

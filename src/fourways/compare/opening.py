@@ -1,0 +1,159 @@
+"""Candidates → checkpoints that were looked at, and engines that are open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+
+from fourways import zoo
+from fourways.axes.contract import Opened
+from fourways.compare.room import check_room
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.engine import EngineInfo
+from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory
+from fourways.core.events import Done, Event
+from fourways.core.request import Request
+from fourways.core.run import CandidateRecord
+from fourways.engines import open_engine
+from fourways.families.registry import find_family
+from fourways.hub import resolve
+
+Checkpoints = Mapping[str, Checkpoint | None]
+"""Candidate's name → its checkpoint; None for a server by URL."""
+
+
+def embedded() -> dict[str, Path]:
+    """Name → folder of the models inside the package."""
+    return {name: zoo.checkpoint(name) for name in zoo.NAMES}
+
+
+def find_checkpoints(candidates: Sequence[Candidate]) -> Checkpoints:
+    """Looks at every checkpoint, fetching what is not here. Raises CheckpointError with all that is wrong: a name is
+    corrected in seconds now, and after hours of measuring it is not."""
+    found: dict[str, Checkpoint | None] = {}
+    wrong: list[FourwaysError] = []
+    for candidate in candidates:
+        try:
+            found[candidate.name] = _find(candidate)
+        except FourwaysError as error:
+            wrong.append(error)
+    if len(wrong) == 1:
+        raise wrong[0]
+    if wrong:
+        kind = CheckpointError if all(isinstance(error, CheckpointError) for error in wrong) else FourwaysError
+        raise kind("; ".join(error.message for error in wrong), hint=next((e.hint for e in wrong if e.hint), None))
+    return found
+
+
+def _find(candidate: Candidate) -> Checkpoint | None:
+    if candidate.model is None:
+        return None
+    checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
+    find_family(checkpoint.architecture)
+    return checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A candidate that could not be opened."""
+
+    candidate: Candidate
+    error: FourwaysError
+
+
+class EnginePool:
+    """The engines that are open now. Closed engines are opened again when they are next needed."""
+
+    def __init__(self, checkpoints: Checkpoints, threads: Mapping[str, int]) -> None:
+        """threads: candidate's name → the thread count it had before, so that it is not chosen anew."""
+        self._checkpoints = checkpoints
+        self._threads = dict(threads)
+        self._open: dict[str, Opened] = {}
+
+    async def only(self, candidates: Sequence[Candidate]) -> list[Opened | Failed]:
+        """These candidates open, in this order, and no others."""
+        wanted = {candidate.name for candidate in candidates}
+        for name in [name for name in self._open if name not in wanted]:
+            await self._open.pop(name).engine.close()
+        return [await self._opened(candidate) for candidate in candidates]
+
+    async def none(self, records: Sequence[CandidateRecord]) -> list[Opened | Failed]:
+        """The candidates as they were opened once, with nothing open now: for an axis that works in its own process."""
+        await self.only(())
+        result: list[Opened | Failed] = []
+        for record in records:
+            candidate = record.candidate
+            if record.engine is None:
+                result.append(Failed(candidate, FourwaysError(record.failure or "it could not be opened")))
+            else:
+                result.append(Opened(candidate, self._checkpoints[candidate.name], _Closed(record.engine)))
+        return result
+
+    async def record(self, candidate: Candidate) -> CandidateRecord:
+        """Opens the candidate and says what it is."""
+        checkpoint = self._checkpoints[candidate.name]
+        (opened,) = await self.only([candidate])
+        return CandidateRecord(
+            candidate=candidate,
+            architecture=checkpoint.architecture if checkpoint else None,
+            sha256=checkpoint.sha256 if checkpoint else {},
+            engine=opened.engine.info if isinstance(opened, Opened) else None,
+            failure=opened.error.message if isinstance(opened, Failed) else None,
+        )
+
+    async def close(self) -> None:
+        await self.only(())
+
+    async def _opened(self, candidate: Candidate) -> Opened | Failed:
+        if candidate.name in self._open:
+            return self._open[candidate.name]
+        checkpoint = self._checkpoints[candidate.name]
+        try:
+            if checkpoint is not None:
+                check_room(candidate, checkpoint)
+            threads = candidate.threads or self._threads.get(candidate.name)
+            engine = await open_engine(msgspec.structs.replace(candidate, threads=threads), checkpoint)
+        except Exception as error:
+            return Failed(candidate, explain(error))
+        if (chosen := threads_of(engine.info)) is not None:
+            self._threads[candidate.name] = chosen
+        self._open[candidate.name] = Opened(candidate, checkpoint, engine)
+        return self._open[candidate.name]
+
+
+class _Closed:
+    """An engine that says what it was and answers nothing."""
+
+    def __init__(self, info: EngineInfo) -> None:
+        self._info = info
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def stream(self, request: Request) -> AsyncIterator[Event | Done]:
+        raise CapabilityError("this engine is closed")
+
+    async def clear_caches(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def threads_of(info: EngineInfo | None) -> int | None:
+    """The thread count that an engine chose; None for one that has none of its own."""
+    text = info.settings.get("threads", "") if info is not None else ""
+    return int(text) if text.isdecimal() else None
+
+
+def explain(error: Exception) -> FourwaysError:
+    """Any failure of a candidate in one clear line."""
+    if isinstance(error, FourwaysError):
+        return error
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return OutOfMemory("out of memory", hint="a smaller dtype, quantization, visual budget, or a larger device")
+    text = " ".join(str(error).split())
+    return FourwaysError(f"{type(error).__name__}: {text}"[:500], hint="FOURWAYS_DEBUG=1 shows where it happened")

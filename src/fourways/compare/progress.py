@@ -1,0 +1,82 @@
+"""What a person sees while a run goes on: bars on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import IO, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+_LINE_EVERY_S = 10.0
+
+
+class Show(Protocol):
+    """phase: a new thing begins. step: done of total of what; called often."""
+
+    def phase(self, text: str) -> None: ...
+
+    def step(self, done: int, total: int, what: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Bars:
+    """One bar for each thing that goes on, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=console, transient=False, refresh_per_second=4)
+        self._tasks: dict[str, TaskID] = {}
+        self._progress.start()
+
+    def phase(self, text: str) -> None:
+        self._progress.console.print(text, style="bold", highlight=False)
+
+    def step(self, done: int, total: int, what: str) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class Lines:
+    """Plain lines: each phase, the start and the end of each thing, and one every ten seconds between."""
+
+    def __init__(self, stream: IO[str] = sys.stderr) -> None:
+        self._stream = stream
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def phase(self, text: str) -> None:
+        self._say(text)
+
+    def step(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        shown, at = self._last
+        if what != shown or now - at >= _LINE_EVERY_S or (done == total and at > 0):
+            self._say(f"  {what}: {done}/{total}")
+            self._last = (what, now if done < total else float("inf"))
+
+    def close(self) -> None:
+        self._stream.flush()
+
+    def _say(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class Silent:
+    """Says nothing."""
+
+    def phase(self, text: str) -> None: ...
+
+    def step(self, done: int, total: int, what: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def show_on(console: Console) -> Show:
+    """Bars if the console is a terminal, else lines."""
+    return Bars(console) if console.is_terminal else Lines(console.file)

@@ -1,0 +1,267 @@
+"""Starts a run, goes on with one, adds a candidate to one; writes its figures and its page at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from fourways import figures, report
+from fourways.axes.contract import Axis, Opened, Settings
+from fourways.compare.axes import AXES, ENGINES
+from fourways.compare.folder import RunFolder, State, clear_unfinished, read_state
+from fourways.compare.job import Job
+from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
+from fourways.compare.progress import Show
+from fourways.compare.suites import Suite, embedded_suite, image_finder, record_suite
+from fourways.core.candidate import Candidate
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.figure import AXES as AXIS_NAMES
+from fourways.core.figure import SUMMARY_SCHEMA, Summary
+from fourways.core.figure import Axis as AxisName
+from fourways.core.rows import FailureRow
+from fourways.core.run import CandidateRecord, RunHeader
+from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
+from fourways.evidence import RowsNotWritten, axis_of, build_header, changes, new_run_id, write_header
+from fourways.evidence.redact import MASK
+
+
+class Interrupted(FourwaysError):
+    """Ctrl-C: the rows so far are kept."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run. failures: the rows of what broke, where a whole axis of a candidate was lost. all_failed: there
+    is nothing else."""
+
+    folder: Path
+    report: Path
+    summary: Summary
+    failures: tuple[FailureRow, ...]
+    all_failed: bool
+
+
+def start(job: Job, show: Show) -> Outcome:
+    """A new run. Raises UserError before anything is measured if a name, a file or a folder cannot be used; Interrupted
+    on Ctrl-C."""
+    folder = job.out or Path("runs") / new_run_id([candidate.name for candidate in job.candidates])
+    _check_new(folder)
+    checkpoints = find_checkpoints(job.candidates)
+    return _conducted(_start(job, checkpoints, folder, show), folder)
+
+
+def resume(folder: Path, job: Job | None, show: Show) -> Outcome:
+    """Goes on with a run: what is finished stays, answers are gone on from, the rest starts from its beginning.
+
+    job: what is asked for now, None for what the header says. Raises UserError naming every difference if the header
+    would be another one.
+    """
+    old = read_header(folder)
+    job = job or job_of(old)
+    checkpoints = find_checkpoints(job.candidates)
+    return _conducted(_resume(old, job, checkpoints, folder, show), folder)
+
+
+def add(folder: Path, candidates: Sequence[Candidate], argv: Sequence[str], show: Show) -> Outcome:
+    """Measures more candidates into a run that is there, without running the others again."""
+    old = read_header(folder)
+    known = {record.candidate.name for record in old.candidates}
+    if twice := [candidate.name for candidate in candidates if candidate.name in known]:
+        raise UserError(f"the run already has a candidate {twice[0]!r}", hint=f"give it a name: {twice[0]}-2=MODEL")
+    before = job_of(old)
+    job = replace(before, candidates=(*before.candidates, *candidates), argv=tuple(argv))
+    checkpoints = find_checkpoints(job.candidates)
+    return _conducted(_resume(old, job, checkpoints, folder, show), folder)
+
+
+def job_of(header: RunHeader) -> Job:
+    """What the header says was asked for. Raises UserError where it was redacted away."""
+    candidates = tuple(record.candidate for record in header.candidates)
+    if hidden := [c.name for c in candidates if MASK in (c.url or "")]:
+        raise UserError(
+            f"the credentials in the URL of {hidden[0]!r} are not kept in a run",
+            hint=f"name the candidates again: fourways compare {hidden[0]}=URL … --resume DIR",
+        )
+    suite = {record.key: Path(record.path).expanduser() for record in header.suite}
+    if any(not path.exists() for path in suite.values()):
+        suite = {key: path for key, path in embedded_suite().items() if key in suite}
+    axes = tuple(name for name in AXIS_NAMES if name in header.axes)
+    return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv)
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
+
+
+def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        if not (folder / ROWS_FILE).exists():
+            raise Interrupted("stopped before anything was measured") from None
+        raise Interrupted(f"stopped; go on with: fourways compare --resume {folder}") from None
+
+
+async def _start(job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
+    async with _pool(checkpoints) as pool:
+        show.phase(f"opening {len(job.candidates)} candidates")
+        header = _header(new_run_id([c.name for c in job.candidates]), job, await _records(pool, job.candidates))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_header(header, folder)
+        await _measure(folder, header, State(), job, pool, show)
+    return _publish(folder, header, job.suite, show)
+
+
+async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
+    async with _pool(checkpoints, old) as pool:
+        show.phase(f"opening {len(job.candidates)} candidates")
+        now = _header(old.run_id, job, await _records(pool, job.candidates))
+        header = _merged(old, now)
+        state = read_state(folder)
+        clear_unfinished(folder, state)
+        write_header(header, folder)
+        await _measure(folder, header, state, job, pool, show)
+    return _publish(folder, header, job.suite, show)
+
+
+def _merged(old: RunHeader, now: RunHeader) -> RunHeader:
+    """The old header with what may be new: candidates that were added, and engines that can be opened now.
+
+    Raises UserError with every difference that could change rows.
+    """
+    known = {record.candidate.name: record for record in old.candidates}
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    records, compared = [], []
+    for record in now.candidates:
+        before = known.get(record.candidate.name)
+        if before is None:
+            records.append(msgspec.structs.replace(record, added=stamp))
+        else:
+            fresh = msgspec.structs.replace(record, added=before.added)
+            retried = before.engine is None or record.engine is None
+            compared.append(
+                msgspec.structs.replace(before, engine=fresh.engine, failure=fresh.failure) if retried else before
+            )
+            records.append(fresh)
+    shared = tuple(record for record in records if record.candidate.name in known)
+    gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in records}]
+    differences = gone + changes(
+        msgspec.structs.replace(old, candidates=tuple(compared)), msgspec.structs.replace(now, candidates=shared)
+    )
+    if differences:
+        raise UserError(
+            f"the run cannot go on, because it would no longer be the same: {'; '.join(differences[:8])}",
+            hint="undo the change, or start a new run",
+        )
+    return msgspec.structs.replace(old, candidates=tuple(records))
+
+
+def _header(run_id: str, job: Job, records: Sequence[CandidateRecord]) -> RunHeader:
+    return build_header(
+        run_id=run_id,
+        argv=job.argv,
+        seed=job.seed,
+        axes=job.axes,
+        limit=job.limit,
+        quick=job.quick,
+        candidates=records,
+        suite=record_suite(job.suite) if "accuracy" in job.axes else (),
+        definitions=dict(figures.DEFINITIONS),
+    )
+
+
+async def _records(pool: EnginePool, candidates: Sequence[Candidate]) -> list[CandidateRecord]:
+    return [await pool.record(candidate) for candidate in candidates]
+
+
+@asynccontextmanager
+async def _pool(checkpoints: Checkpoints, old: RunHeader | None = None) -> AsyncIterator[EnginePool]:
+    before = {record.candidate.name: threads_of(record.engine) for record in old.candidates} if old else {}
+    pool = EnginePool(checkpoints, {name: count for name, count in before.items() if count is not None})
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def _measure(path: Path, header: RunHeader, state: State, job: Job, pool: EnginePool, show: Show) -> None:
+    folder = RunFolder(path, header, state)
+    settings = Settings(
+        seed=job.seed, suite=job.suite, workdir=path, limit=job.limit, quick=job.quick, progress=show.step
+    )
+    try:
+        for name in job.axes:
+            left = [r for r in header.candidates if not folder.finished(name, r.candidate.name)]
+            if left:
+                show.phase(f"{name}: {', '.join(record.candidate.name for record in left)}")
+            groups = [[record] for record in left] if ENGINES[name] == "one" else [left] if left else []
+            for group in groups:
+                await _measure_group(AXES[name], group, settings, folder, pool)
+    finally:
+        show.close()
+        folder.close()
+
+
+async def _measure_group(
+    axis: Axis, records: Sequence[CandidateRecord], settings: Settings, folder: RunFolder, pool: EnginePool
+) -> None:
+    """One axis of candidates that are measured together. What fails is a row, and is not finished."""
+    closed = ENGINES[axis.name] == "none"
+    results = await (pool.none(records) if closed else pool.only([record.candidate for record in records]))
+    opened = [result for result in results if isinstance(result, Opened)]
+    lost = {result.candidate.name for result in results if isinstance(result, Failed)}
+    for result in results:
+        if isinstance(result, Failed):
+            folder.append(_failure(result.candidate.name, axis.name, "candidate", result.error))
+    names = {one.candidate.name for one in opened}
+    done = folder.rows(lambda row: axis_of(row) == axis.name and row.candidate in names)
+    try:
+        if opened:
+            async with aclosing(axis.rows(opened, settings, done)) as rows:  # type: ignore[type-var]  # rows is a generator
+                async for row in rows:
+                    folder.append(row)
+                    if isinstance(row, FailureRow) and _lost(row):
+                        lost.add(row.candidate)
+    except RowsNotWritten:
+        raise
+    except Exception as error:
+        if os.environ.get("FOURWAYS_DEBUG") == "1":
+            traceback.print_exc()
+        for one in opened:
+            folder.append(_failure(one.candidate.name, axis.name, "axis", explain(error)))
+        lost |= names
+    for name in sorted(names - lost):
+        folder.finish(axis.name, name)
+
+
+def _failure(candidate: str, axis: AxisName, scope: Literal["candidate", "axis"], error: FourwaysError) -> FailureRow:
+    return FailureRow(candidate, axis, scope, "", error.message, error.hint)
+
+
+def _lost(row: FailureRow) -> bool:
+    """Whether a whole axis of its candidate broke; what merely could not be asked is no such loss."""
+    return row.status == "failed" and row.scope in ("candidate", "axis")
+
+
+def _publish(path: Path, header: RunHeader, suite: Suite, show: Show) -> Outcome:
+    """Figures from the rows, and the page from both."""
+    show.phase("figures and report")
+    rows = list(read_rows(path / ROWS_FILE))
+    summary = Summary(SUMMARY_SCHEMA, header.run_id, tuple(figures.compute(rows)))
+    write_whole(path / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
+    page = report.write_report(path, images=image_finder(suite))
+    failures = tuple(row for row in rows if isinstance(row, FailureRow) and _lost(row))
+    pairs = {(name, record.candidate.name) for name in header.axes for record in header.candidates}
+    return Outcome(path, page, summary, failures, {(row.axis, row.candidate) for row in failures} >= pairs)

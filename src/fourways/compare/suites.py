@@ -1,0 +1,163 @@
+"""A suite: which benchmarks, and where the data of each lies.
+
+A suite is a folder with `suite.json` (benchmark key → path inside the folder), a YAML or JSON file of the same form, or
+KEY=PATH words. The embedded one is generated where it is first needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from fourways import zoo
+from fourways.benchmarks import registry
+from fourways.benchmarks.suite import detect
+from fourways.core.digests import hash_data, hash_file
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.run import BenchmarkRecord
+from fourways.core.run_files import write_whole
+from fourways.hub import cache_home
+
+FILE = "suite.json"
+IMAGES, SEED = 80, 2026
+Suite = Mapping[str, Path]
+
+
+def load_suite(words: Sequence[str]) -> Suite:
+    """The suite of a command line; no words: the embedded one. Raises UserError naming what is wrong."""
+    if not words:
+        return embedded_suite()
+    found: dict[str, Path] = {}
+    for word in words:
+        for key, path in _of_word(word).items():
+            if key in found:
+                raise UserError(f"--suite names the benchmark {key} twice")
+            found[key] = path
+    return found
+
+
+def write_suite(folder: Path, *, images: int = IMAGES, seed: int = SEED) -> Suite:
+    """Writes the embedded suite, with its suite.json. images: pictures a benchmark. Raises UserError if the folder
+    holds something else."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / FILE).is_file():
+        raise UserError(f"{folder} is not empty and is no suite", hint="name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = zoo.write_suite(folder, images=images, seed=seed)
+    relative = {key: path.resolve().relative_to(folder.resolve()).as_posix() for key, path in written.items()}
+    write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(relative), indent=1) + b"\n")
+    return written
+
+
+def embedded_suite() -> Suite:
+    """The embedded suite in Fourways' cache, generated if this version of its recipe never was."""
+    recipe = sorted(Path(zoo.__file__).parent.glob("*.py"))
+    version = hashlib.sha256("".join(hash_file(file) for file in recipe).encode()).hexdigest()[:16]
+    folder = cache_home() / "suites" / f"zoo-{version}"
+    if not (folder / FILE).is_file():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=folder.parent))
+        write_suite(beside)
+        try:
+            beside.rename(folder)
+        except OSError:  # another process was first
+            shutil.rmtree(beside)
+    return _of_folder(folder)
+
+
+def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
+    """What run.json says of each benchmark: versions of its parts and the digest of its data."""
+    records = []
+    for key, path in suite.items():
+        benchmark = registry.get(key)
+        records.append(
+            BenchmarkRecord(
+                key=key,
+                title=benchmark.title,
+                path=str(path.resolve()),
+                sha256=hash_data(path),
+                prompt_version=benchmark.prompt_version,
+                parser_version=benchmark.parser_version,
+                scorer_version=benchmark.scorer_version,
+                code_sha256=registry.source_sha256(key),
+            )
+        )
+    return tuple(records)
+
+
+def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
+    """source_sha256 → the bytes of that image of the suite, or None. The suite is read once, at the first question;
+    only digests are kept."""
+
+    @cache
+    def places() -> dict[str, Callable[[], bytes]]:
+        found: dict[str, Callable[[], bytes]] = {}
+        seen: set[str] = set()
+        for key, path in suite.items():
+            for sample in registry.get(key).read(path):
+                if (key + sample.image_key) not in seen:
+                    seen.add(key + sample.image_key)
+                    with suppress(OSError, FourwaysError):
+                        found[hashlib.sha256(sample.image()).hexdigest()] = sample.image
+        return found
+
+    def find(source_sha256: str) -> bytes | None:
+        read = places().get(source_sha256)
+        try:
+            return None if read is None else read()
+        except (OSError, FourwaysError):
+            return None
+
+    return find
+
+
+def _of_word(word: str) -> Suite:
+    key, equals, path = word.partition("=")
+    if equals and not Path(word).exists():
+        return {key: _checked(key, Path(path).expanduser(), word)}
+    place = Path(word).expanduser()
+    if place.is_dir():
+        return _of_folder(place)
+    if place.suffix in (".yaml", ".yml", ".json"):
+        return _of_listing(place, place.parent)
+    raise UserError(
+        f"{word}: no such suite", hint="name a folder with suite.json, a YAML file, or KEY=PATH; see `fourways suite`"
+    )
+
+
+def _of_folder(folder: Path) -> Suite:
+    if (folder / FILE).is_file():
+        return _of_listing(folder / FILE, folder)
+    if found := detect(folder):
+        return found
+    raise UserError(
+        f"{folder} is no suite: it has no {FILE}, and no benchmark under its published name",
+        hint='write {"mme": "MME_Benchmark_release_version"} into it, or name each benchmark: --suite mme=PATH',
+    )
+
+
+def _of_listing(file: Path, base: Path) -> Suite:
+    try:
+        places = msgspec.convert(yaml.safe_load(file.read_text(encoding="utf-8")), dict[str, str])
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        raise UserError(f"{file} is no list of benchmarks: {error}", hint='it should be {"mme": "path", …}') from error
+    if not places:
+        raise UserError(f"{file} names no benchmark")
+    return {key: _checked(key, base / Path(path).expanduser(), str(file)) for key, path in places.items()}
+
+
+def _checked(key: str, path: Path, where: str) -> Path:
+    if key not in tuple(registry.keys()):
+        raise UserError(f"{where}: there is no benchmark {key!r}", hint=f"there are {', '.join(registry.keys())}")
+    if not path.exists():
+        raise UserError(f"{where}: the data of {key} is not at {path}", hint="correct the path")
+    return path
