@@ -15,7 +15,7 @@ from PIL import Image as Pil
 from PIL import ImageOps
 
 from fourways.core.errors import MediaError
-from fourways.media import Limits, read_image
+from fourways.media import Limits, is_plain, read_image
 
 LOSSLESS = ("PNG", "WEBP")
 
@@ -236,3 +236,19 @@ def test_a_misnamed_file_is_named_as_such(name: str) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a", "row 17", "v1.2", "a.png#question-3"])
 def test_a_name_that_promises_nothing_else_is_fine(name: str) -> None:
     assert read_image(saved(Pil.fromarray(colours()), "PNG"), name=name).height == 16
+
+
+def test_a_file_that_decoders_disagree_about_is_not_plain() -> None:
+    picture, blue = Pil.fromarray(colours()), Pil.new("RGB", (24, 16), "blue")
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    plain = [saved(picture, "JPEG"), saved(picture, "PNG"), saved(picture, "WEBP"), saved(picture.quantize(8), "PNG")]
+    others = [
+        saved(picture, "JPEG", exif=exif), saved(picture, "PNG", exif=exif), saved(picture, "WEBP", exif=exif),
+        saved(picture.convert("CMYK"), "JPEG"), saved(picture.convert("RGBA"), "PNG"),
+        saved(picture.quantize(8), "PNG", transparency=1), deep_png(np.zeros((2, 2, 1), np.uint16), 0),
+        saved(picture, "WEBP", save_all=True, append_images=[blue]),
+        saved(picture, "PNG", save_all=True, append_images=[blue]),
+    ]  # fmt: skip
+    assert [is_plain(source) for source in plain] == [True] * len(plain)
+    assert [is_plain(source) for source in others] == [False] * len(others)

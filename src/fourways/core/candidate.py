@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from fourways.core.boxes import BoxFormat
+
 Dtype = Literal["float32", "bfloat16", "float16"]
 Quantization = Literal["int8", "int4"]
 
@@ -26,7 +28,8 @@ class Candidate(msgspec.Struct, frozen=True):
 
     model: `zoo:NAME`, a checkpoint folder, or a Hugging Face id. served_model: the name a server knows it by.
     weights "random": built from the config alone; such a candidate never fills accuracy or tuning.
-    dialect: how it likes to be asked, where the engine cannot know (a server by URL); None: what the engine says.
+    dialect, box_format: how it likes to be asked and how it writes boxes, where the engine cannot know (a server by
+    URL); None: what the engine says. api_key_env: the environment variable that holds a server's key.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Candidate(msgspec.Struct, frozen=True):
     weights: Literal["trained", "random"] = "trained"
     threads: int | None = None
     dialect: str | None = None
+    box_format: BoxFormat | None = None
+    api_key_env: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None) -> En
     if candidate.url is not None:
         from fourways.engines.openai import open_openai_engine
 
-        return open_openai_engine(candidate)
+        return await open_openai_engine(candidate)
     if checkpoint is None:
         raise UserError(f"candidate {candidate.name!r} names neither a model nor a URL")
     return await _open_local(candidate, checkpoint)

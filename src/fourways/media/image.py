@@ -49,10 +49,15 @@ def read_image(source: bytes, *, name: str, limits: Limits | None = None) -> Ima
     return Image(source, source_sha256(source), content_hash(pixels), pixels)
 
 
-def exif_orientation(source: bytes) -> int:
-    """The orientation (1 to 8) that a file `read_image` accepts asks to be shown in; 1 where it says nothing."""
-    with _READERS[recognise(source, name="image", wanted=IMAGE_FORMATS)](io.BytesIO(source)) as picture:
-        return _orientation(picture)
+def is_plain(source: bytes) -> bool:
+    """Whether any decoder shows this file, which `read_image` accepted, as `read_image` does: 8-bit grey or RGB, no
+    transparency, no orientation, one frame. Other files should be sent to a server as the pixels that were read."""
+    kind = recognise(source, name="image", wanted=IMAGE_FORMATS)
+    with _READERS[kind](io.BytesIO(source)) as picture:
+        simple = picture.mode in ("1", "L", "RGB", "P") and not picture.has_transparency_data
+        if kind == "PNG":  # EXIF may stand after the pixels, unread until they are
+            simple = simple and source[24] <= 8 and b"eXIf" not in source
+        return simple and _orientation(picture) == 1 and getattr(picture, "n_frames", 1) == 1
 
 
 def _decode(source: bytes, kind: str, name: str, limits: Limits) -> Pixels:

@@ -1,0 +1,290 @@
+"""The engine: requests in, a server's stream out, one failure a request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+
+import httpx
+import msgspec
+
+from fourways.core.candidate import Candidate
+from fourways.core.conversation import Conversation, Text, Turn
+from fourways.core.engine import Capability, EngineInfo
+from fourways.core.errors import CapabilityError, EngineError, UserError
+from fourways.core.events import Done, Event
+from fourways.core.request import Generate, Plan, Request
+from fourways.engines.openai.address import Address, find_address
+from fourways.engines.openai.answer import Answer, failed
+from fourways.engines.openai.fields import blamed, body, droppable
+from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_after_s
+from fourways.engines.openai.sse import EventTooLarge, read_events
+from fourways.engines.openai.wire import Chunk, Models, Problem, Version, complaint
+
+_MAX_ERROR_BYTES = 64 << 10
+_PROBE = Conversation.ask("Hello")
+
+
+class _Refused(Exception):
+    """The server will not answer this body. status: HTTP's."""
+
+    def __init__(self, status: int, complaint: str) -> None:
+        super().__init__(complaint)
+        self.status, self.complaint = status, complaint
+
+
+class OpenAIEngine:
+    """A server by URL. `connect` first; `open_openai_engine` does both.
+
+    concurrency: requests in flight at once; more wait here. timeout_s: longest silence of the server, before the first
+    token as between two. Redirects are never followed: the URL given is the one that is measured.
+    """
+
+    def __init__(self, candidate: Candidate, *, concurrency: int = 64, timeout_s: float = 120.0) -> None:
+        if candidate.url is None:
+            raise UserError(f"candidate {candidate.name!r} names no URL")
+        if candidate.adapter is not None or candidate.quantization is not None:
+            raise CapabilityError(
+                f"candidate {candidate.name!r}: adapter and quantisation of a server are its own: undefined, no access",
+                hint="start the server with them, and choose among its models with `served_model`",
+            )
+        self._candidate = candidate
+        self._address: Address = find_address(candidate)
+        self._model = candidate.served_model
+        self._version: str | None = None
+        self._refused: frozenset[str] = frozenset()
+        self._connected = False
+        self._slots = asyncio.Semaphore(concurrency)
+        self._concurrency, self._timeout_s = concurrency, timeout_s
+        headers = {"Accept-Encoding": "identity"}  # a compressed stream arrives in lumps
+        if self._address.key is not None:
+            headers["Authorization"] = f"Bearer {self._address.key}"
+        self._client = httpx.AsyncClient(
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=10.0, pool=None),
+            limits=httpx.Limits(max_connections=concurrency + 2, max_keepalive_connections=concurrency),
+            follow_redirects=False,
+            trust_env=not self._address.loopback,  # a proxy cannot reach this machine's own servers
+        )
+
+    @property
+    def info(self) -> EngineInfo:
+        capabilities: set[Capability] = {"generate"}
+        if "logprobs" not in self._refused:
+            capabilities.add("logprobs")
+        settings = {
+            "url": self._address.shown,
+            "served_model": self._model or "",
+            "server_version": self._version or "unknown",
+            "concurrency": str(self._concurrency),
+            "timeout_s": f"{self._timeout_s:g}",
+            "fields_refused": ", ".join(sorted(self._refused)) or "none",
+        }
+        dialect = self._candidate.dialect or "generic"
+        return EngineInfo("openai", dialect, self._candidate.box_format, frozenset(capabilities), settings)
+
+    async def connect(self) -> None:
+        """Find the served model, ask the version, and learn from one short question which fields the server takes.
+        Raises EngineError (not reachable, or it cannot answer) and UserError (which model?)."""
+        if self._model is None:
+            self._model = await self._discover()
+        self._version = await self._ask_version()
+        first = Request("connect", _PROBE, Plan(self._candidate.name), Generate(max_tokens=1))
+        async with aclosing(self.stream(first)) as items:
+            async for item in items:
+                if isinstance(item, Done) and item.error is not None:
+                    raise EngineError(f"{self._address.shown}: {item.error}", hint=item.hint)
+        self._connected = True
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event | Done, None]:
+        """Events as text arrives, then one Done. Raises CapabilityError for `Rank`, EngineError before `connect`."""
+        output = request.output
+        if not isinstance(output, Generate):
+            raise CapabilityError("ranking by likelihood is undefined for a server: no access to prompt scores")
+        if self._model is None:
+            raise EngineError(f"{self._address.shown}: not connected")
+        told = _no_access(request)
+        if told is not None:
+            yield failed(told, time.perf_counter_ns(), hint="give it to the local engine, or leave it out")
+            return
+        request = replace(request, conversation=_seen(request))
+        async with self._slots, aclosing(self._answered(request, output)) as items:
+            async for item in items:
+                yield item
+
+    async def clear_caches(self) -> None:
+        """Nothing: a server's caches are out of reach."""
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    # -- one request ---------------------------------------------------------------------------------------------
+    async def _answered(self, request: Request, output: Generate) -> AsyncGenerator[Event | Done, None]:
+        """Attempts, until one begins to answer or none may follow."""
+        attempt = 1
+        while True:
+            answer = Answer(output)
+            try:
+                async with aclosing(self._attempt(request, answer)) as items:
+                    async for item in items:
+                        yield item
+                return
+            except Again as again:
+                if answer.began or attempt >= ATTEMPTS:
+                    yield failed(f"{again.reason} (attempt {attempt})", time.perf_counter_ns())
+                    return
+                await asyncio.sleep(pause_s(attempt, again.after_s, request.id))
+                attempt += 1
+            except _Refused as refusal:
+                if not self._go_without(refusal, output):
+                    yield self._refusal(refusal, output)
+                    return
+            except (httpx.ReadTimeout, httpx.WriteTimeout):
+                yield failed(f"no answer for {self._timeout_s:g} s", time.perf_counter_ns())
+                return
+
+    async def _attempt(self, request: Request, answer: Answer) -> AsyncGenerator[Event | Done, None]:
+        content = msgspec.json.encode(body(request, answer.output, model=self._model or "", refused=self._refused))
+        sent = self._client.stream(
+            "POST", self._address.path("chat/completions"), content=content,
+            headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
+        )  # fmt: skip
+        try:
+            async with sent as response:
+                await self._check(response)
+                async for data, now_ns in read_events(response.aiter_bytes()):
+                    if data == b"[DONE]":
+                        break
+                    chunk = msgspec.json.decode(data, type=Chunk)
+                    if chunk.error is not None:
+                        told = chunk.error.message if isinstance(chunk.error, Problem) else chunk.error
+                        yield failed(f"the server failed: {self._address.hide(told)}", now_ns)
+                        return
+                    event = answer.take(chunk, now_ns)
+                    if event is not None:
+                        yield event
+        except (msgspec.DecodeError, UnicodeDecodeError, EventTooLarge):
+            yield failed("the server sent what is not an event of this API", time.perf_counter_ns())
+            return
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            raise
+        except httpx.HTTPError as error:
+            raise Again(_lost(error)) from None
+        if answer.finish is None:
+            raise Again("the connection ended before the answer did")
+        for ending in (answer.rest(time.perf_counter_ns()), answer.done(time.perf_counter_ns())):
+            if ending is not None:
+                yield ending
+
+    async def _check(self, response: httpx.Response) -> None:
+        """Raises Again, _Refused or EngineError unless the server began an event stream."""
+        status = response.status_code
+        if status == 200:
+            return
+        content = b""
+        async for chunk in response.aiter_bytes():
+            content += chunk[: _MAX_ERROR_BYTES - len(content)]
+            if len(content) >= _MAX_ERROR_BYTES:
+                break
+        if 300 <= status < 400:
+            raise _Refused(status, "the server sends requests elsewhere; give the URL where it ends up")
+        told = self._address.hide(complaint(content))
+        if status in BUSY:
+            raise Again(f"the server is busy (HTTP {status}): {told}", retry_after_s(response.headers))
+        raise _Refused(status, told)
+
+    def _go_without(self, refusal: _Refused, output: Generate) -> bool:
+        """Whether to ask again with fewer wanted fields; they stay away from then on."""
+        if refusal.status not in (400, 422) or blamed(refusal.complaint, output) is not None:
+            return False
+        left = droppable(output, self._refused)
+        named = frozenset(name for name in left if name in refusal.complaint)
+        # A complaint about no field in particular is taken as one about all only while connecting: later it is about
+        # the request (too long, a bad image).
+        dropped = named if named or self._connected else left
+        self._refused |= dropped
+        return bool(dropped)
+
+    def _refusal(self, refusal: _Refused, output: Generate) -> Done:
+        now = time.perf_counter_ns()
+        field = blamed(refusal.complaint, output) if refusal.status in (400, 422) else None
+        if field is not None:
+            return failed(f"undefined: the server does not take {field!r}: {refusal.complaint}", now)
+        hint = "name the environment variable of its key with `api_key_env`" if refusal.status in (401, 403) else None
+        return failed(f"the server refused (HTTP {refusal.status}): {refusal.complaint}", now, hint=hint)
+
+    # -- on connecting -------------------------------------------------------------------------------------------
+    async def _discover(self) -> str:
+        content = await self._get(self._address.path("models"))
+        hint = "say which with `served_model`"
+        try:
+            names = [model.id for model in msgspec.json.decode(content, type=Models).data]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UserError(f"{self._address.shown}: the server does not list its models", hint=hint) from None
+        if len(names) != 1:
+            raise UserError(f"{self._address.shown}: the server has {len(names)} models: {', '.join(names)}", hint=hint)
+        return names[0]
+
+    async def _ask_version(self) -> str | None:
+        """vLLM tells it beside /v1; nobody needs to."""
+        base = self._address.base
+        try:
+            reply = await self._client.get(base.copy_with(path=base.path.removesuffix("/v1") + "/version"), timeout=5.0)
+            return msgspec.json.decode(reply.content, type=Version).version if reply.status_code == 200 else None
+        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    async def _get(self, url: httpx.URL) -> bytes:
+        try:
+            reply = await self._client.get(url)
+        except httpx.HTTPError as error:
+            raise EngineError(
+                f"{self._address.shown}: {_lost(error)}", hint="is the server running, and is this its URL?"
+            ) from None
+        if reply.status_code != 200:
+            told = self._address.hide(complaint(reply.content[:_MAX_ERROR_BYTES]))
+            raise EngineError(f"{self._address.shown}: the server said HTTP {reply.status_code}: {told}")
+        return reply.content
+
+
+async def open_openai_engine(candidate: Candidate) -> OpenAIEngine:
+    """Connect to the server of `candidate.url`. Raises what `OpenAIEngine` and `connect` raise."""
+    engine = OpenAIEngine(candidate)
+    try:
+        await engine.connect()
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+def _no_access(request: Request) -> str | None:
+    plan = request.plan
+    asked = {
+        "an adapter": plan.adapter is not None,
+        "a visual budget": plan.visual_budget is not None,
+        "the visual path 'projected'": plan.visual_path == "projected",
+    }
+    wanted = next((what for what, is_asked in asked.items() if is_asked), None)
+    return None if wanted is None else f"undefined: {wanted} cannot be chosen for a server: no access"
+
+
+def _seen(request: Request) -> Conversation:
+    if request.plan.visual_path != "text_only":
+        return request.conversation
+    turns = request.conversation.turns
+    return Conversation(tuple(Turn(t.role, tuple(p for p in t.parts if isinstance(p, Text))) for t in turns))
+
+
+def _lost(error: httpx.HTTPError) -> str:
+    """Fixed texts: a library's own may hold URLs."""
+    if isinstance(error, httpx.ConnectTimeout):
+        return "the server cannot be reached: no connection within 10 s"
+    if isinstance(error, httpx.ConnectError):
+        return "the server cannot be reached (refused, unknown host, or its certificate is not trusted)"
+    if isinstance(error, httpx.TimeoutException):
+        return "the server did not answer in time"
+    return "the connection was lost"

@@ -1,0 +1,69 @@
+"""A request as the body of `POST /v1/chat/completions`, and what to do when a server refuses a field.
+
+Three kinds of fields: OpenAI's own, sent where they say anything; those of vLLM and SGLang that this request *needs* (a
+server without them cannot answer it); and those that are merely *wanted*: log-probabilities, token ids, and filters at
+their neutral value, because servers take other defaults from a checkpoint's generation_config.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from fourways.core.request import Generate, Request
+from fourways.engines.openai.pictures import message
+
+WANTED: dict[str, object] = {
+    "stream_options": {"include_usage": True},
+    "logprobs": True,
+    "return_token_ids": True,
+    "top_k": -1,
+    "repetition_penalty": 1.0,
+}
+
+
+def needed(output: Generate) -> dict[str, object]:
+    """Fields beyond OpenAI's own without which this request cannot be answered."""
+    fields: dict[str, object] = {}
+    if output.min_tokens:
+        fields["min_tokens"] = output.min_tokens
+    if output.ignore_eos:
+        fields["ignore_eos"] = True
+    if output.top_k:
+        fields["top_k"] = output.top_k
+    if output.repetition_penalty != 1.0:
+        fields["repetition_penalty"] = output.repetition_penalty
+    return fields
+
+
+def body(request: Request, output: Generate, *, model: str, refused: Collection[str]) -> dict[str, object]:
+    """The whole body, without the wanted fields that are in `refused`."""
+    wanted = {name: value for name, value in WANTED.items() if name not in refused}
+    own: dict[str, object] = {}
+    if output.temperature > 0:
+        own["seed"] = output.seed
+    if output.stop:
+        own["stop"] = list(output.stop)
+    if output.presence_penalty or output.frequency_penalty:
+        own["presence_penalty"] = output.presence_penalty
+        own["frequency_penalty"] = output.frequency_penalty
+    return {
+        "model": model,
+        "messages": [message(turn) for turn in request.conversation.turns],
+        "stream": True,
+        "max_tokens": output.max_tokens,
+        "temperature": output.temperature,
+        "top_p": output.top_p,
+        **own,
+        **wanted,
+        **needed(output),
+    }
+
+
+def droppable(output: Generate, refused: Collection[str]) -> frozenset[str]:
+    """The wanted fields that a request with this output could still go without."""
+    return frozenset(WANTED) - frozenset(refused) - frozenset(needed(output))
+
+
+def blamed(complaint: str, output: Generate) -> str | None:
+    """The needed field that the complaint names."""
+    return next((name for name in needed(output) if name in complaint), None)

@@ -1,0 +1,54 @@
+"""What is sent for a part of a conversation."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image as Pil
+
+from fourways.core.conversation import Image, Part, Text, Turn
+from fourways.core.errors import MediaError
+from fourways.media import is_plain
+from fourways.media.sniff import sniff
+
+_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WebP": "image/webp"}
+
+Json = dict[str, "str | Json"]
+
+
+def message(turn: Turn) -> dict[str, object]:
+    """A turn as the API wants it. Text alone is sent as a string, which every server takes."""
+    if all(isinstance(part, Text) for part in turn.parts):
+        return {"role": turn.role, "content": "".join(part.text for part in turn.parts if isinstance(part, Text))}
+    return {"role": turn.role, "content": [_part(part) for part in turn.parts]}
+
+
+def _part(part: Part) -> Json:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        return {"type": "image_url", "image_url": {"url": image_url(part)}}
+    return {"type": "video_url", "video_url": {"url": _data_url("video/mp4", part.source)}}
+
+
+def image_url(image: Image) -> str:
+    """A data URL: the source as it came, or, where decoders would not agree about it (orientation, transparency, 16
+    bits, CMYK, animation, another format), the pixels that were read, as PNG."""
+    mime = _MIME.get(sniff(image.source) or "")
+    if mime is not None and _agreed(image.source):
+        return _data_url(mime, image.source)
+    out = io.BytesIO()
+    Pil.fromarray(image.pixels).save(out, "PNG", compress_level=1)
+    return _data_url("image/png", out.getvalue())
+
+
+def _agreed(source: bytes) -> bool:
+    try:
+        return is_plain(source)
+    except (MediaError, OSError, SyntaxError, ValueError):
+        return False
+
+
+def _data_url(mime: str, content: bytes) -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
