@@ -17,7 +17,7 @@ from typing import ClassVar
 import msgspec
 
 from fourways.axes.contract import Opened, Settings
-from fourways.axes.memory_probe import LastWords, ProbeTask
+from fourways.axes.memory_probe import LastWords, ProbeTask, encode_task
 from fourways.core.candidate import Candidate
 from fourways.core.figure import Axis as AxisName
 from fourways.core.rows import FailureRow, MemoryRow, Row
@@ -128,7 +128,7 @@ async def _probe(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
         *PROBE_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(msgspec.json.encode(task)), PROBE_LIMIT_S)
+        out, err = await asyncio.wait_for(process.communicate(encode_task(task)), PROBE_LIMIT_S)
     except TimeoutError:
         return [], _failure(task, f"the probe was stopped after {PROBE_LIMIT_S} s")
     finally:

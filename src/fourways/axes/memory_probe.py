@@ -37,6 +37,14 @@ class ProbeTask(msgspec.Struct, frozen=True):
     new_tokens: int
 
 
+def encode_task(task: ProbeTask) -> bytes:
+    return msgspec.json.encode(task, enc_hook=os.fspath)  # a checkpoint's folder is a Path
+
+
+def decode_task(data: bytes) -> ProbeTask:
+    return msgspec.json.decode(data, type=ProbeTask, dec_hook=lambda _, folder: Path(folder))
+
+
 class LastWords(msgspec.Struct, frozen=True):
     """The last line of standard error of a probe that failed."""
 
@@ -78,7 +86,7 @@ def probe(task: ProbeTask, write: Callable[[MemoryRow], None]) -> None:
 def main() -> int:
     rows = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library that prints must not spoil the rows
-    task = msgspec.json.decode(sys.stdin.buffer.read(), type=ProbeTask)
+    task = decode_task(sys.stdin.buffer.read())
 
     def write(row: MemoryRow) -> None:
         rows.write(msgspec.json.encode(row) + b"\n")
