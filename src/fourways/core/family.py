@@ -12,7 +12,8 @@ class FamilyCard(msgspec.Struct, frozen=True):
 
     architectures: class names in config.json that it loads. dialect: how its models like to be asked; a benchmark maps
     it to a prompt. lora_targets: name ("llm", "llm+connector", "all") → anchored regular expression over module names.
-    video: whether a clip is taken.
+    video: whether a clip is taken. markup: control tokens that a text may use, since they mark regions and never turns
+    or visuals; all others are encoded as text.
     """
 
     name: str
@@ -21,3 +22,4 @@ class FamilyCard(msgspec.Struct, frozen=True):
     box_format: BoxFormat
     lora_targets: dict[str, str]
     video: bool = False
+    markup: tuple[str, ...] = ()

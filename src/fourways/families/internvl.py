@@ -59,6 +59,7 @@ class InternVL(Family):
             "all": f"{_LLM}|{_CONNECTOR}|{_TOWER}",
         },
         video=True,
+        markup=MARKUP,
     )
 
     def __init__(

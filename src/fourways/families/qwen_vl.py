@@ -100,6 +100,7 @@ class QwenVL(Family):
             "all": f"{_LLM}|{_CONNECTOR}|{_TOWER}",
         },
         video=True,
+        markup=MARKUP,
     )
 
     def __init__(
