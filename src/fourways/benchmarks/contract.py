@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -75,6 +75,10 @@ class Benchmark(ABC):
 
     key: ClassVar[str]
     title: ClassVar[str]
+    definitions: ClassVar[Mapping[str, str]]
+    """name@version → formula, in words, of every metric it yields; the primary one's first."""
+    primary: ClassVar[str]
+    """The name of its primary metric."""
     prompt_version: ClassVar[int]
     parser_version: ClassVar[int]
     scorer_version: ClassVar[int]
@@ -102,5 +106,6 @@ class Benchmark(ABC):
 
     @abstractmethod
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
-        """Every official figure from finished rows, exactly one of them primary. Pure: needs `parsed`, `gold`, `score`,
-        `group`, `image` and `category` of the rows only. Rows that failed count as wrong."""
+        """Every official figure from finished rows, exactly one of them primary; none where no answer is public. Pure:
+        needs `sample`, `group`, `gold`, `parsed`, `score`, `image`, `category` and `extra` (the sample's own) of the
+        rows only. Rows that failed count as wrong."""

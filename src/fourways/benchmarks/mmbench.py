@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import string
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -31,6 +31,12 @@ class _MMBench(Benchmark):
     """Both languages: one format, one rule."""
 
     language: ClassVar[Literal["en", "zh"]]
+    primary: ClassVar[str] = "circular"
+    definitions: ClassVar[Mapping[str, str]] = {
+        "mmbench_circular@1": "questions whose every rotation is answered right / questions; an unread letter is wrong",
+        "mmbench_vanilla@1": "questions answered right with the options in their first order / questions",
+        "mmbench_vanilla_all@1": "right answers / all rotations of all questions",
+    }
     prompt_version: ClassVar[int] = 1
     parser_version: ClassVar[int] = 1
     scorer_version: ClassVar[int] = 1

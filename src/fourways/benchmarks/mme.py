@@ -7,7 +7,7 @@ Replies are read and scored as the official `calculation.py` does. VLMEvalKit's 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -36,6 +36,15 @@ class MME(Benchmark):
 
     key: ClassVar[str] = "mme"
     title: ClassVar[str] = "MME"
+    primary: ClassVar[str] = "mme_sum"
+    definitions: ClassVar[Mapping[str, str]] = {
+        "mme_sum@1": "sum of mme_score over the subtasks there are; 2800 points with all 14",
+        "mme_perception@1": "sum of mme_score over the perception subtasks there are; 2000 points with all 10",
+        "mme_cognition@1": "sum of mme_score over the cognition subtasks there are; 800 points with all 4",
+        "mme_score@1": "100 x acc + 100 x acc_plus of one subtask",
+        "mme_acc@1": "right answers / questions, over all subtasks; the first 4 characters decide, other is wrong",
+        "mme_acc_plus@1": "images with both questions right / images, over all subtasks",
+    }
     prompt_version: ClassVar[int] = 1
     parser_version: ClassVar[int] = 1
     scorer_version: ClassVar[int] = 1
@@ -72,27 +81,29 @@ class MME(Benchmark):
         parts = {task: _subtask([row for row in rows if row.category == task]) for task in tasks}
         metrics = [
             Metric(
-                "mme_sum", "mme_sum@1", "points", 200.0 * len(tasks), _join(parts, tasks), primary=True,
-                labels={"subtasks": f"{len(tasks)} of {len(SUBTASKS)}"},
+                "mme_sum", "mme_sum@1", _points(tasks), 200.0 * len(tasks), _join(parts, tasks), primary=True,
             ),
             Metric("acc", "mme_acc@1", "fraction", 1.0, (mean_part(rows),)),
             Metric("acc_plus", "mme_acc_plus@1", "fraction", 1.0, (_pairs(rows),)),
         ]  # fmt: skip
         for name, members in (("perception", PERCEPTION), ("cognition", COGNITION)):
-            present = [task for task in tasks if task in members]
-            if present:
-                labels = {"subtasks": f"{len(present)} of {len(members)}"}
-                value = _join(parts, present)
-                metrics.append(
-                    Metric(f"mme_{name}", f"mme_{name}@1", "points", 200.0 * len(present), value, labels=labels)
-                )
+            if present := [task for task in tasks if task in members]:
+                definition, unit, best = f"mme_{name}@1", _points(present), 200.0 * len(present)
+                metrics.append(Metric(f"mme_{name}", definition, unit, best, _join(parts, present)))
         for task in tasks:
-            metrics.append(Metric("mme_score", "mme_score@1", "points", 200.0, parts[task], labels={"category": task}))
+            metrics.append(
+                Metric("mme_score", "mme_score@1", _points([task]), 200.0, parts[task], labels={"category": task})
+            )
         return metrics
 
 
 def _order(task: str) -> tuple[int, str]:
     return (SUBTASKS.index(task) if task in SUBTASKS else len(SUBTASKS), task)
+
+
+def _points(tasks: Sequence[str]) -> str:
+    """The unit says how many points there were: a part of the subtasks has a smaller sum."""
+    return f"points of {200 * len(tasks)}"
 
 
 def _join(parts: dict[str, tuple[MetricPart, ...]], tasks: Sequence[str]) -> tuple[MetricPart, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +29,11 @@ class RealWorldQA(Benchmark):
 
     key: ClassVar[str] = "realworldqa"
     title: ClassVar[str] = "RealWorldQA"
+    primary: ClassVar[str] = "accuracy"
+    definitions: ClassVar[Mapping[str, str]] = {
+        "realworldqa_accuracy@1": "right answers / questions: the letter where options are given, else the exact word "
+        "in lower case",
+    }
     prompt_version: ClassVar[int] = 1
     parser_version: ClassVar[int] = 1
     scorer_version: ClassVar[int] = 1

@@ -7,7 +7,7 @@ the model saw; no scale is guessed, and no reading is chosen by looking at the a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,6 +52,12 @@ class RefCOCO(Benchmark):
 
     key: ClassVar[str] = "refcoco"
     title: ClassVar[str] = "RefCOCO / + / g"
+    primary: ClassVar[str] = "acc@0.5"
+    definitions: ClassVar[Mapping[str, str]] = {
+        "refcoco_mean_acc50@1": "unweighted mean over the splits there are of refcoco_acc50",
+        "refcoco_acc50@1": "expressions whose box has IoU >= 0.5 with the true one / expressions; no box is wrong",
+        "refcoco_mean_iou@1": "mean IoU over all expressions, 0 where there is no box",
+    }
     prompt_version: ClassVar[int] = 1
     parser_version: ClassVar[int] = 1
     scorer_version: ClassVar[int] = 1
@@ -86,9 +92,8 @@ class RefCOCO(Benchmark):
             return []
         each = tuple(mean_part(group, 1 / len(splits)) for group in splits.values())
         overlaps = tuple(_overlap(row.parsed, row.gold) for row in rows)
-        labels = {"splits": ", ".join(sorted(splits))}
         return [
-            Metric("acc@0.5", "refcoco_mean_acc50@1", "fraction", 1.0, each, primary=True, labels=labels),
+            Metric("acc@0.5", "refcoco_mean_acc50@1", "fraction", 1.0, each, primary=True),
             Metric("mean_iou", "refcoco_mean_iou@1", "fraction", 1.0, (MetricPart(1.0, _images(rows), overlaps),)),
             *(
                 Metric("acc@0.5", "refcoco_acc50@1", "fraction", 1.0, (mean_part(group),), labels={"category": name})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -58,6 +58,13 @@ class VQAv2(Benchmark):
 
     key: ClassVar[str] = "vqav2"
     title: ClassVar[str] = "VQAv2"
+    primary: ClassVar[str] = "accuracy"
+    definitions: ClassVar[Mapping[str, str]] = {
+        "vqa_accuracy_always@1": "mean over questions of the mean over annotators of min(1, matches among the other "
+        "nine / 3), all answers normalised",
+        "vqa_accuracy_github@1": "as vqa_accuracy_always, but normalised only where the ten answers differ: the "
+        "repository's scorer",
+    }
     prompt_version: ClassVar[int] = 1
     parser_version: ClassVar[int] = 1
     scorer_version: ClassVar[int] = 1

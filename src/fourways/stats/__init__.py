@@ -5,7 +5,8 @@ is None, never a number.
 
 Public face: `Interval`, `wilson`, `clustered_wilson`, `effective_size`, `LinearCombination`, `bootstrap_linear`,
 `bootstrap_median`, `pigeonhole`, `percentile_interval`, `standard_error`, `sign_flip_p`, `holm`,
-`detectable_difference`, `quantile_interval`, `smallest_n`, `t_interval`.
+`detectable_difference`, `quantile_interval`, `clustered_quantile_interval`,
+`smallest_n`, `t_interval`.
 """
 
 from fourways.stats.bootstrap import (
@@ -20,7 +21,7 @@ from fourways.stats.bootstrap import (
 from fourways.stats.interval import Interval
 from fourways.stats.paired import detectable_difference, holm, sign_flip_p
 from fourways.stats.proportion import clustered_wilson, effective_size, wilson
-from fourways.stats.quantiles import quantile_interval, smallest_n
+from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, smallest_n
 from fourways.stats.student import t_interval
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Part",
     "bootstrap_linear",
     "bootstrap_median",
+    "clustered_quantile_interval",
     "clustered_wilson",
     "detectable_difference",
     "effective_size",

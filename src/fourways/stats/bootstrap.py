@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
@@ -98,7 +98,7 @@ def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int 
     return np.concatenate(drawn)
 
 
-def bootstrap_median(clusters: object, values: Sequence[float], seed: int, replicates: int = REPLICATES) -> Floats:
+def bootstrap_median(clusters: ArrayLike, values: Sequence[float], seed: int, replicates: int = REPLICATES) -> Floats:
     """(replicates,) medians of the values over clusters redrawn with replacement; a median is the lower one where the
     weights leave two. Seeded.
 
@@ -120,7 +120,7 @@ def bootstrap_median(clusters: object, values: Sequence[float], seed: int, repli
 
 
 def pigeonhole(
-    rows: object, columns: object, values: Sequence[float], seed: int, replicates: int = REPLICATES
+    rows: ArrayLike, columns: ArrayLike, values: Sequence[float], seed: int, replicates: int = REPLICATES
 ) -> Floats:
     """(replicates,) means of values in a crossed layout (images x training seeds), both redrawn independently. Seeded.
 

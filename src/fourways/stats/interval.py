@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,7 +24,7 @@ class Interval(NamedTuple):
         return self.low <= value <= self.high
 
 
-def cluster_codes(clusters: object) -> tuple[Integers, int]:
+def cluster_codes(clusters: ArrayLike) -> tuple[Integers, int]:
     """Labels (n,) of any kind → (codes 0…k-1 of shape (n,), k)."""
     names, codes = np.unique(np.asarray(clusters), return_inverse=True)
     return codes.astype(np.int64).reshape(-1), len(names)

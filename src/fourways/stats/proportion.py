@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from fourways.stats.interval import LEVEL, Interval, cluster_codes
@@ -28,7 +28,7 @@ def wilson(mean: float, n: float, level: float = LEVEL) -> Interval:
     return Interval(max(0.0, min(centre - half, mean)), min(1.0, max(centre + half, mean)))
 
 
-def effective_size(clusters: object, values: Sequence[float]) -> float:
+def effective_size(clusters: ArrayLike, values: ArrayLike) -> float:
     """How many independent yes/no values would carry the same information about the mean: n / design effect.
 
     clusters: labels of any kind, one a value. With mean m, p(1 - p) / variance, the variance being the cluster-robust
@@ -48,7 +48,7 @@ def effective_size(clusters: object, values: Sequence[float]) -> float:
     return mean * (1 - mean) / (variance * k / (k - 1))
 
 
-def clustered_wilson(clusters: object, values: Sequence[float], level: float = LEVEL) -> Interval | None:
+def clustered_wilson(clusters: ArrayLike, values: ArrayLike, level: float = LEVEL) -> Interval | None:
     """`wilson` at the `effective_size`, with t in place of z for few clusters; None below two clusters.
 
     values in [0, 1]; clusters: one label a value. Source: as `effective_size`; the t correction of the effective size

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from math import ceil, log
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
-from fourways.stats.interval import LEVEL, Interval
+from fourways.stats.interval import LEVEL, Interval, cluster_codes
+from fourways.stats.proportion import clustered_wilson
 
 
 def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval | None:
@@ -40,3 +42,25 @@ def smallest_n(q: float, level: float = LEVEL) -> int:
     Both q**n and (1 - q)**n must be at most (1 - level) / 2. Source: as `quantile_interval`.
     """
     return ceil(log((1 - level) / 2) / log(max(q, 1 - q)))
+
+
+def clustered_quantile_interval(
+    clusters: ArrayLike, values: ArrayLike, q: float, level: float = LEVEL
+) -> Interval | None:
+    """The interval of the q-quantile of values that come in clusters (the chunk gaps of one request).
+
+    The share of values at or below the quantile gets a clustered interval, whose ends are read off as quantiles. None
+    with fewer clusters than `smallest_n`.
+
+    Source: Woodruff (1952), Confidence intervals for medians and other position measures, J. Am. Stat. Assoc. 47, with
+    the share's interval from `clustered_wilson`.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    _, k = cluster_codes(clusters)
+    if k < smallest_n(q, level):
+        return None
+    share = clustered_wilson(clusters, array <= np.quantile(array, q, method="inverted_cdf"), level)
+    if share is None:
+        return None
+    low, high = np.quantile(array, [share.low, share.high], method="inverted_cdf")
+    return Interval(float(low), float(high))

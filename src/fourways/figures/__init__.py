@@ -1,0 +1,28 @@
+"""Rows → figures: pure, no engine, no file.
+
+It must never invent a value: what cannot be computed is "undefined", "failed" or "too few", with the reason. Each
+metric is defined once, here or with its benchmark, and carries name@version; a change of formula or interval is a new
+version.
+
+Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `pareto`, `parse_requirements` and
+`judge`."""
+
+from fourways.figures.catalogue import DEFINITIONS, TEXTS, definitions
+from fourways.figures.compute import compute
+from fourways.figures.definition import Definition
+from fourways.figures.pareto import Placed, pareto
+from fourways.figures.require import Clause, Verdict, judge, parse_requirements
+
+__all__ = [
+    "DEFINITIONS",
+    "TEXTS",
+    "Clause",
+    "Definition",
+    "Placed",
+    "Verdict",
+    "compute",
+    "definitions",
+    "judge",
+    "pareto",
+    "parse_requirements",
+]

@@ -1,0 +1,110 @@
+"""A metric's definition, and the one way a figure is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fourways.core.figure import Axis, Figure, Status
+from fourways.stats import Interval
+
+Direction = Literal["higher", "lower", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """name@version of a metric, and in words how its value and its interval come about.
+
+    A change of either makes a new version. n_unit: what is counted as independent.
+    """
+
+    name: str
+    axis: Axis
+    unit: str
+    direction: Direction
+    n_unit: str
+    formula: str
+    interval: str
+    version: int = 1
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def text(self) -> str:
+        return f"{self.formula}. Interval: {self.interval}."
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with what it rests on. interval None: n is too small to carry one. note: what a reader must know."""
+
+    value: float
+    interval: Interval | None
+    n: int
+    note: str | None = None
+
+
+def figure(
+    definition: Definition,
+    candidate: str,
+    estimate: Estimate,
+    labels: Mapping[str, str],
+    *,
+    least: int = 2,
+    headline: bool = False,
+    n_unit: str | None = None,
+) -> Figure:
+    """A figure that has a value: "ok", or "too_few" below `least` units or without an interval."""
+    enough = estimate.n >= least and estimate.interval is not None
+    low, high = estimate.interval or (None, None)
+    unit = n_unit or definition.n_unit
+    return Figure(
+        axis=definition.axis,
+        candidate=candidate,
+        metric=definition.name,
+        definition=definition.id,
+        unit=definition.unit,
+        direction=definition.direction,
+        value=estimate.value,
+        low=low,
+        high=high,
+        n=estimate.n,
+        n_unit=unit,
+        status="ok" if enough else "too_few",
+        reason=estimate.note if enough else estimate.note or f"{estimate.n} {unit} cannot carry an interval",
+        labels=dict(labels),
+        headline=headline,
+    )
+
+
+def absent(
+    definition: Definition,
+    candidate: str,
+    status: Status,
+    reason: str,
+    labels: Mapping[str, str],
+    *,
+    n: int = 0,
+    headline: bool = False,
+) -> Figure:
+    """A figure without a value: "undefined" or "failed", and why."""
+    return Figure(
+        axis=definition.axis,
+        candidate=candidate,
+        metric=definition.name,
+        definition=definition.id,
+        unit=definition.unit,
+        direction=definition.direction,
+        value=None,
+        low=None,
+        high=None,
+        n=n,
+        n_unit=definition.n_unit,
+        status=status,
+        reason=reason,
+        labels=dict(labels),
+        headline=headline,
+    )

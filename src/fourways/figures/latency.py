@@ -1,0 +1,235 @@
+"""Latency: what a request waits for, how fast tokens follow, and how many requests are served."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf, isinf
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fourways.core.errors import Undefined
+from fourways.core.figure import Figure, Status
+from fourways.core.rows import RequestRow
+from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.failures import Failures
+from fourways.stats import Interval, clustered_quantile_interval, quantile_interval, t_interval, wilson
+
+Floats = NDArray[np.float64]
+QUANTILES = (("p50", 0.5), ("p95", 0.95))
+
+_OF_REQUESTS = "order statistics over requests, taken as independent (p50 needs 6, p95 needs 72)"
+_QUANTILE = (
+    "the least observed value with at least that share of requests at or below it; a failed request counts as inf"
+)
+_TIMES = {
+    "ttft": "scheduled send → first event with visible content",
+    "e2e": "scheduled send → last content event",
+    "tpot": "(e2e - ttft) / (output tokens - 1) of a request, tokens by the engine's own count without EOS",
+}
+
+
+def _quantile_definition(name: str, quantile: str, formula: str) -> Definition:
+    return Definition(
+        f"{name}_{quantile}", "latency", "ms", "lower", "requests", f"{formula}; {_QUANTILE}", _OF_REQUESTS
+    )
+
+
+TIMES = {(name, q): _quantile_definition(name, q, text) for name, text in _TIMES.items() for q, _ in QUANTILES}
+GAPS = {
+    q: Definition(
+        f"chunk_gap_{q}", "latency", "ms", "lower", "requests",
+        "time between consecutive content events, over all gaps of all requests that finished",
+        "Woodruff's: the clustered score interval (clusters: requests) of the share of gaps at or below it, read back",
+    )
+    for q, _ in QUANTILES
+}  # fmt: skip
+STAGE = _quantile_definition("stage", "p50", "time that a request spent in the stage, as its engine reports it")
+_OVER_BLOCKS = "Student's t over blocks"
+REQUESTS_PER_S = Definition(
+    "requests_per_s", "latency", "requests/s", "higher", "blocks",
+    "mean over blocks of requests that finished / (last end - first scheduled send)", _OVER_BLOCKS,
+)  # fmt: skip
+TOKENS_PER_S = Definition(
+    "tokens_per_s", "latency", "tokens/s", "higher", "blocks",
+    "mean over blocks of output tokens of requests that finished / (last end - first scheduled send)", _OVER_BLOCKS,
+)  # fmt: skip
+FAILURE_RATE = Definition(
+    "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests", "score interval"
+)
+DEFINITIONS = (*TIMES.values(), *GAPS.values(), STAGE, REQUESTS_PER_S, TOKENS_PER_S, FAILURE_RATE)
+
+HEADLINE = TIMES["e2e", "p50"]
+"""At concurrency 1 with a warm feature cache: what one user waits for a whole answer about a picture seen before."""
+HEADLINE_CONCURRENCY, HEADLINE_CACHE = 1, "warm"
+
+
+class Setting(NamedTuple):
+    """What is measured apart."""
+
+    workload: str
+    concurrency: int
+    cache: str
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {"workload": self.workload, "concurrency": str(self.concurrency), "cache": self.cache}
+
+
+@dataclass(slots=True)
+class _Block:
+    """Instants in ms after the block's start. tokens: None once a request's count is unknown."""
+
+    first: float = inf
+    last: float = -inf
+    finished: int = 0
+    tokens: int | None = 0
+
+
+@dataclass(slots=True)
+class _Measured:
+    """The requests of one candidate in one setting, as numbers only."""
+
+    requests: int = 0
+    failed: int = 0
+    times: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _TIMES})
+    gaps: array[float] = field(default_factory=lambda: array("d"))
+    gap_owner: array[int] = field(default_factory=lambda: array("q"))
+    stages: dict[str, array[float]] = field(default_factory=dict)
+    blocks: dict[int, _Block] = field(default_factory=lambda: defaultdict(_Block))
+
+    def add(self, row: RequestRow) -> None:
+        self.requests += 1
+        block = self.blocks[row.block]
+        block.first = min(block.first, row.scheduled_ms)
+        if row.error is not None:
+            self.failed += 1
+            for values in self.times.values():
+                values.append(inf)
+            return
+        for name, value in (("ttft", row.ttft_ms), ("e2e", row.e2e_ms), ("tpot", row.tpot_ms)):
+            if value is not None:
+                self.times[name].append(value)
+        self.gaps.extend(row.chunk_gaps_ms)
+        self.gap_owner.extend([self.requests] * len(row.chunk_gaps_ms))
+        for stage, value in row.stages_ms.items():
+            self.stages.setdefault(stage, array("d")).append(value)
+        block.finished += 1
+        block.last = max(block.last, row.scheduled_ms + (row.e2e_ms or 0.0))
+        unknown = block.tokens is None or row.output_tokens is None
+        block.tokens = None if unknown else (block.tokens or 0) + (row.output_tokens or 0)
+
+
+@dataclass(slots=True)
+class Latency:
+    """Collects requests; `figures` computes."""
+
+    _found: dict[str, dict[Setting, _Measured]] = field(default_factory=dict)
+
+    def add(self, row: RequestRow) -> None:
+        settings = self._found.setdefault(row.candidate, {})
+        settings.setdefault(Setting(row.workload, row.concurrency, row.cache), _Measured()).add(row)
+
+    def figures(self, failures: Failures) -> Iterator[Figure]:
+        """All figures of the axis, candidate by candidate; the headline is the first setting that it names."""
+        for candidate in dict.fromkeys([*self._found, *failures.candidates("latency")]):
+            settings = self._found.get(candidate, {})
+            lost = failures.of_axis(candidate, "latency")
+            head = next(
+                (s for s in settings if (s.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
+            )
+            if lost is not None or head is None:
+                status, reason = lost or ("undefined", "no requests at concurrency 1 with a warm cache")
+                yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
+                head = None
+            for setting, measured in sorted(settings.items()):
+                yield from _times(candidate, setting, measured, setting == head)
+                yield from _rest(candidate, setting, measured)
+
+
+def _times(candidate: str, setting: Setting, measured: _Measured, headline: bool) -> Iterator[Figure]:
+    for (name, quantile), definition in TIMES.items():
+        yield _quantile(
+            definition, candidate, measured.times[name], dict(QUANTILES)[quantile], setting.labels, measured,
+            headline=headline and definition is HEADLINE,
+        )  # fmt: skip
+
+
+def _rest(candidate: str, setting: Setting, measured: _Measured) -> Iterator[Figure]:
+    for quantile, q in QUANTILES:
+        yield _gap(GAPS[quantile], candidate, measured, q, setting.labels)
+    for stage, values in measured.stages.items():
+        yield _quantile(STAGE, candidate, values, 0.5, {**setting.labels, "stage": stage}, measured)
+    yield _rate(
+        REQUESTS_PER_S, candidate, setting.labels, {n: float(b.finished) for n, b in measured.blocks.items()}, measured
+    )
+    tokens = {n: None if b.tokens is None else float(b.tokens) for n, b in measured.blocks.items()}
+    yield _rate(TOKENS_PER_S, candidate, setting.labels, tokens, measured)
+    share = measured.failed / measured.requests
+    found = Estimate(share, wilson(share, measured.requests), measured.requests)
+    yield figure(FAILURE_RATE, candidate, found, setting.labels)
+
+
+def _quantile(
+    definition: Definition,
+    candidate: str,
+    values: array[float],
+    q: float,
+    labels: Mapping[str, str],
+    measured: _Measured,
+    *,
+    headline: bool = False,
+) -> Figure:
+    try:
+        found = quantile_of(np.asarray(values), q)
+    except Undefined as error:
+        failed = measured.failed > 0 and len(values) > 0
+        reason = f"{measured.failed} of {measured.requests} requests failed" if failed else error.reason
+        status: Status = "failed" if failed else "undefined"
+        return absent(definition, candidate, status, reason, labels, n=len(values), headline=headline)
+    return figure(definition, candidate, found, labels, headline=headline)
+
+
+def quantile_of(values: Floats, q: float) -> Estimate:
+    """The q-quantile of independent values (inf: failed) with its interval. Raises Undefined for no values, or where
+    the quantile itself lies among the failures. An interval that reaches into them is none, and the note says so."""
+    if values.size == 0:
+        raise Undefined("no request gave it")
+    value = float(np.quantile(values, q, method="inverted_cdf"))
+    if isinf(value):
+        raise Undefined("too many requests failed")
+    interval = quantile_interval(values.tolist(), q)
+    if interval is not None and isinf(interval.high):
+        return Estimate(value, None, int(values.size), "the interval reaches into the requests that failed")
+    return Estimate(value, interval, int(values.size))
+
+
+def _gap(definition: Definition, candidate: str, measured: _Measured, q: float, labels: Mapping[str, str]) -> Figure:
+    gaps, owner = np.asarray(measured.gaps), np.asarray(measured.gap_owner)
+    if gaps.size == 0:
+        return absent(definition, candidate, "undefined", "no request had two content events", labels)
+    value = float(np.quantile(gaps, q, method="inverted_cdf"))
+    interval: Interval | None = clustered_quantile_interval(owner, gaps, q)
+    return figure(definition, candidate, Estimate(value, interval, len(np.unique(owner))), labels)
+
+
+def _rate(
+    definition: Definition,
+    candidate: str,
+    labels: Mapping[str, str],
+    amounts: Mapping[int, float | None],
+    measured: _Measured,
+) -> Figure:
+    """Amount a second, block by block; a block in which nothing finished has a rate of 0."""
+    rates = []
+    for number, amount in amounts.items():
+        block = measured.blocks[number]
+        if amount is None:
+            return absent(definition, candidate, "undefined", "the engine did not count tokens", labels)
+        seconds = (block.last - block.first) / 1000
+        rates.append(amount / seconds if seconds > 0 else 0.0)
+    return figure(definition, candidate, Estimate(float(np.mean(rates)), t_interval(rates), len(rates)), labels)
