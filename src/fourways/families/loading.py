@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from torch import nn
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.initialization import no_init_weights
+from transformers.utils import logging as hf_logging
 
 from fourways.core.candidate import Checkpoint, Dtype
 from fourways.core.errors import CapabilityError, CheckpointError
@@ -79,11 +82,16 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         try:
             weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            names = sorted({Path(str(name)).name for name in weight_map.values()})
+            names = sorted({str(name) for name in weight_map.values()})
         except (ValueError, KeyError, AttributeError) as error:
             raise CheckpointError(
                 f"{index.name} in {folder} is not a weight index: {error}", hint="fetch that file again"
             ) from error
+        for name in names:
+            if name != Path(name).name:
+                raise CheckpointError(
+                    f"{index.name} in {folder} points outside the folder: {name}", hint="do not use this checkpoint"
+                )
         return [folder / name for name in names]
     if single.is_file():
         return [single]
@@ -98,20 +106,20 @@ def weight_files(folder: Path) -> list[Path]:
 def _read(model_class: type[M], folder: Path, dtype: torch.dtype, device: torch.device) -> M:
     read: Any = model_class.from_pretrained
     try:
-        model, info = read(
-            folder,
-            dtype=dtype,
-            device_map={"": device},
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _no_progress_bar():
+            model, info = read(
+                folder,
+                dtype=dtype,
+                device_map={"": device},
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"{folder} cannot be read as {model_class.__name__}: {first_line}",
+            f"{folder} cannot be read as {model_class.__name__}: {_first_line(error)}",
             hint="config.json and the weights must come from the same published checkpoint",
         ) from error
     lost = sorted(info["missing_keys"])
@@ -122,6 +130,24 @@ def _read(model_class: type[M], folder: Path, dtype: torch.dtype, device: torch.
         )
     loaded: M = model
     return loaded
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers draws one on standard error; the caller has its own."""
+    switch: Any = hf_logging
+    shown = switch.is_progress_bar_enabled()
+    switch.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            switch.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line}" if isinstance(error, KeyError) or not line else line
 
 
 # -- random weights --------------------------------------------------------------------------------------------------
@@ -189,9 +215,8 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"the tokenizer in {folder} cannot be read: {first_line}",
+            f"the tokenizer in {folder} cannot be read: {_first_line(error)}",
             hint="the folder needs tokenizer.json and tokenizer_config.json",
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
@@ -206,9 +231,8 @@ def read_image_processor(processor_class: type[P], folder: Path) -> P:
     try:
         return processor_class.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
-            f"the image processor's settings in {folder} cannot be read: {first_line}",
+            f"the image processor's settings in {folder} cannot be read: {_first_line(error)}",
             hint="the folder needs preprocessor_config.json (or processor_config.json)",
         ) from error
 
