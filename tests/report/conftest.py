@@ -18,6 +18,7 @@ from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate
 from fourways.core.engine import EngineInfo
 from fourways.core.events import VisualGeometry
+from fourways.core.figure import SUMMARY_SCHEMA, Summary
 from fourways.core.rows import (
     ROWS_SCHEMA,
     AnswerRow,
@@ -39,6 +40,7 @@ from fourways.core.run import (
     RunHeader,
     SourceState,
 )
+from fourways.figures import compute
 
 NAMES = ("zoo:qwen2_5_vl", "zoo:llava_next", "far-away-server")
 SKILL = {"zoo:qwen2_5_vl": 0.93, "zoo:llava_next": 0.86, "far-away-server": 0.78}
@@ -83,7 +85,7 @@ def _answer(name: str, benchmark: str, index: int, rng: random.Random) -> Answer
     return AnswerRow(
         candidate=name,
         benchmark=benchmark,
-        sample=f"{benchmark}/{index}",
+        sample=str(index),
         group=group,
         image=image,
         category=category,
@@ -155,7 +157,8 @@ def rows(seed: int = 1) -> Iterator[Row]:
     for name in NAMES[:2]:
         yield from _memory(name, rng)
         yield from _tuning(name, rng)
-    yield FailureRow(NAMES[2], "memory", "axis", "memory", "undefined: no access", "a server's memory cannot be seen")
+    yield FailureRow(NAMES[2], "memory", "axis", "memory", "no access", None, "undefined")
+    yield FailureRow(NAMES[2], "tuning", "axis", "tuning", "no access", None, "undefined")
     yield FailureRow(NAMES[1], "accuracy", "sample", "mme/17", f"the file is not an image {HOSTILE}")
 
 
@@ -257,13 +260,11 @@ def header(names: tuple[str, ...] = NAMES) -> RunHeader:
 
 
 def write_run(folder: Path, lines: list[Row], head: RunHeader) -> Path:
-    from fourways.figures import summarise
-
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_bytes(msgspec.json.encode(head))
     first = RowsHeader(ROWS_SCHEMA, head.run_id, None, None, None)
     (folder / "rows.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in (first, *lines)))
-    (folder / "summary.json").write_bytes(msgspec.json.encode(summarise(head, lines)))
+    (folder / "summary.json").write_bytes(msgspec.json.encode(Summary(SUMMARY_SCHEMA, head.run_id, compute(lines))))
     return folder
 
 

@@ -124,7 +124,7 @@ def scatter(
     x_label: str,
     about: str,
 ) -> Html:
-    """Bubbles with their intervals; the front is drawn as steps. y is a share of 1. Names that would touch are left
+    """Bubbles with their intervals; the front is drawn as steps. y is in percent. Names that would touch are left
     to the legend."""
     ends = [v for b in bubbles for v in (b.x, *(b.x_interval or ()))]
     heights = [v for b in bubbles for v in (b.y, *(b.y_interval or ()))]
@@ -185,11 +185,10 @@ def _touch(a: tuple[float, float, float, float], b: tuple[float, float, float, f
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _close(shares: Sequence[float]) -> tuple[float, float]:
-    low, high = min(shares, default=0.0), max(shares, default=1.0)
-    room = max(0.02, (high - low) * 0.25)
-    low, high = low - room, high + room
-    return (max(0.0, low), min(1.0, high)) if high <= 1.2 else (low, high)
+def _close(percents: Sequence[float]) -> tuple[float, float]:
+    low, high = min(percents, default=0.0), max(percents, default=100.0)
+    room = max(2.0, (high - low) * 0.25)
+    return max(0.0, low - room), min(100.0, high + room)
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -10,24 +10,49 @@ from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import largest, scale_for, show
 from fourways.report.plot import bounds, panels
 from fourways.report.result import interval
+from fourways.report.tables import cell, defined, table
 from fourways.report.timing import shade_legend
+
+METRICS_SHOWN = 2
+_POINTS = "points of "
+_SHARES = frozenset({"unparsed", "failed"})
 
 
 def benchmark_bars(figures: Sequence[Figure], names: Sequence[str], titles: Mapping[str, str]) -> Html:
-    """A panel for each whole-benchmark metric, a bar for each candidate."""
-    groups: dict[tuple[str, str], dict[str, Figure]] = {}
+    """For each benchmark its primary metric and the next one, a bar for each candidate; the rest is in the table."""
+    groups: dict[str, dict[str, dict[str, Figure]]] = {}
     for f in figures:
-        if set(f.labels) == {"benchmark"}:
-            groups.setdefault((f.labels["benchmark"], f.metric), {})[f.candidate] = f
+        if set(f.labels) == {"benchmark"} and f.metric not in _SHARES:
+            groups.setdefault(f.labels["benchmark"], {}).setdefault(f.metric, {})[f.candidate] = f
     if not groups:
         return tag("p", "No benchmark has a figure.")
-    return panels(*(_bars(f"{titles.get(b, b)}: {m}", by_name, names) for (b, m), by_name in groups.items()))
+    drawn = [
+        _bars(f"{titles.get(benchmark, benchmark)}: {metric.replace('_', ' ')}", by_name, names)
+        for benchmark, metrics in groups.items()
+        for metric, by_name in list(metrics.items())[:METRICS_SHOWN]
+    ]
+    return panels(*drawn)
+
+
+def separations(figures: Sequence[Figure], texts: Mapping[str, str]) -> Html | None:
+    """Candidates two by two: the difference, its interval, and whether this n can tell them apart (rule 8)."""
+    rows = [
+        (
+            join([tag("bdi", f.candidate), " against ", tag("bdi", f.labels["versus"])]),
+            defined(f.metric.replace("_", " "), f.definition, texts),
+            cell(show(f)),
+            f.labels.get("verdict", f.reason or ""),
+        )
+        for f in figures
+        if "versus" in f.labels
+    ]
+    if not rows:
+        return None
+    return table("Who is separated from whom", ("candidates", "difference in", "#first minus second", "verdict"), rows)
 
 
 def _bars(title: str, by_name: Mapping[str, Figure], names: Sequence[str]) -> Html:
-    ends = [largest(f) for f in by_name.values()]
-    unit = next(iter(by_name.values())).unit
-    low, high = (0.0, 1.0) if unit == "fraction" else bounds(ends)
+    low, high = _range([*by_name.values()])
     content = []
     for i, name in enumerate(names):
         figure = by_name.get(name)
@@ -38,28 +63,37 @@ def _bars(title: str, by_name: Mapping[str, Figure], names: Sequence[str]) -> Ht
     return bars(title, content, low, high, about=said)
 
 
+def _range(figures: Sequence[Figure]) -> tuple[float, float]:
+    unit = figures[0].unit
+    if unit == "fraction":
+        return 0.0, 1.0
+    if unit.startswith(_POINTS):
+        return 0.0, float(unit.removeprefix(_POINTS))
+    return bounds([largest(f) for f in figures])
+
+
 def memory(figures: Sequence[Figure], names: Sequence[str]) -> Html:
-    """Peaks by stage, each cut into weights and what comes on top; a panel for each quantity that has them."""
-    parts: list[Html] = []
+    """Peaks by stage, each cut into weights and what comes on top; a panel for each candidate and quantity."""
     by_quantity: dict[str, list[Figure]] = {}
     for f in figures:
-        if f.labels.get("stage") in _PEAKS and f.value is not None:
-            by_quantity.setdefault(f.labels.get("quantity", ""), []).append(f)
-    weights = {f.candidate: f.value for f in figures if f.labels.get("stage") == "weights" and f.value is not None}
+        if f.metric == "stage_peak" and f.value is not None:
+            by_quantity.setdefault(f.labels["quantity"], []).append(f)
+    weights = {f.candidate: f.value for f in figures if f.metric == "weights" and f.value is not None}
+    parts: list[Html] = []
     for quantity, found in by_quantity.items():
         most = max(f.value or 0.0 for f in found)
         drawn = [
             _memory_panel(name, [f for f in found if f.candidate == name], weights.get(name, 0.0), most)
             for name in names
         ]
-        parts += [
-            tag("h3", _QUANTITIES.get(quantity, quantity)),
-            panels(*(panel for panel in drawn if panel is not None)),
-        ]
-    missing = [n for n in names if n not in {f.candidate for found in by_quantity.values() for f in found}]
+        parts.append(tag("h3", _QUANTITIES.get(quantity, quantity)))
+        parts.append(panels(*(panel for panel in drawn if panel is not None)))
+    seen = {f.candidate for found in by_quantity.values() for f in found}
+    reasons = {f.candidate: show(f).value for f in figures if f.headline}
+    missing = [f"{name} ({reasons.get(name, 'not run')})" for name in names if name not in seen]
     if missing:
         parts.append(tag("p", f"Without a breakdown: {', '.join(missing)}.", class_="muted"))
-    return join([shade_legend([(0, "weights"), (2, "on top, at the peak of the stage")]), *parts])
+    return join([shade_legend([(0, "weights"), (2, "on top of them, at the stage's peak")]), *parts])
 
 
 def before_after(figures: Sequence[Figure], names: Sequence[str]) -> Html:
@@ -67,7 +101,7 @@ def before_after(figures: Sequence[Figure], names: Sequence[str]) -> Html:
     content = []
     for i, name in enumerate(names):
         mine = {f.metric: f for f in figures if f.candidate == name}
-        before, after, gain = mine.get("before"), mine.get("after"), mine.get("gain")
+        before, after, gain = mine.get("score_before"), mine.get("score_after"), mine.get("gain")
         if before is None or after is None or before.value is None or after.value is None:
             continue
         shown = show(gain)
@@ -84,12 +118,16 @@ def _memory_panel(name: str, figures: Sequence[Figure], weights: float, most: fl
         return None
     scale = scale_for("bytes", most)
     content = []
-    for stage in _PEAKS:
-        for f in figures:
-            if f.labels["stage"] == stage and f.value is not None:
-                base = min(weights, f.value)
-                content.append(Stack(stage.replace("_", " "), scale.full(f.value), [(0, base), (2, f.value - base)]))
-    return stacks(name, content, about="; ".join(f"{s.name} {s.text}" for s in content), largest=most)
+    for f in sorted(figures, key=lambda f: (f.labels["batch"], f.labels["image"], _order(f.labels["stage"]))):
+        value = f.value or 0.0
+        base = min(weights, value)
+        what = f"{f.labels['stage'].replace('_', ' ')}, {f.labels['image']} px, batch {f.labels['batch']}"
+        content.append(Stack(what, scale.full(value), [(0, base), (2, value - base)]))
+    return stacks(name, content, about="; ".join(f"{s.name}: {s.text}" for s in content), largest=most)
+
+
+def _order(stage: str) -> int:
+    return _PEAKS.index(stage) if stage in _PEAKS else len(_PEAKS)
 
 
 _PEAKS = ("load", "vision_encode", "prefill", "decode")

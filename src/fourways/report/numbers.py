@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from fourways.core.figure import Figure
 
+EN_DASH = "\N{EN DASH}"
 _BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
 
 
@@ -27,15 +29,16 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A unit as it is printed: value / divisor, with so many decimals, and its suffix."""
+    """A unit as it is printed: value / divisor, with so many decimals, and its suffix; sign "+" shows both signs."""
 
     divisor: float
     decimals: int
     suffix: str
+    sign: Literal["-", "+"] = "-"
 
     def bare(self, value: float) -> str:
-        text = f"{value / self.divisor:,.{self.decimals}f}"
-        return text.replace("-", "\N{MINUS SIGN}") if float(text.replace(",", "")) else text.lstrip("-")
+        text = f"{value / self.divisor:{self.sign},.{self.decimals}f}"
+        return text.replace("-", "\N{MINUS SIGN}") if float(text.replace(",", "")) else text.lstrip("+-")
 
     def full(self, value: float) -> str:
         return f"{self.bare(value)}{self.suffix}"
@@ -44,6 +47,8 @@ class Scale:
 def scale_for(unit: str, largest: float) -> Scale:
     """The scale in which numbers of that unit, up to `largest` in size, are printed."""
     size = abs(largest) if math.isfinite(largest) else 1.0
+    if unit.startswith("points of "):
+        return Scale(1, 0, f" of {unit.removeprefix('points of ')}")
     if unit in {"fraction", "accuracy", "share"}:
         return Scale(0.01, 1, " %")
     if unit == "bytes":
@@ -65,9 +70,17 @@ def show(figure: Figure | None) -> Shown:
         why = f": {figure.reason}" if figure.reason else ""
         return Shown(f"{figure.status}{why}", "", n if figure.n else "", measured=False)
     scale = scale_for(figure.unit, largest(figure))
-    ends = (figure.low, figure.high)
-    interval = "" if None in ends else f"{scale.bare(ends[0] or 0.0)} \N{EN DASH} {scale.bare(ends[1] or 0.0)}"
+    if is_difference(figure):
+        scale = replace(scale, suffix=" pp" if figure.unit == "fraction" else scale.suffix, sign="+")
+    interval = ""
+    if figure.low is not None and figure.high is not None:
+        interval = f"{scale.bare(figure.low)} {'to' if scale.sign == '+' else EN_DASH} {scale.bare(figure.high)}"
     return Shown(scale.full(figure.value), interval, n, measured=True)
+
+
+def is_difference(figure: Figure) -> bool:
+    """Whether the value is one thing minus another: then shares differ by percentage points, and the sign is shown."""
+    return figure.metric == "gain" or "versus" in figure.labels
 
 
 def largest(figure: Figure) -> float:

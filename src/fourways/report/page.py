@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from fourways import figures
 from fourways.core.candidate import Candidate
 from fourways.core.figure import Figure, Summary
 from fourways.core.run import RunHeader
@@ -102,7 +103,7 @@ def _sections(
     cells = result.headlines(summary)
     by_axis = {axis: [f for f in summary.figures if f.axis == axis] for axis in header.axes}
     return [
-        Section("result", "Result", _result(names, cells, header)),
+        Section("result", "Result", _result(names, cells, header, summary)),
         Section("accuracy", "Accuracy", _accuracy(by_axis.get("accuracy", []), names, header)),
         Section("latency", "Latency", _latency(by_axis.get("latency", []), names, facts)),
         Section("memory", "Memory", _memory(by_axis.get("memory", []), names)),
@@ -110,38 +111,44 @@ def _sections(
         Section("gallery", "Samples", cards),
         Section("failures", "What did not work", provenance.failures(facts)),
         Section("ran", "What ran on what", provenance.what_ran(header)),
-        Section("definitions", "Definitions", _definitions(summary, header)),
+        Section("definitions", "Definitions", _definitions(summary)),
     ]
 
 
-def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader) -> Html:
+def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader, summary: Summary) -> Html:
     what = {r.candidate.name: _what(r.candidate) for r in header.candidates}
     return join(
         [
             tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
-            result.result_table(names, cells, header.definitions, what),
+            result.result_table(names, cells, figures.TEXTS, what),
+            *_separated(summary),
             tag("h3", "Four axes, one picture a candidate"),
             tag("p", _FOUR_AXES),
             result.four_axis_pictures(names, cells),
             tag("h3", "Accuracy against latency"),
             legend(names),
-            result.pareto(names, cells),
+            result.pareto(names, cells, figures.pareto(summary.figures)),
         ]
     )
 
 
-def _accuracy(figures: Sequence[Figure], names: Sequence[str], header: RunHeader) -> Html | None:
-    if not figures:
+def _separated(summary: Summary) -> list[Html]:
+    body = figures_shown.separations(summary.figures, figures.TEXTS)
+    return [] if body is None else [tag("h3", "Who is separated from whom"), body]
+
+
+def _accuracy(found: Sequence[Figure], names: Sequence[str], header: RunHeader) -> Html | None:
+    if not found:
         return None
     titles = {b.key: b.title for b in header.suite}
-    return join([legend(names), figures_shown.benchmark_bars(figures, names, titles), _all("accuracy", figures, names)])
+    return join([legend(names), figures_shown.benchmark_bars(found, names, titles), _all("accuracy", found, names)])
 
 
-def _latency(figures: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
-    if not figures:
+def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+    if not found:
         return None
     if not facts.timings:
-        return _all("latency", figures, names)
+        return _all("latency", found, names)
     return join(
         [
             tag("p", _TIMES),
@@ -150,45 +157,47 @@ def _latency(figures: Sequence[Figure], names: Sequence[str], facts: Facts) -> H
             tag("h3", "Where the time goes"),
             timing.stage_legend(facts.timings),
             timing.stage_times(facts.timings, names),
-            _all("latency", figures, names),
+            _all("latency", found, names),
         ]
     )
 
 
-def _memory(figures: Sequence[Figure], names: Sequence[str]) -> Html | None:
-    return join([figures_shown.memory(figures, names), _all("memory", figures, names)]) if figures else None
+def _memory(found: Sequence[Figure], names: Sequence[str]) -> Html | None:
+    return join([figures_shown.memory(found, names), _all("memory", found, names)]) if found else None
 
 
-def _tuning(figures: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
-    if not figures:
+def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+    if not found:
         return None
     return join(
         [
             legend(names),
-            figures_shown.before_after(figures, names),
+            figures_shown.before_after(found, names),
             tag("h3", "Training loss"),
             training.losses(facts.training, names),
             tag("h3", "Gradient norms before clipping"),
             tag("p", "The median over the adapted modules, with the band from the least to the greatest."),
             training.gradient_norms(facts.training, names),
-            _all("tuning", figures, names),
+            _all("tuning", found, names),
         ]
     )
 
 
-def _all(axis: str, figures: Sequence[Figure], names: Sequence[str]) -> Html:
+def _all(axis: str, found: Sequence[Figure], names: Sequence[str]) -> Html:
     return tag(
-        "details", tag("summary", f"All {len(figures)} figures of this axis"), figure_table(axis, figures, names)
+        "details",
+        tag("summary", f"All {len(found)} figures of this axis"),
+        figure_table(axis, found, names, figures.TEXTS),
     )
 
 
-def _definitions(summary: Summary, header: RunHeader) -> Html:
+def _definitions(summary: Summary) -> Html:
     used = sorted({(f.definition, f.metric, f.unit) for f in summary.figures})
     items = [
         join(
             [
                 tag("dt", tag("code", definition), id=anchor(definition)),
-                tag("dd", f"{metric}{f' ({unit})' if unit else ''}. {header.definitions.get(definition, '')}"),
+                tag("dd", f"{metric}{f' ({unit})' if unit else ''}. {figures.TEXTS.get(definition, '')}"),
             ]
         )
         for definition, metric, unit in used

@@ -1,8 +1,8 @@
 """The pieces of a picture: scales, ticks, marks and frames, as inline SVG.
 
 Every panel is about 360 units wide and is shown at about 360 pixels, on a phone as on a wide screen (there, several
-stand side by side), so that its words never shrink. Colours come from the page's style by series number; each series has a
-shape and a dash of its own as well, so nothing is told by colour alone.
+stand side by side), so that its words never shrink. Colours come from the page's style by series number; each series
+has a shape and a dash of its own as well, so nothing is told by colour alone.
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fourways.core.figure import AXES, Axis, Figure, Summary
+from fourways.figures import Placed
 from fourways.report.bars import Strip, strips
 from fourways.report.charts import Bubble, scatter
-from fourways.report.markup import Child, Html, join, tag
+from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import largest, scale_for, show
 from fourways.report.plot import panels, swatch
-from fourways.report.tables import cell, defined
+from fourways.report.tables import cell, defined, table
 
 Headlines = Mapping[tuple[str, Axis], Figure]
 
@@ -48,35 +49,25 @@ def four_axis_pictures(names: Sequence[str], cells: Headlines) -> Html:
     return panels(*(_strips(i, name, names, cells) for i, name in enumerate(names)))
 
 
-def pareto(names: Sequence[str], cells: Headlines) -> Html:
-    """Accuracy over latency; the bubble's area is memory. The front: no other candidate is better in both."""
+def pareto(names: Sequence[str], cells: Headlines, placed: Sequence[Placed]) -> Html:
+    """Accuracy over latency, the bubble's area is memory; beside it, who is on the front over all axes."""
+    standing = table("Pareto", ("candidate", "over all axes of this run"), [_standing(p) for p in placed])
+    note = tag("p", "By values alone: intervals may overlap, see who is separated from whom.", class_="muted")
     points = [p for name in names if (p := _point(name, cells)) is not None]
     if not points:
-        return tag("p", "No candidate has both an accuracy and a latency.")
+        return join([tag("p", "No candidate has both an accuracy and a latency."), standing, note])
     scale = scale_for(points[0].latency.unit, max(largest(p.latency) for p in points))
-    bubbles = [_bubble(names.index(p.name), p, scale.divisor) for p in points]
     best = front(points)
-    line = [(p.latency.value or 0.0, p.accuracy.value or 0.0) for p in best]
-    on_front = ", ".join(p.name for p in best)
-    unit = scale.suffix.strip()
     picture = scatter(
         "Accuracy over latency; area: memory",
-        bubbles,
-        [(x / scale.divisor, y) for x, y in line],
-        x_label=f"{points[0].latency.metric} ({unit}), left is better",
-        about=f"Scatter of {len(points)} candidates. On the Pareto front: {on_front}.",
+        [_bubble(names.index(p.name), p, scale.divisor) for p in points],
+        [((p.latency.value or 0.0) / scale.divisor, _percent(p.accuracy.value)) for p in best],
+        x_label=f"{points[0].latency.metric.replace('_', ' ')} ({scale.suffix.strip()}), left is better",
+        about=f"Scatter of {len(points)} candidates. Faster and more accurate than all others, or on the line between: "
+        f"{', '.join(p.name for p in best)}.",
     )
-    left_out = [n for n in names if n not in {p.name for p in points}]
-    words = [
-        tag(
-            "p", "On the front, where no other candidate is both faster and more accurate by its value: ", on_front, "."
-        )
-    ]
-    if left_out:
-        words.append(
-            tag("p", f"Not in the picture, for want of one of the two: {', '.join(left_out)}.", class_="muted")
-        )
-    return join([panels(picture), *words])
+    words = tag("p", "The dotted line joins those that no other beats on both accuracy (%) and latency.")
+    return panels(picture, tag("div", words, standing, note), kind="pairs")
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -91,7 +82,10 @@ def _axis_head(axis: Axis, names: Sequence[str], cells: Headlines, texts: Mappin
     if found is not None:
         better = {"higher": "higher is better", "lower": "lower is better", "none": ""}[found.direction]
         below = tag(
-            "span", defined(found.metric, found.definition, texts), f", {better}" if better else "", class_="of"
+            "span",
+            defined(found.metric.replace("_", " "), found.definition, texts),
+            f", {better}" if better else "",
+            class_="of",
         )
     return tag("th", axis, below, scope="col", class_="num")
 
@@ -141,14 +135,14 @@ def _point(name: str, cells: Headlines) -> Point | None:
 
 
 def _bubble(index: int, p: Point, divisor: float) -> Bubble:
-    x = interval(p.latency)
+    x, y = interval(p.latency), interval(p.accuracy)
     return Bubble(
         index,
         p.name,
         (p.latency.value or 0.0) / divisor,
-        p.accuracy.value or 0.0,
+        _percent(p.accuracy.value),
         None if x is None else (x[0] / divisor, x[1] / divisor),
-        interval(p.accuracy),
+        None if y is None else (_percent(y[0]), _percent(y[1])),
         None if p.memory is None else p.memory.value,
     )
 
@@ -163,6 +157,16 @@ def _dominates(a: Point, b: Point) -> bool:
     return ax <= bx and ay >= by and (ax < bx or ay > by)
 
 
-def described(lines: Sequence[Child]) -> Html:
-    """Paragraphs."""
-    return join([tag("p", text) for text in lines])
+def _percent(share: float | None) -> float:
+    return 100.0 * (share or 0.0)
+
+
+def _standing(place: Placed) -> tuple[Html, str]:
+    if place.on_front:
+        said = "on the front: no other is at least as good everywhere and better somewhere"
+    elif place.beaten_by:
+        said = f"beaten by {', '.join(place.beaten_by)}: at least as good everywhere, better somewhere"
+    else:
+        said = "has no value on any axis"
+    missing = f"; no value on {', '.join(place.missing)}" if place.missing and not said.startswith("has no") else ""
+    return tag("bdi", place.candidate), said + missing

@@ -22,15 +22,17 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Child]]) -> 
     return tag("div", inner, class_="scroll", role="region", aria_label=title, tabindex=0)
 
 
-def figure_table(title: str, figures: Sequence[Figure], names: Sequence[str]) -> Html:
+def figure_table(title: str, figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
     """Every figure of an axis: a line for each metric and what it is of, a column for each candidate."""
     found: dict[FigureKey, dict[str, Figure]] = {}
     for figure in figures:
+        if "versus" in figure.labels:
+            continue
         key = (figure.metric, figure.definition, tuple(sorted(figure.labels.items())))
         found.setdefault(key, {})[figure.candidate] = figure
     rows = [
         (
-            defined(metric, definition),
+            defined(metric.replace("_", " "), definition, texts),
             ", ".join(f"{k} {v}" for k, v in labels),
             *(cell(show(by_name.get(name))) if name in by_name else "" for name in names),
         )
@@ -50,9 +52,9 @@ def cell(shown: Shown) -> Html:
     )
 
 
-def defined(name: str, definition: str, texts: Mapping[str, str] | None = None) -> Html:
+def defined(name: str, definition: str, texts: Mapping[str, str]) -> Html:
     """A metric's name that leads to its definition: on hover its words, on tap the appendix."""
-    return tag("a", name, href=f"#{anchor(definition)}", title=(texts or {}).get(definition, definition))
+    return tag("a", name, href=f"#{anchor(definition)}", title=texts.get(definition, definition))
 
 
 def anchor(definition: str) -> str:
