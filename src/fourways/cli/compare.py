@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from fourways.core.figure import AXES
 if TYPE_CHECKING:
     from fourways.cli.options import Options
     from fourways.compare import Outcome
+    from fourways.figures import Clause
 
     pass
 
@@ -65,6 +67,7 @@ def compare(
 ) -> None:
     """Compare models in four ways: accuracy, latency, memory, tunability."""
     from fourways.cli.options import Options
+    from fourways.figures import parse_requirements
 
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
@@ -72,8 +75,9 @@ def compare(
     if dry_run:
         _foresee(options)
         return
+    clauses = parse_requirements(require) if require else ()
     outcome = _run(options)
-    _print(outcome, options)
+    _print(outcome, clauses)
     if outcome.all_failed:
         raise typer.Exit(1)
 
@@ -98,11 +102,14 @@ def _run(options: Options) -> Outcome:
         show.close()
 
 
-def _print(outcome: Outcome, options: Options) -> None:
+def _print(outcome: Outcome, clauses: Sequence[Clause]) -> None:
+    from fourways.cli import verdicts
     from fourways.report import terminal_table
 
     console = results()
     console.print(terminal_table(outcome.summary))
+    if clauses:
+        verdicts.show(clauses, outcome.summary, console)
     for failure in outcome.failures:
         notes().print(f"{failure.candidate}: {failure.axis}: {failure.message}", soft_wrap=True, highlight=False)
     if outcome.failures:

@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from fourways import zoo
+from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate, Dtype, Quantization, Sampling
 from fourways.core.errors import UserError
 
@@ -56,6 +57,8 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     weights: Literal["trained", "random"] | None = None
     threads: Positive | None = None
     dialect: str | None = None
+    box_format: BoxFormat | None = None
+    api_key_env: str | None = None
 
 
 def parse_candidates(
@@ -170,6 +173,8 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
         weights=entry.weights or ("trained" if entry.url else defaults.weights),
         threads=entry.threads,
         dialect=entry.dialect,
+        box_format=entry.box_format,
+        api_key_env=entry.api_key_env,
     )
 
 

@@ -258,10 +258,9 @@ def _lost(row: FailureRow) -> bool:
 def _publish(path: Path, header: RunHeader, suite: Suite, show: Show) -> Outcome:
     """Figures from the rows, and the page from both."""
     show.phase("figures and report")
-    rows = list(read_rows(path / ROWS_FILE))
-    summary = Summary(SUMMARY_SCHEMA, header.run_id, tuple(figures.compute(rows)))
+    summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(path / ROWS_FILE)))
     write_whole(path / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     page = report.write_report(path, images=image_finder(suite))
-    failures = tuple(row for row in rows if isinstance(row, FailureRow) and _lost(row))
+    failures = tuple(row for row in read_rows(path / ROWS_FILE) if isinstance(row, FailureRow) and _lost(row))
     pairs = {(name, record.candidate.name) for name in header.axes for record in header.candidates}
     return Outcome(path, page, summary, failures, {(row.axis, row.candidate) for row in failures} >= pairs)

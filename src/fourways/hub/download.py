@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-import httpx
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -124,7 +123,7 @@ def _explained(name: str, error: Exception) -> FourwaysError:
             )
         case HFValidationError():
             return CheckpointError(f"{name} is neither a folder nor a Hugging Face id", hint="ids look like org/name")
-        case OfflineModeIsEnabled() | LocalEntryNotFoundError() | httpx.TransportError() | HfHubHTTPError() | OSError():
+        case OfflineModeIsEnabled() | LocalEntryNotFoundError() | HTTPError() | OSError():
             return FourwaysError(
                 f"{name} is no local folder, and {constants.ENDPOINT} cannot be reached ({type(error).__name__})",
                 hint="copy the checkpoint here and name its folder, set HF_ENDPOINT, or use `--weights random`",

@@ -82,7 +82,10 @@ def _sharded(folder: Path) -> tuple[Path, ...]:
         raise CheckpointError(f"{index} cannot be read: it has no weight_map", hint=_AGAIN) from error
     shards = sorted(set(places.values()))
     if strange := [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]:
-        raise CheckpointError(f"{index} names {strange[0]!r}, which is not a safetensors file of this folder")
+        raise CheckpointError(
+            f"{index} names {strange[0]!r}, which is not a safetensors file of this folder",
+            hint="is the index genuine?",
+        )
     if absent := [name for name in shards if not (folder / name).is_file()]:
         raise CheckpointError(
             f"{folder} lacks {len(absent)} of {len(shards)} weight files: {', '.join(absent[:3])}",

@@ -1,0 +1,146 @@
+"""A name leads to one place; a local folder always wins over the network, and a wrong name is explained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fourways import zoo
+from fourways.core.errors import CheckpointError, FourwaysError
+from fourways.hub import locate, resolve, shipped_configs
+from fourways.hub.download import Remote, check_space
+
+EMBEDDED = {name: zoo.checkpoint(name) for name in zoo.NAMES}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOURWAYS_CACHE", str(tmp_path / "cache"))
+
+
+def test_an_embedded_model_is_found_with_and_without_its_prefix() -> None:
+    assert locate("zoo:qwen", embedded=EMBEDDED).folder == locate("qwen", embedded=EMBEDDED).folder == EMBEDDED["qwen"]
+
+
+def test_a_local_folder_wins_over_an_embedded_name(tmp_path: Path) -> None:
+    (tmp_path / "qwen").mkdir()
+    assert locate("qwen", embedded=EMBEDDED).folder == Path("qwen")
+    assert locate("zoo:qwen", embedded=EMBEDDED).folder == EMBEDDED["qwen"]
+
+
+def test_a_local_folder_wins_over_a_hub_id_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "Qwen" / "Qwen2.5-VL-7B-Instruct").mkdir(parents=True)
+    found = locate("Qwen/Qwen2.5-VL-7B-Instruct", embedded=EMBEDDED)
+    assert found.folder == Path("Qwen/Qwen2.5-VL-7B-Instruct")
+    assert found.remote is None
+
+
+def test_a_misspelt_name_gets_the_nearest_one() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        locate("qwem", embedded=EMBEDDED)
+    assert caught.value.hint is not None and "did you mean qwen?" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "a/b/c"])
+def test_a_path_that_is_not_there_is_called_no_folder(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        locate(name, embedded=EMBEDDED)
+
+
+def test_a_file_in_place_of_a_folder_is_called_a_file(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="is a file"):
+        locate("./model.safetensors", embedded=EMBEDDED)
+
+
+def test_an_unknown_embedded_name_lists_the_known_ones() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve("zoo:gpt", embedded=EMBEDDED)
+    assert caught.value.hint is not None and "qwen" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_every_shipped_configuration_resolves_for_random_weights_by_name_and_by_hub_id(name: str) -> None:
+    for word in (name, f"someone/{name}"):
+        checkpoint = resolve(word, embedded=EMBEDDED, weights="random")
+        assert checkpoint.random_weights
+        assert checkpoint.architecture.endswith("ForConditionalGeneration")
+
+
+def test_a_download_that_the_disk_cannot_hold_is_refused_before_it_starts(tmp_path: Path) -> None:
+    with pytest.raises(FourwaysError, match=r"needs 1048576\.0 GiB of disk"):
+        check_space(Remote("org/huge", None, {"model.safetensors": 1 << 50}), tmp_path / "not" / "yet")
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """The two answers of a Hub that the tests need: a repository with only pickles, and 404."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/models/org/pickled"):
+            body = json.dumps(
+                {"id": "org/pickled", "siblings": [{"rfilename": "pytorch_model.bin", "size": 10}]}
+            ).encode()
+            self.send_response(200)
+        else:
+            body = b'{"error": "Repository not found"}'
+            self.send_response(404)
+            self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hub) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def asked(name: str, tmp_path: Path, **environment: str) -> str:
+    """What a fresh process (the Hub's client reads its settings at import) says of a name."""
+    script = (
+        "import sys; from fourways.core.errors import FourwaysError; from fourways.hub import resolve\n"
+        "try: resolve(sys.argv[1], embedded={})\n"
+        "except FourwaysError as e: print(f'{e.exit_code}|{e.message}|{e.hint}')\n"
+    )
+    settings = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", script, name], env=settings, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_hub_model_with_pickles_only_is_refused_before_any_download(hub: str, tmp_path: Path) -> None:
+    said = asked("org/pickled", tmp_path, HF_ENDPOINT=hub)
+    assert said.startswith("2|org/pickled has no safetensors on the Hub")
+
+
+def test_a_hub_that_does_not_know_the_model_is_named(hub: str, tmp_path: Path) -> None:
+    said = asked("org/nothing", tmp_path, HF_ENDPOINT=hub)
+    assert said.startswith(f"2|org/nothing: no such folder here, and no such model on {hub}")
+
+
+def test_an_endpoint_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
+    said = asked("org/name", tmp_path, HF_ENDPOINT="http://127.0.0.1:9")
+    assert said.startswith("1|org/name is no local folder, and http://127.0.0.1:9 cannot be reached")
+    assert "HF_ENDPOINT" in said
+
+
+def test_offline_mode_says_that_the_hub_cannot_be_reached(tmp_path: Path) -> None:
+    assert "cannot be reached" in asked("org/name", tmp_path, HF_HUB_OFFLINE="1")
