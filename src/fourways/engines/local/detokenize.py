@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-_BROKEN = "�"
+_BROKEN = "\ufffd"
+_PENDING = 3
+"""Bytes of a character that may be there before its last one. More broken ends than that are broken for good."""
 _WINDOW = 24
 """Tokens that are decoded again at each step; merges and spacing look back a few tokens at most."""
 
@@ -24,8 +26,8 @@ class Detokenizer:
     def push(self, token: int) -> str:
         """The text that this token completes: none while a character is half there."""
         self._ids.append(token)
-        text = self._decode(self._ids[self._start :])
-        if text.endswith(_BROKEN) or len(text) <= len(self._shown):
+        text = _complete(self._decode(self._ids[self._start :]))
+        if len(text) <= len(self._shown):
             return ""
         new = text[len(self._shown) :]
         self._shown = text
@@ -36,7 +38,7 @@ class Detokenizer:
     def _move(self) -> None:
         """Start the window later, at a place where it decodes to a tail of what was shown."""
         for start in range(len(self._ids) - _WINDOW, self._start, -1):
-            text = self._decode(self._ids[start:])
+            text = _complete(self._decode(self._ids[start:]))
             if text and self._shown.endswith(text):
                 self._start, self._shown = start, text
                 return
@@ -44,6 +46,12 @@ class Detokenizer:
     def _decode(self, ids: Sequence[int]) -> str:
         text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text if isinstance(text, str) else "".join(text)
+
+
+def _complete(text: str) -> str:
+    """Without an end that may be half a character."""
+    broken = len(text) - len(text.rstrip(_BROKEN))
+    return text[: len(text) - min(broken, _PENDING)]
 
 
 class StopStrings:

@@ -181,9 +181,11 @@ class OpenAIEngine:
 
     async def _check(self, response: httpx.Response) -> None:
         """Raises Again, _Refused or EngineError unless the server began an event stream."""
-        status = response.status_code
-        if status == 200:
+        status, kind = response.status_code, response.headers.get("content-type", "")
+        if status == 200 and not ("json" in kind or "html" in kind):
             return
+        if status == 200:
+            raise _Refused(status, f"it answered with {self._address.hide(kind)}, not with a stream of events")
         content = b""
         async for chunk in response.aiter_bytes():
             content += chunk[: _MAX_ERROR_BYTES - len(content)]

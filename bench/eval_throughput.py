@@ -1,0 +1,166 @@
+"""Samples per second of the accuracy axis against the plain loop that evaluation kits run (see README.md).
+
+    python bench/eval_throughput.py [--models qwen llava internvl] [--blocks 5] [--images 12]
+
+Both sides answer the same questions about the same images, from the file's bytes to the reply's text, with the same weights in
+fp32 on the CPU. A block is a suite of its own (new images, four questions an image where the format leaves that open); the two
+sides take turns block by block, and the engine's caches are emptied before each. Each side runs at its own best number of
+threads. Prints the median ratio with its range; replies that differ are listed, and make the bench fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+import transformers
+from plain_loop import PlainLoop
+
+from fourways import zoo
+from fourways.axes.accuracy import Accuracy, samples_of
+from fourways.axes.contract import Opened, Settings
+from fourways.benchmarks import registry
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.rows import AnswerRow
+from fourways.engines import open_engine
+from fourways.hub import look
+
+BENCHMARKS = ("vqav2", "realworldqa", "mmbench_en", "refcoco")
+THREADS = (1, 2)
+BAR = 8.0
+Replies = dict[tuple[str, str], str]
+"""(benchmark, sample) → text, without an end that is half a character (the engine never shows one)."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """replies: (benchmark, sample) → text. seconds: of the whole block."""
+
+    replies: Replies
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        return len(self.replies) / self.seconds
+
+
+def make_suite(folder: Path, seed: int, images: int) -> Settings:
+    suite = zoo.write_suite(folder, images=images, seed=seed, questions=4)
+    return Settings(seed=seed, suite={key: suite[key] for key in BENCHMARKS}, workdir=folder)
+
+
+def run_plain(loop: PlainLoop, dialect: str, settings: Settings, threads: int) -> Timed:
+    torch.set_num_threads(threads)
+    replies: Replies = {}
+    began = time.perf_counter()
+    for key in settings.suite:
+        benchmark = registry.get(key)
+        for sample in samples_of(benchmark, settings):
+            wanted = benchmark.output(sample).max_tokens
+            _, text = loop.answer(sample.image(), benchmark.prompt(sample, dialect), wanted)
+            replies[key, sample.id] = text.rstrip("\ufffd")
+    return Timed(replies, time.perf_counter() - began)
+
+
+async def run_engine(opened: Opened, settings: Settings) -> Timed:
+    await opened.engine.clear_caches()
+    replies: Replies = {}
+    began = time.perf_counter()
+    async for row in Accuracy().rows([opened], settings, []):
+        if not isinstance(row, AnswerRow) or row.status == "failed":
+            raise SystemExit(f"the engine failed: {row}")
+        replies[row.benchmark, row.sample] = row.reply.rstrip("\ufffd")
+    return Timed(replies, time.perf_counter() - began)
+
+
+async def open_at(name: str, checkpoint: Checkpoint, threads: int) -> Opened:
+    candidate = Candidate(name, model=f"zoo:{name}", threads=threads)
+    return Opened(candidate, checkpoint, await open_engine(candidate, checkpoint))
+
+
+async def bench(name: str, folder: Path, blocks: int, images: int) -> dict[str, object]:
+    checkpoint = look(zoo.checkpoint(name))
+    loop = PlainLoop(checkpoint.folder)
+    trial = make_suite(folder / f"{name}-trial", 1, max(2, images // 4))
+    engines = {count: await open_at(name, checkpoint, count) for count in THREADS}
+    dialect = engines[1].engine.info.dialect
+    engine_rates = {count: (await run_engine(engines[count], trial)).rate for count in THREADS}
+    plain_rates = {count: run_plain(loop, dialect, trial, count).rate for count in THREADS}
+    ours, theirs = max(engine_rates, key=engine_rates.__getitem__), max(plain_rates, key=plain_rates.__getitem__)
+    print(f"{name}: trial rates by threads: engine {_rates(engine_rates)}; plain loop {_rates(plain_rates)}", flush=True)
+    raw, different = [], []
+    for block in range(blocks):
+        settings = make_suite(folder / f"{name}-{block}", 100 + block, images)
+        fast = await run_engine(engines[ours], settings)
+        slow = run_plain(loop, dialect, settings, theirs)
+        different += [[*key, fast.replies.get(key), text] for key, text in slow.replies.items()
+                      if fast.replies.get(key) != text]  # fmt: skip
+        raw.append({"samples": len(slow.replies), "engine_s": fast.seconds, "plain_s": slow.seconds})
+        print(f"  block {block}: {len(slow.replies)} samples, engine {fast.rate:.1f}/s, plain {slow.rate:.1f}/s, "
+              f"ratio {fast.rate / slow.rate:.2f}", flush=True)  # fmt: skip
+    counters = engines[ours].engine.counters() if hasattr(engines[ours].engine, "counters") else {}
+    for opened in engines.values():
+        await opened.engine.close()
+    ratios = sorted(float(block["plain_s"]) / float(block["engine_s"]) for block in raw)
+    result = {
+        "model": name, "engine_threads": ours, "plain_threads": theirs, "engine_trial_rates": engine_rates,
+        "plain_trial_rates": plain_rates, "blocks": raw, "ratio_median": statistics.median(ratios),
+        "ratio_min": ratios[0], "ratio_max": ratios[-1], "different": different, "counters": counters,
+        "max_batch": engines[ours].engine.info.settings["max_batch"],
+    }  # fmt: skip
+    verdict = "meets" if result["ratio_median"] >= BAR else "MISSES"
+    print(f"{name}: ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}, {blocks} blocks), {verdict} "
+          f"{BAR:g}; engine on {ours} thread(s), plain loop on {theirs}; {len(different)} different replies", flush=True)  # fmt: skip
+    return result
+
+
+def _rates(rates: dict[int, float]) -> str:
+    return ", ".join(f"{count}: {rate:.1f}/s" for count, rate in rates.items())
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list(zoo.NAMES), choices=zoo.NAMES)
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--images", type=int, default=12, help="distinct images a benchmark and block")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = [await bench(name, Path(folder), asked.blocks, asked.images) for name in asked.models]
+    written = {
+        "bench": "eval_throughput", "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": os.getloadavg(), "python": platform.python_version(),
+                    "torch": torch.__version__, "transformers": transformers.__version__},
+        "bar": BAR, "benchmarks": BENCHMARKS, "images": asked.images, "results": results,
+    }  # fmt: skip
+    asked.out.mkdir(parents=True, exist_ok=True)
+    target = asked.out / "eval_throughput.json"
+    target.write_text(json.dumps(written, indent=1) + "\n")
+    print(f"raw numbers: {target}")
+    wrong = any(result["different"] for result in results)
+    slow = any(result["ratio_median"] < BAR for result in results)  # type: ignore[operator]  # a float by construction
+    return 1 if wrong or slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
