@@ -88,7 +88,7 @@ class LocalEngine:
                 "threads": str(chosen), "threads_measured": measured, "preparing_threads": str(preparing),
                 "max_batch": str(max_batch), "max_prefill_tokens": str(max_prefill_tokens),
                 "feature_cache_bytes": str(feature_cache_bytes), "prefix_cache_bytes": str(prefix_cache_bytes),
-                "kv_bytes": str(kv_bytes), "torch": torch.__version__, "transformers": transformers.__version__,
+                "kv_bytes": str(kv_bytes), "torch": str(torch.__version__), "transformers": transformers.__version__,
             },
         )  # fmt: skip
         self._worker.start()
