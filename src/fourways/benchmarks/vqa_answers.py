@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 Mode = Literal["github", "always"]
@@ -78,6 +79,7 @@ def without_articles(text: str) -> str:
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
+@lru_cache(maxsize=2**14)
 def normalize(text: str) -> str:
     """The whole normalisation of one answer."""
     return without_articles(without_punctuation(clean(text)))

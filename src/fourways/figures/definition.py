@@ -74,10 +74,14 @@ def figure(
         n=estimate.n,
         n_unit=unit,
         status="ok" if enough else "too_few",
-        reason=estimate.note if enough else estimate.note or f"{estimate.n} {unit} cannot carry an interval",
+        reason=estimate.note if enough else estimate.note or _too_few(estimate.n, least, unit),
         labels=dict(labels),
         headline=headline,
     )
+
+
+def _too_few(n: int, least: int, unit: str) -> str:
+    return f"fewer than {least} {unit}" if n < least else f"{n} {unit} cannot carry an interval"
 
 
 def absent(
