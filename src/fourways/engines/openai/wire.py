@@ -55,7 +55,7 @@ class Refusal(msgspec.Struct):
 
     error: Problem | str | None = None
     message: str | None = None
-    detail: msgspec.Raw | None = None
+    detail: object = None
 
 
 class Model(msgspec.Struct):
@@ -77,5 +77,8 @@ def complaint(content: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return content[:1000].decode("utf-8", "replace")
     error = refusal.error.message if isinstance(refusal.error, Problem) else refusal.error
-    detail = bytes(refusal.detail).decode("utf-8", "replace") if refusal.detail is not None else None
-    return error or refusal.message or detail or content[:1000].decode("utf-8", "replace")
+    if error or refusal.message:
+        return error or refusal.message or ""
+    if refusal.detail is not None:
+        return refusal.detail if isinstance(refusal.detail, str) else msgspec.json.encode(refusal.detail).decode()
+    return content[:1000].decode("utf-8", "replace")

@@ -1,0 +1,57 @@
+"""A timing → the row that stands in `rows.jsonl`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from fourways.core.events import Usage
+from fourways.core.rows import RequestRow
+from fourways.load.client import Timing
+
+
+def request_row(
+    timing: Timing,
+    *,
+    candidate: str,
+    workload: str,
+    concurrency: int,
+    cache: Literal["cold", "warm"],
+    block: int,
+    item: int,
+    image: str,
+) -> RequestRow:
+    """ttft, e2e and tpot as DESIGN defines them, None where undefined: all three without visible text or with an error,
+    tpot also below two tokens or where the engine tells no count."""
+    usage = timing.done.usage if timing.done is not None else Usage(None, None, None)
+    told = timing.content_ns if timing.error is None else []
+    ttft_ms = _ms(told[0] - timing.scheduled_ns) if told else None
+    e2e_ms = _ms(told[-1] - timing.scheduled_ns) if told else None
+    tokens = usage.completion_tokens
+    tpot_ms = None
+    if ttft_ms is not None and e2e_ms is not None and tokens is not None and tokens >= 2:
+        tpot_ms = (e2e_ms - ttft_ms) / (tokens - 1)
+    return RequestRow(
+        candidate=candidate,
+        workload=workload,
+        concurrency=concurrency,
+        cache=cache,
+        block=block,
+        item=item,
+        image=image,
+        scheduled_ms=_ms(timing.scheduled_ns - timing.started_ns),
+        dispatched_ms=_ms(timing.dispatched_ns - timing.started_ns),
+        ttft_ms=ttft_ms,
+        e2e_ms=e2e_ms,
+        tpot_ms=tpot_ms,
+        chunk_gaps_ms=tuple(_ms(after - before) for before, after in pairwise(told)),
+        prompt_tokens=usage.prompt_tokens,
+        visual_tokens=usage.visual_tokens,
+        output_tokens=tokens,
+        stages_ms=dict(timing.done.stages_ms) if timing.done is not None else {},
+        error=timing.error,
+    )
+
+
+def _ms(nanoseconds: int) -> float:
+    return nanoseconds / 1e6
