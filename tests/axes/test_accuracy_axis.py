@@ -1,0 +1,210 @@
+"""The accuracy axis asks every sample once, and counts what goes wrong instead of dropping it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from fourways import zoo
+from fourways.axes.accuracy import WINDOW, Accuracy
+from fourways.axes.contract import Opened, Settings
+from fourways.core.candidate import Candidate, Sampling
+from fourways.core.conversation import Text
+from fourways.core.engine import Capability, EngineInfo
+from fourways.core.errors import EngineError
+from fourways.core.events import Done, Event, Usage
+from fourways.core.request import Generate, Request, derive_seed
+from fourways.core.rows import AnswerRow, FailureRow, Row
+from fourways.engines import open_engine
+from fourways.hub import look
+
+
+class Scripted:
+    """An engine that answers "yes", slowly, and remembers what it was asked; `refuse` are request ids it fails."""
+
+    def __init__(self, capabilities: frozenset[Capability] = frozenset({"generate"}), refuse: str = "never") -> None:
+        self._capabilities = capabilities
+        self._refuse = refuse
+        self.asked: list[Request] = []
+        self.running = 0
+        self.most = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("scripted", "generic", None, self._capabilities, {})
+
+    async def stream(self, request: Request) -> AsyncIterator[Event | Done]:
+        self.asked.append(request)
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            await asyncio.sleep(0.001)
+            if self._refuse in request.id:
+                raise EngineError("the server is gone")
+            yield Event("yes", (1,), 0)
+            yield Done("stop", Usage(10, 4, 1), 0)
+        finally:
+            self.running -= 1
+
+    async def clear_caches(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    return zoo.write_suite(tmp_path_factory.mktemp("suite"), images=12, seed=1)
+
+
+def settings(suite: Mapping[str, Path], *keys: str, limit: int | None = None) -> Settings:
+    return Settings(seed=7, suite={key: suite[key] for key in keys}, workdir=Path(), limit=limit)
+
+
+async def collect(engine: Scripted, asked: Settings, candidate: Candidate | None = None, done: tuple[Row, ...] = ()) -> list[Row]:
+    opened = Opened(candidate or Candidate("c", url="http://x"), None, engine)
+    return [row async for row in Accuracy().rows([opened], asked, done)]
+
+
+def answers(rows: list[Row]) -> list[AnswerRow]:
+    assert all(isinstance(row, AnswerRow) for row in rows), rows
+    return [row for row in rows if isinstance(row, AnswerRow)]
+
+
+async def test_every_sample_of_every_benchmark_gets_one_row(suite: Mapping[str, Path]) -> None:
+    rows = answers(await collect(Scripted(), settings(suite, *suite)))
+    assert {row.benchmark for row in rows} == set(suite)
+    assert len({(row.benchmark, row.sample) for row in rows}) == len(rows)
+    units, _ = Accuracy().estimate([Candidate("c", url="http://x")], settings(suite, *suite))
+    assert units == len(rows)
+
+
+async def test_a_right_yes_scores_and_a_wrong_one_does_not(suite: Mapping[str, Path]) -> None:
+    rows = answers(await collect(Scripted(), settings(suite, "mme")))
+    assert {(row.gold, row.score) for row in rows} == {(("yes",), 1.0), (("no",), 0.0)}
+
+
+async def test_requests_run_together_but_never_more_than_the_window(suite: Mapping[str, Path]) -> None:
+    engine = Scripted()
+    await collect(engine, settings(suite, "mmbench_en", "vqav2"))
+    assert 8 < engine.most <= WINDOW
+
+
+async def test_questions_about_one_image_are_asked_one_after_the_other(suite: Mapping[str, Path]) -> None:
+    engine = Scripted()
+    await collect(engine, settings(suite, "mmbench_en"))
+    images = [request.conversation.visuals[0].source_sha256 for request in engine.asked]
+    changes = sum(a != b for a, b in zip(images, images[1:], strict=False))
+    assert changes == len(set(images)) - 1
+
+
+async def test_a_limit_draws_whole_groups_and_the_same_ones_each_time(suite: Mapping[str, Path]) -> None:
+    rows = answers(await collect(Scripted(), settings(suite, "mmbench_en", limit=16)))
+    again = answers(await collect(Scripted(), settings(suite, "mmbench_en", limit=16)))
+    assert 0 < len(rows) <= 16
+    assert {row.sample for row in rows} == {row.sample for row in again}
+    whole = answers(await collect(Scripted(), settings(suite, "mmbench_en")))
+    for group in {row.group for row in rows}:
+        assert sum(row.group == group for row in rows) == sum(row.group == group for row in whole)
+
+
+async def test_what_has_a_row_is_not_asked_again(suite: Mapping[str, Path]) -> None:
+    whole = answers(await collect(Scripted(), settings(suite, "mme", "vqav2")))
+    engine = Scripted()
+    rest = answers(await collect(engine, settings(suite, "mme", "vqav2"), done=tuple(whole[:20])))
+    assert len(engine.asked) == len(rest) == len(whole) - 20
+    assert {(r.benchmark, r.sample) for r in (*whole[:20], *rest)} == {(r.benchmark, r.sample) for r in whole}
+
+
+async def test_a_request_that_fails_is_counted_with_its_reason(suite: Mapping[str, Path]) -> None:
+    rows = answers(await collect(Scripted(refuse="existence"), settings(suite, "mme")))
+    failed = [row for row in rows if row.status == "failed"]
+    assert failed and {row.category for row in failed} == {"existence"}
+    assert all(row.score == 0 and row.parsed is None and row.extra["error"] == "the server is gone" for row in failed)
+    assert all(row.status == "ok" for row in rows if row.category != "existence")
+
+
+async def test_a_damaged_image_costs_its_own_questions_only(tmp_path: Path) -> None:
+    suite = zoo.write_suite(tmp_path, images=8, seed=2)
+    damaged = sorted((tmp_path / "refcoco").rglob("*.jpg"))
+    damaged[0].write_bytes(damaged[0].read_bytes()[:40])
+    damaged[1].unlink()
+    rows = answers(await collect(Scripted(), settings(suite, "refcoco")))
+    failed = [row for row in rows if row.status == "failed"]
+    assert len({row.image for row in failed}) == 2
+    assert all(row.sample in row.extra["error"] for row in failed)
+    assert len(failed) < len(rows)
+
+
+async def test_a_benchmark_that_cannot_be_read_is_a_failure_and_the_next_one_runs(suite: Mapping[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tsv"
+    broken.write_text("index\tquestion\n1\tWhat?\n")
+    asked = Settings(7, {"mmbench_en": broken, "mme": suite["mme"]}, Path())
+    first, *others = await collect(Scripted(), asked)
+    assert isinstance(first, FailureRow)
+    assert (first.scope, first.where, first.status) == ("benchmark", "mmbench_en", "failed")
+    assert str(broken) in first.message
+    assert len(answers(others)) > 0
+
+
+async def test_random_weights_have_no_accuracy(suite: Mapping[str, Path]) -> None:
+    candidate = Candidate("c", model="x", weights="random")
+    (row,) = await collect(Scripted(), settings(suite, "mme"), candidate)
+    assert isinstance(row, FailureRow) and row.status == "undefined"
+    assert Accuracy().estimate([candidate], settings(suite, "mme")) == (0, 0.0)
+
+
+async def test_an_engine_that_cannot_generate_is_undefined_not_zero(suite: Mapping[str, Path]) -> None:
+    (row,) = await collect(Scripted(frozenset({"rank"})), settings(suite, "mme"))
+    assert isinstance(row, FailureRow) and row.status == "undefined" and "no access" in row.message
+
+
+async def test_the_candidate_s_sampling_budget_and_a_seed_of_the_sample_reach_the_engine(suite: Mapping[str, Path]) -> None:
+    engine = Scripted()
+    candidate = Candidate("c", url="http://x", sampling=Sampling(temperature=0.7, top_p=0.9), visual_budget=64)
+    rows = answers(await collect(engine, settings(suite, "mme", limit=4), candidate))
+    request = engine.asked[0]
+    assert isinstance(request.output, Generate)
+    assert (request.output.temperature, request.output.top_p, request.plan.visual_budget) == (0.7, 0.9, 64)
+    seeds = {row.sample: row.seed for row in rows}
+    assert seeds == {sample: derive_seed(7, f"mme/{sample}") for sample in seeds}
+
+
+async def test_the_candidate_s_own_dialect_shapes_the_prompt(suite: Mapping[str, Path]) -> None:
+    generic, llava = Scripted(), Scripted()
+    await collect(generic, settings(suite, "refcoco", limit=2))
+    await collect(llava, settings(suite, "refcoco", limit=2), Candidate("c", url="http://x", dialect="qwen2.5-vl"))
+
+    def text(engine: Scripted) -> str:
+        return "".join(p.text for p in engine.asked[0].conversation.turns[-1].parts if isinstance(p, Text))
+
+    assert text(generic) != text(llava)
+
+
+async def test_stopping_early_cancels_what_runs(suite: Mapping[str, Path]) -> None:
+    engine = Scripted()
+    rows = Accuracy().rows([Opened(Candidate("c", url="http://x"), None, engine)], settings(suite, "vqav2"), ())
+    await anext(rows)
+    await rows.aclose()  # type: ignore[attr-defined]  # an axis is an asynchronous generator
+    assert engine.running == 0
+
+
+async def test_a_real_model_answers_the_same_in_one_pass_and_in_two(suite: Mapping[str, Path]) -> None:
+    candidate = Candidate("qwen", model="zoo:qwen", threads=1)
+    checkpoint = look(zoo.checkpoint("qwen"))
+    asked = settings(suite, "mme", "refcoco", limit=12)
+
+    async def run(done: tuple[Row, ...]) -> list[AnswerRow]:
+        engine = await open_engine(candidate, checkpoint)
+        try:
+            return answers([r async for r in Accuracy().rows([Opened(candidate, checkpoint, engine)], asked, done)])
+        finally:
+            await engine.close()
+
+    whole = await run(())
+    rest = await run(tuple(whole[:9]))
+    first = {(row.benchmark, row.sample): row.reply for row in whole}
+    assert first == {(row.benchmark, row.sample): row.reply for row in (*whole[:9], *rest)}
+    assert all(row.visuals and row.mean_logprob is not None for row in whole)

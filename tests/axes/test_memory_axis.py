@@ -1,0 +1,107 @@
+"""The memory axis measures each candidate in fresh processes, and a broken one costs only itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import msgspec
+import psutil
+import pytest
+
+from fourways.axes import memory
+from fourways.axes.contract import Opened, Settings
+from fourways.axes.memory import IMAGE_SIZE, LAST_READING, NEW_TOKENS, Memory
+from fourways.axes.memory_probe import ProbeTask, decode_task, encode_task
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.rows import FailureRow, MemoryRow, Row
+
+Open = Callable[..., Awaitable[Opened]]
+READINGS = {
+    ("load", "process_above_load"),
+    ("weights", "exact"),
+    *((stage, q) for stage in ("vision_encode", "prefill", "decode") for q in ("live_tensors", "process_above_load")),
+    ("kv_per_token", "exact"),
+}
+
+
+async def collect(opened: list[Opened], settings: Settings, done: list[Row] | None = None) -> list[Row]:
+    return [row async for row in Memory().rows(opened, settings, done or [])]
+
+
+async def test_whole_candidates_are_measured_whatever_befalls_the_others(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "REPEATS_QUICK", 2)
+    whole, other = await open_random("whole", "internvl", weights="random"), await open_random("broken")
+    assert whole.checkpoint is not None
+    assert other.checkpoint is not None
+    whole = replace(whole, checkpoint=msgspec.structs.replace(whole.checkpoint, random_weights=True))
+    broken = replace(other, checkpoint=msgspec.structs.replace(other.checkpoint, architecture="NoSuchModel"))
+    server = replace(other, candidate=Candidate("server", url="http://localhost:1"), checkpoint=None)
+    rows = await collect([server, broken, whole], quick_settings)
+
+    failures = {row.candidate: row for row in rows if isinstance(row, FailureRow)}
+    assert failures.keys() == {"server", "broken"}
+    assert (failures["server"].message, failures["server"].status) == ("no access", "undefined")
+    assert "NoSuchModel" in failures["broken"].message
+    assert failures["broken"].status == "failed"
+    found = [row for row in rows if isinstance(row, MemoryRow)]
+    assert {row.candidate for row in found} == {"whole"}
+    for repeat in (0, 1):
+        assert Counter((r.stage, r.quantity) for r in found if r.repeat == repeat) == Counter(READINGS)
+    assert all(r.image_size == IMAGE_SIZE and r.batch == 1 and r.context > NEW_TOKENS for r in found)
+    live = {(r.stage, r.bytes) for r in found if r.quantity == "live_tensors"}
+    assert len(live) == 3, "live tensors are the same in every fresh process"
+
+    kept = [r for r in rows if not isinstance(r, MemoryRow) or r.repeat == 0 or (r.stage, r.quantity) != LAST_READING]
+    rest = await collect([server, broken, whole], quick_settings, kept)
+    assert [(r.repeat, r.stage, r.quantity) for r in rest if isinstance(r, MemoryRow)] == [(1, *LAST_READING)]
+    assert len(rest) == 1
+    assert await collect([server, broken, whole], quick_settings, [*kept, *rest]) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "hint"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "the probe was killed (SIGKILL)", "no memory left"),
+        ("import sys; sys.exit('it hurts')", "the probe ended with code 1: it hurts", None),
+        ("raise SystemExit(3)", "the probe ended with code 3: it said nothing", None),
+    ],
+)
+async def test_the_last_words_of_a_crash_are_kept(
+    code: str, message: str, hint: str | None, open_random: Open, quick_settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(memory, "PROBE_COMMAND", (sys.executable, "-c", code))
+    (failure,) = await collect([await open_random("a")], quick_settings)
+    assert isinstance(failure, FailureRow)
+    assert message in failure.message
+    assert (hint or "") in (failure.hint or "")
+
+
+async def test_a_stopped_axis_leaves_no_probe_behind(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PROBE_COMMAND", (sys.executable, "-c", "import time; time.sleep(300)"))
+    before = _children()
+    task = asyncio.create_task(collect([await open_random("a")], quick_settings))
+    while not _children() - before:
+        await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not _children() - before
+
+
+def test_a_task_survives_its_way_to_the_probe(random_checkpoint: Callable[[str], Checkpoint]) -> None:
+    task = ProbeTask(Candidate("a", model="zoo:llava"), random_checkpoint("llava"), 0, 1, IMAGE_SIZE, 1, NEW_TOKENS)
+    assert decode_task(encode_task(task)) == task
+
+
+def _children() -> set[int]:
+    return {c.pid for c in psutil.Process(os.getpid()).children() if c.status() != psutil.STATUS_ZOMBIE}
