@@ -87,7 +87,9 @@ class InternVL(Family):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, *, dtype: Dtype, device: str, quantization: str | None = None) -> InternVL:
-        tokenizer = loading.read_tokenizer(checkpoint.folder)
+        tokenizer = loading.read_tokenizer(
+            checkpoint, loading.read_config(InternVLForConditionalGeneration, checkpoint)
+        )
         processor = loading.read_image_processor(GotOcr2ImageProcessorPil, checkpoint.folder)
         counter = cls.counter(checkpoint)
         model = loading.load_model(

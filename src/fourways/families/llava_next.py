@@ -79,7 +79,9 @@ class LlavaNext(Family):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, *, dtype: Dtype, device: str, quantization: str | None = None) -> LlavaNext:
-        tokenizer = loading.read_tokenizer(checkpoint.folder)
+        tokenizer = loading.read_tokenizer(
+            checkpoint, loading.read_config(LlavaNextForConditionalGeneration, checkpoint)
+        )
         processor = loading.read_image_processor(LlavaNextImageProcessorPil, checkpoint.folder)
         counter = cls.counter(checkpoint)
         model = loading.load_model(

@@ -24,6 +24,7 @@ from transformers.utils import logging as hf_logging
 from fourways.core.candidate import Checkpoint, Dtype
 from fourways.core.errors import CapabilityError, CheckpointError
 from fourways.families.contract import ModelSpec
+from fourways.families.stand_in import stand_in_tokenizer
 
 TORCH_DTYPES: dict[Dtype, torch.dtype] = {
     "float32": torch.float32,
@@ -210,8 +211,11 @@ def read_config(model_class: type[PreTrainedModel], checkpoint: Checkpoint) -> P
         ) from error
 
 
-def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The checkpoint's fast tokenizer. Raises CheckpointError."""
+def read_tokenizer(checkpoint: Checkpoint, config: PretrainedConfig) -> PreTrainedTokenizerBase:
+    """The checkpoint's fast tokenizer, or a stand-in where random weights come without one. Raises CheckpointError."""
+    folder = checkpoint.folder
+    if checkpoint.random_weights and not (folder / "tokenizer.json").is_file():
+        return stand_in_tokenizer(checkpoint, int(config.get_text_config().vocab_size))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:

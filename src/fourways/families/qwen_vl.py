@@ -132,7 +132,7 @@ class QwenVL(Family):
     @classmethod
     def load(cls, checkpoint: Checkpoint, *, dtype: Dtype, device: str, quantization: str | None = None) -> QwenVL:
         generation = GENERATIONS[checkpoint.architecture]
-        tokenizer = loading.read_tokenizer(checkpoint.folder)
+        tokenizer = loading.read_tokenizer(checkpoint, loading.read_config(generation.model, checkpoint))
         processor = loading.read_image_processor(Qwen2VLImageProcessorPil, checkpoint.folder)
         model = loading.load_model(generation.model, checkpoint, dtype=dtype, device=device, quantization=quantization)
         return cls(
