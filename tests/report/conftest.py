@@ -269,10 +269,25 @@ def write_run(folder: Path, lines: list[Row], head: RunHeader) -> Path:
 
 
 @pytest.fixture(scope="session")
-def made_up_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_run(tmp_path_factory.mktemp("run"), list(rows()), header())
+def made_up_rows() -> list[Row]:
+    return list(rows())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def made_up_run(tmp_path_factory: pytest.TempPathFactory, made_up_rows: list[Row]) -> Path:
+    return write_run(tmp_path_factory.mktemp("run"), made_up_rows, header())
+
+
+@pytest.fixture(scope="session")
 def images() -> Callable[[str], bytes | None]:
     return PICTURES.get
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[[Path, list[Row], RunHeader], Path]:
+    return write_run
+
+
+@pytest.fixture(scope="session")
+def made_up_header() -> RunHeader:
+    return header()

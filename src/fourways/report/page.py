@@ -192,17 +192,15 @@ def _all(axis: str, found: Sequence[Figure], names: Sequence[str]) -> Html:
 
 
 def _definitions(summary: Summary) -> Html:
-    used = sorted({(f.definition, f.metric, f.unit) for f in summary.figures})
-    items = [
-        join(
-            [
-                tag("dt", tag("code", definition), id=anchor(definition)),
-                tag("dd", f"{metric}{f' ({unit})' if unit else ''}. {figures.TEXTS.get(definition, '')}"),
-            ]
-        )
-        for definition, metric, unit in used
-    ]
-    return tag("dl", *items)
+    units: dict[str, set[str]] = {}
+    for f in summary.figures:
+        units.setdefault(f.definition, set()).add(f.unit or "no unit")
+    parts = []
+    for definition in sorted(units):
+        text = figures.TEXTS.get(definition, "This version of Fourways does not know its words.")
+        parts.append(tag("dt", tag("code", definition), id=anchor(definition)))
+        parts.append(tag("dd", text, tag("span", f" Unit: {', '.join(sorted(units[definition]))}.", class_="muted")))
+    return tag("dl", *parts)
 
 
 def _headline(header: RunHeader) -> str:

@@ -40,7 +40,7 @@ def names_of(summary: Summary, header_names: Sequence[str]) -> list[str]:
 def result_table(names: Sequence[str], cells: Headlines, texts: Mapping[str, str], what: Mapping[str, str]) -> Html:
     """One row a candidate, one column an axis; on a phone each row is a card."""
     heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts) for a in AXES)]
-    rows = [_row(i, name, cells, what.get(name, "")) for i, name in enumerate(names)]
+    rows = [_row(i, name, cells, texts, what.get(name, "")) for i, name in enumerate(names)]
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="result")
 
 
@@ -90,9 +90,18 @@ def _axis_head(axis: Axis, names: Sequence[str], cells: Headlines, texts: Mappin
     return tag("th", axis, below, scope="col", class_="num")
 
 
-def _row(index: int, name: str, cells: Headlines, what: str) -> Html:
+def _axis_said(axis: Axis, figure: Figure | None, texts: Mapping[str, str]) -> Html:
+    """The column's head again, for narrow screens, where each cell stands alone."""
+    metric = None if figure is None else defined(figure.metric.replace("_", " "), figure.definition, texts)
+    return tag("span", axis, " " if metric else None, metric, class_="said-again")
+
+
+def _row(index: int, name: str, cells: Headlines, texts: Mapping[str, str], what: str) -> Html:
     head = tag("th", swatch(index), tag("bdi", name), tag("span", what, class_="of"), scope="row")
-    body = [tag("td", cell(show(cells.get((name, axis)))), class_="num", data_axis=axis) for axis in AXES]
+    body = [
+        tag("td", _axis_said(axis, cells.get((name, axis)), texts), cell(show(cells.get((name, axis)))), class_="num")
+        for axis in AXES
+    ]
     return tag("tr", head, *body)
 
 

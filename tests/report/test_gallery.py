@@ -1,0 +1,85 @@
+"""The gallery shows where candidates differ, from the same rows always the same samples."""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from fourways.core.rows import AnswerRow, Row
+from fourways.report.facts import collect
+from fourways.report.gallery import box_text, choose, gallery, gather, gold_text, kind_of
+from fourways.report.thumbnails import thumbnail
+
+
+def test_samples_on_which_candidates_differ_come_first_and_take_two_thirds(made_up_rows: list[Row]) -> None:
+    facts = collect(made_up_rows)
+    kinds = [kind_of(facts.verdicts[key].values()) for key in choose(facts)]
+    assert len(kinds) == 36
+    assert kinds == sorted(kinds, key=["disagree", "wrong", "right"].index)
+    assert Counter(kinds)["disagree"] >= 24
+
+
+def test_every_benchmark_is_among_them(made_up_rows: list[Row]) -> None:
+    chosen = choose(collect(made_up_rows))
+    assert len({benchmark for benchmark, _ in chosen}) == 6
+
+
+def test_the_order_of_the_rows_changes_nothing(made_up_rows: list[Row]) -> None:
+    shuffled = list(made_up_rows)
+    random.Random(0).shuffle(shuffled)
+    assert choose(collect(shuffled)) == choose(collect(made_up_rows))
+
+
+def test_the_chosen_rows_hold_every_candidates_answer(made_up_rows: list[Row]) -> None:
+    chosen = choose(collect(made_up_rows))
+    found = gather(made_up_rows, chosen)
+    assert list(found) == chosen
+    assert all(len(rows) == 3 for rows in found.values())
+
+
+def test_an_image_that_cannot_be_had_or_shown_leaves_its_sample(made_up_rows: list[Row]) -> None:
+    answers = [row for row in made_up_rows if isinstance(row, AnswerRow)][:1]
+    samples = {(answers[0].benchmark, answers[0].sample): answers}
+    for source in (None, b"not an image"):
+        page = gallery(samples, [answers[0].candidate], {}, lambda sha, source=source: source)
+        assert "image not at hand" in page
+        assert "<img" not in page
+    assert "images left out" in gallery(samples, [answers[0].candidate], {}, None)
+
+
+def test_ten_annotators_are_counted_and_a_box_is_written_as_numbers() -> None:
+    assert gold_text(("red",) * 9 + ("pink",)) == "red ×9, pink"
+    assert gold_text((1.0, 2.0, 30.0, 40.4)) == box_text((1, 2, 30, 40.4)) == "(1, 2, 30, 40)"
+    assert gold_text(()) == "not public"
+
+
+def test_a_thumbnail_is_small_upright_and_carries_no_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a secret place"
+    packed = io.BytesIO()
+    Image.new("RGB", (1000, 500), "red").save(packed, "JPEG", exif=exif)
+    small = thumbnail(packed.getvalue())
+    assert small is not None
+    assert (small.width, small.height) == (500, 1000)
+    assert len(small.data_url) < 4000
+    assert b"secret" not in base64.b64decode(small.data_url.partition(",")[2])
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_picture_give_none(data: bytes) -> None:
+    assert thumbnail(data) is None or data[:2] in (b"BM", b"P1", b"P2", b"P3")
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK", "I;16", "1"])
+def test_every_mode_can_be_shown(mode: str) -> None:
+    packed = io.BytesIO()
+    Image.new(mode, (30, 20)).save(packed, "TIFF" if mode == "CMYK" else "PNG")
+    assert thumbnail(packed.getvalue()) is not None
