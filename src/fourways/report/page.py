@@ -109,7 +109,7 @@ def _sections(
         Section("memory", "Memory", _memory(by_axis.get("memory", []), names)),
         Section("tuning", "Tuning", _tuning(by_axis.get("tuning", []), names, facts)),
         Section("gallery", "Samples", cards),
-        Section("failures", "What did not work", provenance.failures(facts)),
+        Section("failures", "What did not work", provenance.failures(facts, names)),
         Section("ran", "What ran on what", provenance.what_ran(header)),
         Section("definitions", "Definitions", _definitions(summary)),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fourways.core.candidate import Candidate, Sampling
+from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader
 from fourways.report.facts import Facts
 from fourways.report.markup import Child, Html, foreign, join, tag
@@ -52,27 +53,44 @@ def what_ran(header: RunHeader) -> Html:
     )
 
 
-def failures(facts: Facts) -> Html:
-    """What did not work, counted; the first few are listed."""
-    unread = [
-        (tag("bdi", candidate), benchmark, status, f"{count:,}")
-        for (candidate, benchmark, status), count in sorted(facts.statuses.items())
-        if status != "ok"
-    ]
-    listed = [
-        (tag("bdi", f.candidate), f.axis, f.scope, f.where, join([foreign(f.message), _hint(f.hint)]))
-        for f in facts.failures
-    ]
-    if not unread and not listed:
-        return tag("p", "Nothing failed, and every answer could be read.")
+def failures(facts: Facts, names: Sequence[str]) -> Html:
+    """What did not work, counted; the first few are listed. What could not be asked stands apart."""
+    broke = [f for f in facts.failures if f.status == "failed"]
+    unasked = [f for f in facts.failures if f.status == "undefined"]
+    unread = _unread(facts, names)
     parts: list[Html] = []
     if unread:
-        parts.append(tag("p", "Answers that failed or could not be read count as wrong."))
-        parts.append(table("Answers not read", ("candidate", "benchmark", "status", "#answers"), unread))
-    if listed:
-        parts.append(tag("p", f"{facts.failure_count:,} failures; the first {len(listed):,}:"))
-        parts.append(table("Failures", ("candidate", "axis", "what was lost", "where", "what happened"), listed))
-    return join(parts)
+        parts.append(tag("p", "Answers that failed, or that the official rule could not read; they count as wrong."))
+        parts.append(table("Answers not read", ("benchmark", *(f"#{name}" for name in names)), unread))
+    if broke:
+        more = facts.failure_count - len(facts.failures)
+        parts.append(tag("h3", f"Failures: {len(broke) + more:,}{f', the first {len(broke):,} here' if more else ''}"))
+        parts.append(table("Failures", _FAILURE_HEADS, [_failure_row(f) for f in broke]))
+    if unasked:
+        parts.append(tag("h3", "What could not be asked"))
+        parts.append(table("What could not be asked", _FAILURE_HEADS, [_failure_row(f) for f in unasked]))
+    return join(parts) if parts else tag("p", "Nothing failed, and every answer could be read.")
+
+
+_FAILURE_HEADS = ("candidate", "axis", "what was lost", "where", "why")
+
+
+def _failure_row(f: FailureRow) -> Sequence[Child]:
+    return (tag("bdi", f.candidate), f.axis, f.scope, f.where, join([foreign(f.message), _hint(f.hint)]))
+
+
+def _unread(facts: Facts, names: Sequence[str]) -> list[Sequence[Child]]:
+    """A line for each benchmark that has any: how many of each candidate's answers were not read."""
+    words = {"unparsed": "unreadable", "failed": "failed"}
+    lines: list[Sequence[Child]] = []
+    for benchmark in dict.fromkeys(benchmark for _, benchmark, _ in facts.statuses):
+        cells = []
+        for name in names:
+            counts = {said: facts.statuses[name, benchmark, status] for status, said in words.items()}
+            cells.append(", ".join(f"{count:,} {said}" for said, count in counts.items() if count))
+        if any(cells):
+            lines.append((benchmark, *cells))
+    return lines
 
 
 _CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked how", "threads and versions")
