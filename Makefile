@@ -14,7 +14,7 @@ help:
 	@echo "make test      set up, then every check and every test"
 	@echo "make install   set up only, into .venv"
 	@echo "make bars      the long measurements; results go to bench/results/"
-	@echo "make zoo       train the embedded models again, from their seeds (hours)"
+	@echo "make zoo       train the embedded models again, from their seeds (an hour or more each)"
 	@echo "make clean     remove .venv and caches; runs/ stays"
 
 install: $(STAMP)
@@ -41,10 +41,10 @@ test: lint
 	$(BIN)/pytest $(ARGS)
 
 bars: install
-	@set -e; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+	@set -e; for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
 zoo: install
-	$(BIN)/python -m fourways.zoo $(ARGS)
+	$(BIN)/python -m fourways.zoo.train $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
