@@ -120,6 +120,38 @@ def test_a_missing_companion_file_is_named(lost: str, copy: Callable[[str], Chec
     assert lost.split(".")[0] in f"{error.value.message} {error.value.hint}"
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "text"),
+    [
+        ("qwen3", "preprocessor_config.json", '{"size": {"height": 5}}'),
+        ("qwen3", "video_preprocessor_config.json", "[1, 2"),
+        ("internvl", "preprocessor_config.json", '{"size": {"height": 448, "width": 448}}'),
+        ("llava", "preprocessor_config.json", '{"size": {"shortest_edge": 336}}'),
+        ("llava", "preprocessor_config.json", "not JSON"),
+        ("internvl", "tokenizer.json", "{}"),
+        ("internvl", "model.safetensors.index.json", "[]"),
+    ],
+)
+def test_an_unfit_companion_file_gives_one_line_and_a_hint(
+    name: str, file: str, text: str, copy: Callable[[str], Checkpoint]
+) -> None:
+    checkpoint = copy(name)
+    (checkpoint.folder / file).write_text(text)
+    with pytest.raises(CheckpointError) as error:
+        load(checkpoint)
+    assert error.value.hint
+    assert "\n" not in error.value.message
+
+
+def test_an_unfit_config_gives_one_line_and_a_hint(checkpoints: dict[str, Checkpoint]) -> None:
+    for name, changed in (("qwen2", {"text_config": 5}), ("llava", {"image_grid_pinpoints": [[1, 2]]})):
+        checkpoint = checkpoints[name]
+        with pytest.raises(CheckpointError) as error:
+            load(msgspec.structs.replace(checkpoint, config=checkpoint.config | changed, random_weights=True))
+        assert error.value.hint
+        assert "\n" not in error.value.message
+
+
 def test_a_tokenizer_of_another_model_is_refused(copy: Callable[[str], Checkpoint]) -> None:
     checkpoint = copy("internvl")
     checkpoint = msgspec.structs.replace(checkpoint, config=checkpoint.config | {"image_token_id": 5})

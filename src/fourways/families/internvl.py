@@ -22,6 +22,7 @@ from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2Im
 from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Checkpoint, Dtype
 from fourways.core.conversation import Conversation, Image, Pixels, Visual
+from fourways.core.errors import CheckpointError
 from fourways.core.family import FamilyCard
 from fourways.families import loading
 from fourways.families.contract import Family, ModelSpec, PromptEmbeddings, PromptLayout, VisualLayout, VisualUnit
@@ -103,9 +104,16 @@ class InternVL(Family):
     def counter(cls, checkpoint: Checkpoint) -> InternVLCounter:
         config: Any = loading.read_config(InternVLForConditionalGeneration, checkpoint)
         processor = loading.read_image_processor(GotOcr2ImageProcessorPil, checkpoint.folder)
-        size = processor.size
+        width, height = loading.pixel_size(processor, "width", "height")
+        patch_height, patch_width = config.vision_config.patch_size
+        patches = (width // patch_width) * (height // patch_height)
+        if round(patches * config.downsample_ratio**2) != config.image_seq_length:
+            raise CheckpointError(
+                f"a tile of {width}x{height} pixels does not give the {config.image_seq_length} tokens of config.json",
+                hint="preprocessor_config.json and config.json must come from the same checkpoint",
+            )
         return InternVLCounter(
-            (int(size["width"]), int(size["height"])),
+            (width, height),
             int(config.image_seq_length),
             int(processor.min_patches),
             int(processor.max_patches),

@@ -22,6 +22,7 @@ from transformers.models.llava_next.image_processing_pil_llava_next import Llava
 from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Checkpoint, Dtype
 from fourways.core.conversation import Conversation, Image, Pixels, Visual
+from fourways.core.errors import CheckpointError
 from fourways.core.family import FamilyCard
 from fourways.families import loading
 from fourways.families.contract import Family, ModelSpec, PromptEmbeddings, PromptLayout, VisualLayout, VisualUnit
@@ -94,12 +95,16 @@ class LlavaNext(Family):
     @classmethod
     def counter(cls, checkpoint: Checkpoint) -> LlavaNextCounter:
         config: Any = loading.read_config(LlavaNextForConditionalGeneration, checkpoint)
+        processor = loading.read_image_processor(LlavaNextImageProcessorPil, checkpoint.folder)
+        (tile,) = loading.pixel_size(processor, "shortest_edge")
         vision = config.vision_config
-        return LlavaNextCounter(
-            tuple((int(height), int(width)) for height, width in config.image_grid_pinpoints),
-            int(vision.image_size),
-            int(vision.patch_size),
-        )
+        pinpoints = [tuple(pinpoint) for pinpoint in config.image_grid_pinpoints]
+        if tile != vision.image_size or pinpoints != [tuple(p) for p in processor.image_grid_pinpoints]:
+            raise CheckpointError(
+                "preprocessor_config.json and config.json name different tiles or grids",
+                hint="they must come from the same checkpoint",
+            )
+        return LlavaNextCounter(tuple((int(h), int(w)) for h, w in pinpoints), tile, int(vision.patch_size))
 
     @property
     def spec(self) -> ModelSpec:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.initialization import no_init_weights
 from transformers.utils import logging as hf_logging
@@ -81,13 +81,10 @@ def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint, by its index if it has one."""
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if index.is_file():
-        try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            names = sorted({str(name) for name in weight_map.values()})
-        except (ValueError, KeyError, AttributeError) as error:
-            raise CheckpointError(
-                f"{index.name} in {folder} is not a weight index: {error}", hint="fetch that file again"
-            ) from error
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise CheckpointError(f"{index.name} in {folder} is not a weight index", hint="fetch that file again")
+        names = sorted({str(name) for name in weight_map.values()})
         for name in names:
             if name != Path(name).name:
                 raise CheckpointError(
@@ -164,7 +161,14 @@ def random_model(model_class: type[M], checkpoint: Checkpoint, dtype: torch.dtyp
             f"{device} has no room for the weights of {checkpoint.folder.name} in {dtype}",
             hint="choose a smaller model, a smaller dtype or another device",
         ) from error
+    except (ValueError, TypeError, RuntimeError, KeyError, ZeroDivisionError) as error:
+        raise CheckpointError(
+            f"config.json in {checkpoint.folder} describes no {model_class.__name__}: {_first_line(error)}",
+            hint="use the config.json that the model was published with",
+        ) from error
     model.tie_weights()
+    if (checkpoint.folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     draw_weights(model, RANDOM_SEED)
     return model
 
@@ -198,15 +202,28 @@ def _fill_with(flat: torch.Tensor, block: torch.Tensor) -> None:
 
 
 # -- what stands beside the weights ----------------------------------------------------------------------------------
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint. Raises CheckpointError."""
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{file.name} in {file.parent} cannot be read: {error}", hint="fetch that file again"
+        ) from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{file.name} in {file.parent} is not a JSON object", hint="fetch that file again")
+    return settings
+
+
 def read_config(model_class: type[PreTrainedModel], checkpoint: Checkpoint) -> PretrainedConfig:
     """The model's configuration. Raises CheckpointError."""
     config_class = model_class.config_class
     assert config_class is not None
     try:
         return config_class.from_dict(checkpoint.config)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # validators raise types of their own, from several libraries
         raise CheckpointError(
-            f"config.json in {checkpoint.folder} is not a {config_class.__name__}: {error}",
+            f"config.json in {checkpoint.folder} is not a {config_class.__name__}: {_first_line(error)}",
             hint="use the config.json that the model was published with",
         ) from error
 
@@ -218,7 +235,7 @@ def read_tokenizer(checkpoint: Checkpoint, config: PretrainedConfig) -> PreTrain
         return stand_in_tokenizer(checkpoint, int(config.get_text_config().vocab_size))
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+    except Exception as error:  # the tokenizers library raises plain Exception for a bad file
         raise CheckpointError(
             f"the tokenizer in {folder} cannot be read: {_first_line(error)}",
             hint="the folder needs tokenizer.json and tokenizer_config.json",
@@ -241,6 +258,19 @@ def read_image_processor(processor_class: type[P], folder: Path) -> P:
         ) from error
 
 
+def pixel_size(processor: BaseImageProcessor, *names: str) -> tuple[int, ...]:
+    """These entries of the image processor's `size`. Raises CheckpointError."""
+    size: Any = getattr(processor, "size", None) or {}
+    entries = dict(size)
+    found = [value for name in names if isinstance(value := entries.get(name), int) and value > 0]
+    if len(found) < len(names):
+        raise CheckpointError(
+            f"the image processor's size is {entries}, expected positive {' and '.join(names)}",
+            hint="use the preprocessor_config.json that the model was published with",
+        )
+    return tuple(found)
+
+
 def require_token(tokenizer: PreTrainedTokenizerBase, token_id: int, what: str) -> str:
     """The token of an id that config.json names. Raises CheckpointError if the tokenizer has none."""
     token = tokenizer.convert_ids_to_tokens(token_id)
@@ -253,7 +283,10 @@ def require_token(tokenizer: PreTrainedTokenizerBase, token_id: int, what: str) 
 
 
 def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, position_rows: int) -> ModelSpec:
-    """The shapes of the language model, and what ends its answers (generation_config.json, else the tokenizer)."""
+    """The shapes of the language model, and what ends its answers (generation_config.json, else the tokenizer).
+
+    A sliding window bounds the context: within it, full and windowed attention are the same.
+    """
     text: Any = model.config.get_text_config()
     heads = int(text.num_attention_heads)
     ends = model.generation_config.eos_token_id if model.generation_config is not None else None
@@ -261,13 +294,14 @@ def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, posit
         ends = tokenizer.eos_token_id
     if ends is None:
         raise CheckpointError("neither generation_config.json nor the tokenizer names an end-of-sequence token")
+    window = getattr(text, "sliding_window", None) or text.max_position_embeddings
     return ModelSpec(
         layers=int(text.num_hidden_layers),
         kv_heads=int(getattr(text, "num_key_value_heads", None) or heads),
         head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
         hidden=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        context=int(text.max_position_embeddings),
+        context=min(int(text.max_position_embeddings), int(window)),
         eos_token_ids=tuple(ends) if isinstance(ends, list | tuple) else (int(ends),),
         position_rows=position_rows,
         dtype=model.dtype,

@@ -24,6 +24,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from fourways.core.conversation import Conversation, Text, Turn
 from fourways.core.errors import CheckpointError, UserError
+from fourways.families.loading import read_json
 
 Kind = Literal["image", "video"]
 _MARK = re.compile("\ue000(\\d+)\ue001")
@@ -76,8 +77,8 @@ def read_template(folder: Path, tokenizer: PreTrainedTokenizerBase, default: str
     """The chat template as transformers finds it (jinja file, then JSON, then the tokenizer's), else the family's."""
     if (file := folder / "chat_template.jinja").is_file():
         return file.read_text(encoding="utf-8")
-    if (file := folder / "chat_template.json").is_file():
-        return str(json.loads(file.read_text(encoding="utf-8"))["chat_template"])
+    if (file := folder / "chat_template.json").is_file() and (kept := read_json(file).get("chat_template")):
+        return str(kept)
     found = tokenizer.chat_template
     if isinstance(found, dict):
         found = found.get("default")

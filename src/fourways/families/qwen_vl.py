@@ -9,7 +9,6 @@ Sources: arXiv 2409.12191 (Qwen2-VL), 2502.13923 (Qwen2.5-VL), 2511.21631 (Qwen3
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,8 +150,8 @@ class QwenVL(Family):
         factor = processor.patch_size * processor.merge_size
         return GENERATIONS[checkpoint.architecture].counter(
             factor,
-            _bounds(dict(processor.size)),
-            _bounds(_video_size(checkpoint, factor)),
+            PixelBounds(*loading.pixel_size(processor, "shortest_edge", "longest_edge")),
+            _video_bounds(checkpoint, factor),
             processor.temporal_patch_size,
         )
 
@@ -364,17 +363,15 @@ def _frames_per_second(timestamps_s: Sequence[float]) -> float:
 
 
 # -- settings --------------------------------------------------------------------------------------------------------
-def _bounds(size: dict[str, int]) -> PixelBounds:
-    return PixelBounds(int(size["shortest_edge"]), int(size["longest_edge"]))
-
-
-def _video_size(checkpoint: Checkpoint, factor: int) -> dict[str, int]:
+def _video_bounds(checkpoint: Checkpoint, factor: int) -> PixelBounds:
     """A clip's pixel bounds: the checkpoint's, else those that transformers' video processors start from."""
-    for name, key in (("video_preprocessor_config.json", None), ("processor_config.json", "video_processor")):
-        file = checkpoint.folder / name
-        if file.is_file():
-            settings = json.loads(file.read_text(encoding="utf-8"))
-            size = (settings if key is None else settings.get(key, {})).get("size") or {}
-            if {"shortest_edge", "longest_edge"} <= size.keys():
-                return {edge: int(size[edge]) for edge in ("shortest_edge", "longest_edge")}
-    return {"shortest_edge": 128 * factor**2, "longest_edge": 768 * factor**2}
+    own, shared = (checkpoint.folder / name for name in ("video_preprocessor_config.json", "processor_config.json"))
+    settings: Any = {}
+    if own.is_file():
+        settings = loading.read_json(own)
+    elif shared.is_file():
+        settings = loading.read_json(shared).get("video_processor") or {}
+    size = settings.get("size") or {}
+    if {"shortest_edge", "longest_edge"} <= size.keys():
+        return PixelBounds(int(size["shortest_edge"]), int(size["longest_edge"]))
+    return PixelBounds(128 * factor**2, 768 * factor**2)

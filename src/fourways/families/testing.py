@@ -11,6 +11,7 @@ A family that passes can be measured and served: batches and caches will not cha
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 
@@ -103,8 +104,13 @@ class FamilyContract:
     """Subclass it, and give it a class-scoped fixture `checkpoint`."""
 
     @pytest.fixture(scope="class")
-    def family(self, checkpoint: Checkpoint) -> Family:
-        return find_family(checkpoint.architecture).load(checkpoint, dtype="float32", device="cpu")
+    def device(self) -> str:
+        """Where the model runs; FOURWAYS_TEST_DEVICE=cuda tries a GPU."""
+        return os.environ.get("FOURWAYS_TEST_DEVICE", "cpu")
+
+    @pytest.fixture(scope="class")
+    def family(self, checkpoint: Checkpoint, device: str) -> Family:
+        return find_family(checkpoint.architecture).load(checkpoint, dtype="float32", device=device)
 
     @pytest.fixture(scope="class")
     def visuals(self, family: Family) -> list[Visual]:
