@@ -52,7 +52,8 @@ def test_the_same_seed_gives_the_same_resamples() -> None:
 
 
 def test_a_cluster_in_two_parts_moves_both_at_once() -> None:
-    """acc and acc+ of the same images rise and fall together; treated as strangers, the interval would be too narrow."""
+    """acc and acc+ of the same images rise and fall together; treated as strangers, the interval would be too
+    narrow."""
     rng = np.random.default_rng(3)
     right = (rng.random(300) < 0.5).astype(float).tolist()
     same = LinearCombination.of([Part(0.5, [f"i{i}" for i in range(300)], right)] * 2)

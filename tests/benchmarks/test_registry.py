@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fourways.benchmarks import registry
+from fourways.benchmarks.contract import ReplyContext, Sample
+from fourways.benchmarks.suite import detect
+from fourways.core.boxes import BoxFormat
+from fourways.core.errors import UserError
+
+KEYS = ("mme", "mmbench_en", "mmbench_cn", "vqav2", "refcoco", "realworldqa")
+
+
+def test_every_benchmark_has_its_key() -> None:
+    assert registry.keys() == KEYS
+    assert [registry.get(key).key for key in KEYS] == list(KEYS)
+
+
+def test_an_unknown_key_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match="no benchmark is called 'mmmu'") as caught:
+        registry.get("mmmu")
+    assert "realworldqa" in (caught.value.hint or "")
+
+
+def test_sources_are_digested_apart() -> None:
+    digests = {key: registry.source_sha256(key) for key in KEYS}
+    assert digests["mmbench_en"] == digests["mmbench_cn"]
+    assert len(set(digests.values())) == len(KEYS) - 1
+
+
+@given(st.text(max_size=120), st.sampled_from(KEYS))
+def test_no_reply_breaks_a_parser_or_a_scorer(reply: str, key: str) -> None:
+    benchmark = registry.get(key)
+    gold: tuple[str | float, ...] = (1.0, 2.0, 3.0, 4.0) if key == "refcoco" else ("A",)
+    extra = {"width": "64", "height": "64"}
+    sample = Sample("1", "1", "k", bytes, "q", gold, options={"A": "x", "B": "y"}, extra=extra)
+    parsed = benchmark.parse(sample, reply, ReplyContext(BoxFormat("norm_1", "brackets"), ()))
+    assert 0 <= benchmark.score(sample, parsed) <= 1
+    assert benchmark.score(sample, None) == 0
+
+
+def test_a_suite_is_found_by_published_names(tmp_path: Path) -> None:
+    for name in ("MME_Benchmark_release_version", "vqav2", "RefCOCO"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "MMBench_DEV_EN.tsv").touch()
+    assert {key: path.name for key, path in detect(tmp_path).items()} == {
+        "mme": "MME_Benchmark_release_version",
+        "mmbench_en": "MMBench_DEV_EN.tsv",
+        "vqav2": "vqav2",
+        "refcoco": "RefCOCO",
+    }
+    assert detect(tmp_path / "vqav2") == {}
