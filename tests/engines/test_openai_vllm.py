@@ -1,0 +1,214 @@
+"""In fp32 an embedded model behind a real vLLM gives the local engine's tokens (about two minutes a family)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from PIL import Image as Pil
+
+from fourways.core.candidate import Candidate
+from fourways.core.conversation import Conversation, Image, Text, Turn
+from fourways.core.engine import Engine
+from fourways.core.events import Done
+from fourways.core.request import Generate, Plan, Request
+from fourways.engines import LocalEngine
+from fourways.engines.openai import open_openai_engine
+from fourways.families.contract import Family
+from fourways.families.registry import find_family
+from fourways.hub import look
+from fourways.media import read_image
+from fourways.zoo import NAMES, checkpoint, latency_scenes
+
+VARIABLE = "FOURWAYS_TEST_VLLM"
+TIE = 1e-4
+QUESTIONS = (
+    "Describe the image.",
+    "How many objects are there? Answer the question using a single word or phrase.",
+    "What colour is the top left object?",
+    "左上角的物体是什么颜色？请直接回答选项字母。",
+    "Please provide the bounding box coordinate of the region this sentence describes: the red circle",
+)
+SETTINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass
+class Served:
+    """One embedded model, loaded here and served there."""
+
+    name: str
+    url: str
+    family: Family
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        assert process.poll() is None, f"vLLM ended: {log.read_text(errors='replace')[-3000:]}"
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code == 200:
+                return
+        time.sleep(1)
+    pytest.fail(f"vLLM was not ready after {seconds:g} s: {log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    program = os.environ.get(VARIABLE)
+    if not program:
+        pytest.skip(f"{VARIABLE} is not set: it names the `vllm` program of an installed vLLM")
+    folder, port = checkpoint(request.param), free_port()
+    found = look(folder)
+    family = find_family(found.architecture).load(found, dtype="float32", device="cpu")
+    url, log = f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("vllm") / "log.txt"
+    command = [
+        program, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--served-model-name", request.param,
+        "--max-model-len", "1024", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager",
+    ]  # fmt: skip
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, cwd=log.parent, env={**os.environ, **SETTINGS}, start_new_session=True
+        )
+    try:
+        wait_until_ready(process, url, log, 280)
+        yield Served(request.param, url, family)
+    finally:
+        # Its engine runs in a child; all of them are in the session that was started for it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
+
+
+def pictures(count: int) -> list[Image]:
+    """Scenes of all four layouts; every fourth one resized (so that preprocessing has to) and stored in another way."""
+    made = []
+    for index, source in enumerate(latency_scenes(count, seed=11)):
+        if index % 4 == 3:
+            scene = Pil.open(io.BytesIO(source)).convert("RGB")
+            scene = scene.resize((scene.width * 5 // 3, scene.height * 7 // 6))
+            exif = scene.getexif()
+            exif[0x0112] = 6
+            out = io.BytesIO()
+            kind, options = [("JPEG", {}), ("WEBP", {}), ("JPEG", {"exif": exif})][index // 4 % 3]
+            scene.save(out, kind, **options)
+            source = out.getvalue()
+        made.append(read_image(source, name=f"scene {index}"))
+    return made
+
+
+def requests(count: int = 24) -> list[Request]:
+    """All kinds of questions; every sixth of them with two pictures and a history."""
+    images = pictures(count)
+    made = []
+    for index, image in enumerate(images):
+        question = QUESTIONS[index % len(QUESTIONS)]
+        conversation = Conversation.ask(question, image)
+        if index % 6 == 5:
+            conversation = with_history(images[index - 1], image, question)
+        made.append(Request(f"q{index}", conversation, Plan("c"), Generate(32)))
+    return made
+
+
+def with_history(first: Image, second: Image, question: str) -> Conversation:
+    return Conversation(
+        (
+            Turn("system", (Text("You look at pictures."),)),
+            Turn("user", (first, Text("What is this?"))),
+            Turn("assistant", (Text("A picture of shapes."),)),
+            Turn("user", (second, Text(question))),
+        )
+    )
+
+
+async def tokens(engine: Engine, request: Request) -> tuple[list[int], str, Done]:
+    ids: list[int] = []
+    text = ""
+    async for item in engine.stream(request):
+        if isinstance(item, Done):
+            assert item.error is None, item.error
+            return ids, text, item
+        assert item.token_ids is not None
+        ids.extend(item.token_ids)
+        text += item.text
+    raise AssertionError("no Done")
+
+
+async def all_tokens(engine: Engine, asked: Sequence[Request]) -> list[tuple[list[int], str, Done]]:
+    try:
+        return list(await asyncio.gather(*(tokens(engine, request) for request in asked)))
+    finally:
+        await engine.close()
+
+
+def gap(family: Family, request: Request, before: Sequence[int]) -> float:
+    """Between the two best logits after `before` of the reply: a plain forward pass over everything."""
+    with torch.inference_mode():
+        layout = family.layout(request.conversation)
+        visuals = []
+        for plan, visual in zip(layout.visuals, request.conversation.visuals, strict=True):
+            visuals.append(family.assemble(plan, family.encode(family.preprocess(visual))))
+        prompt = family.embed(layout, visuals).embeds
+        reply = family.embed_tokens(torch.tensor(list(before), dtype=torch.long))
+        embeds = torch.cat([prompt, reply.to(prompt.dtype)])[None]
+        after = torch.arange(layout.next_position, layout.next_position + len(before))
+        positions = torch.cat([layout.positions, after.expand(layout.positions.shape[0], -1)], dim=1)[:, None]
+        length = embeds.shape[1]
+        mask = torch.ones(length, length, dtype=torch.bool).tril()[None, None]
+        best = family.logits(family.forward(embeds, positions, mask, None)[0, -1:])[0].topk(2).values
+    return float(best[0] - best[1])
+
+
+@pytest.mark.timeout(600)
+def test_vllm_gives_the_local_engines_tokens(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = requests()
+
+    async def run() -> tuple[list[tuple[list[int], str, Done]], list[tuple[list[int], str, Done]]]:
+        here = await all_tokens(LocalEngine(served.family, threads=1), asked)
+        there = await all_tokens(await open_openai_engine(Candidate("v", url=served.url)), asked)
+        return here, there
+
+    here, there = asyncio.run(run())
+    different, ties = [], []
+    for request, (ids, text, done), (other_ids, other_text, other) in zip(asked, here, there, strict=True):
+        assert done.usage.prompt_tokens == other.usage.prompt_tokens, request.id
+        if ids == other_ids:
+            assert text == other_text and done.finish_reason == other.finish_reason, request.id
+            assert done.usage.completion_tokens == other.usage.completion_tokens
+            continue
+        at = next(
+            (i for i, (a, b) in enumerate(zip(ids, other_ids, strict=False)) if a != b), min(len(ids), len(other_ids))
+        )
+        apart = gap(served.family, request, ids[:at])
+        (ties if apart <= TIE else different).append(
+            f"{request.id} at token {at}, logits {apart:.2e} apart: {text!r} / {other_text!r}"
+        )
+    with capsys.disabled():
+        print(
+            f"\n{served.name}: {len(asked)} replies, {sum(len(ids) for ids, _, _ in here)} tokens,",
+            f"near ties: {ties or 'none'}",
+        )
+    assert different == []
+    for (_, _, done), (_, _, other) in zip(here, there, strict=True):
+        assert done.mean_logprob == pytest.approx(other.mean_logprob, abs=1e-3) or ties
