@@ -67,6 +67,7 @@ class Accuracy:
         """All figures of the axis, candidate by candidate, then the pairs."""
         seen = [key for by_benchmark in self._rows.values() for key in by_benchmark]
         benchmarks = _ordered({*seen, *failures.benchmarks()})
+        scored = [key for key in benchmarks if self._is_scored(key)]
         whole: dict[str, dict[str, list[AnswerRow]]] = {}
         for candidate in dict.fromkeys([*self._rows, *failures.candidates("accuracy")]):
             answers = self._rows.get(candidate, {})
@@ -80,10 +81,16 @@ class Accuracy:
                 if primary is not None:
                     primaries[key] = primary
             if lost is None:
-                yield _aggregate(candidate, benchmarks, primaries)
-                if len(primaries) == len(benchmarks):
-                    whole[candidate] = {key: answers[key] for key in benchmarks}
-        yield from compare_pairs(whole, _pair)
+                yield _aggregate(candidate, scored, primaries)
+                if len(primaries) == len(scored):
+                    whole[candidate] = {key: answers[key] for key in scored}
+        if scored:
+            yield from compare_pairs(whole, _pair)
+
+    def _is_scored(self, key: str) -> bool:
+        """False where someone answered, and no answer is public: such a benchmark belongs in no aggregate."""
+        rows = [row for answers in self._rows.values() for row in answers.get(key, ())]
+        return not rows or any(row.gold for row in rows)
 
 
 def _ordered(keys: set[str]) -> list[str]:
@@ -111,10 +118,7 @@ def _of_benchmark(
     metrics = benchmark.metrics(rows)
     shares = [_share(UNPARSED, candidate, rows, "unparsed", labels), _share(FAILED, candidate, rows, "failed", labels)]
     if not metrics:
-        return [
-            absent(AGGREGATE, candidate, "undefined", "the answers are not public", labels, n=len(rows)),
-            *shares,
-        ], None
+        return [_without_value(candidate, key, "undefined", "the answers are not public"), *shares], None
     primary = next(metric for metric in metrics if metric.primary)
     return [*(_official(candidate, key, metric) for metric in metrics), *shares], primary
 
@@ -152,6 +156,8 @@ def _share(
 def _aggregate(candidate: str, benchmarks: Sequence[str], primaries: Mapping[str, Metric]) -> Figure:
     """The headline. A candidate that lacks a benchmark which others have is not compared by the rest."""
     missing = [key for key in benchmarks if key not in primaries]
+    if not benchmarks:
+        return absent(AGGREGATE, candidate, "undefined", "no benchmark has public answers", {}, headline=True)
     if missing:
         reason = f"no figure for {', '.join(missing)}"
         return absent(AGGREGATE, candidate, "failed", reason, {}, headline=True)

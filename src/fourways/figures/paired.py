@@ -85,6 +85,6 @@ def _verdict(first: str, second: str, result: Compared, p: float) -> str:
     if p < SIGNIFICANT:
         ahead, behind = (first, second) if result.estimate.value > 0 else (second, first)
         return f"{ahead} is ahead of {behind}"
-    if result.sees == 0:
+    if result.sees < 1e-9:
         return "not separated (every answer scored the same)"
     return f"not separated (this n sees differences of {result.sees:.3f} or more)"

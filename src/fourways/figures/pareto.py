@@ -12,16 +12,18 @@ from fourways.core.figure import AXES, Axis, Figure
 class Placed:
     """beaten_by: who is at least as good on every axis that this one has a value on, and better on one.
 
-    missing: axes without a value. A candidate cannot beat another on an axis that it has no value on itself.
+    measured: axes with a value; missing: those on which only others have one. No candidate beats another on an axis
+    where it has no value itself.
     """
 
     candidate: str
     beaten_by: tuple[str, ...]
+    measured: tuple[Axis, ...]
     missing: tuple[Axis, ...]
 
     @property
     def on_front(self) -> bool:
-        return not self.beaten_by and len(self.missing) < len(AXES)
+        return bool(self.measured) and not self.beaten_by
 
 
 def pareto(figures: Iterable[Figure]) -> tuple[Placed, ...]:
@@ -37,6 +39,7 @@ def pareto(figures: Iterable[Figure]) -> tuple[Placed, ...]:
         Placed(
             candidate,
             tuple(other for other, theirs in goodness.items() if other != candidate and _beats(theirs, mine)),
+            tuple(axis for axis in run if axis in mine),
             tuple(axis for axis in run if axis not in mine),
         )
         for candidate, mine in goodness.items()

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from fourways.core.figure import Figure
+from fourways.core.rows import AnswerRow, FailureRow, Row
+from fourways.figures import DEFINITIONS, TEXTS, compute
+
+
+def row(candidate: str, benchmark: str, number: int, right: bool, *, image: str = "", **more: object) -> AnswerRow:
+    gold: tuple[str, ...] = ("yes",) * 10 if benchmark == "vqav2" else ("yes",)
+    reply = "yes" if right else "no"
+    made = AnswerRow(
+        candidate=candidate, benchmark=benchmark, sample=str(number), group=str(number), image=image or f"i{number}",
+        category="", question="q", gold=gold, reply=reply, parsed=reply, score=float(right), status="ok",
+        finish_reason="stop", mean_logprob=None, output_tokens=1, visuals=(), prompt_sha256="", seed=0,
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **more)
+
+
+def many(candidate: str, benchmark: str, share: float, n: int = 60, seed: int = 0) -> list[Row]:
+    rng = random.Random(f"{candidate} {benchmark} {seed}")
+    return [row(candidate, benchmark, i, rng.random() < share, image=f"{benchmark}{i // 2}") for i in range(n)]
+
+
+def one(figures: tuple[Figure, ...], metric: str, candidate: str = "a", **labels: str) -> Figure:
+    (found,) = [
+        f for f in figures if (f.metric, f.candidate) == (metric, candidate) and labels.items() <= f.labels.items()
+    ]
+    return found
+
+
+def test_each_candidate_has_one_headline() -> None:
+    figures = compute([*many("a", "vqav2", 0.8), *many("b", "vqav2", 0.6)])
+    assert [(f.candidate, f.metric) for f in figures if f.headline] == [("a", "aggregate"), ("b", "aggregate")]
+
+
+def test_the_aggregate_is_the_mean_of_primary_over_maximum() -> None:
+    figures = compute([*many("a", "vqav2", 0.9), *many("a", "realworldqa", 0.3)])
+    parts = [one(figures, "accuracy", benchmark=key) for key in ("vqav2", "realworldqa")]
+    assert one(figures, "aggregate").value == pytest.approx(sum(p.value or 0 for p in parts) / 2)
+    assert one(figures, "aggregate").n == 60
+
+
+def test_an_interval_is_wider_when_questions_share_an_image() -> None:
+    alone = [row("a", "vqav2", i, i % 4 != 0) for i in range(80)]
+    shared = [row("b", "vqav2", i, i // 4 % 4 != 0, image=f"i{i // 4}") for i in range(80)]
+    figures = compute([*alone, *shared])
+    a, b = one(figures, "accuracy", "a"), one(figures, "accuracy", "b")
+    assert a.value == b.value and (a.n, b.n) == (80, 20)
+    assert (b.high or 0) - (b.low or 0) > 1.5 * ((a.high or 0) - (a.low or 0))
+
+
+def test_failed_and_unparsed_rows_count_as_wrong_and_are_shown() -> None:
+    rows: list[Row] = [row("a", "vqav2", i, True) for i in range(20)]
+    rows += [row("a", "vqav2", 20 + i, False, status="failed", parsed=None) for i in range(4)]
+    rows.append(row("a", "vqav2", 30, False, status="unparsed", parsed=None))
+    figures = compute(rows)
+    assert one(figures, "accuracy").value == pytest.approx(20 / 25)
+    assert one(figures, "failed").value == pytest.approx(4 / 25)
+    assert one(figures, "unparsed").value == pytest.approx(1 / 25)
+
+
+def test_few_images_are_said_to_be_too_few() -> None:
+    figures = compute([row("a", "vqav2", i, True) for i in range(9)])
+    found = one(figures, "accuracy")
+    assert (found.status, found.reason) == ("too_few", "fewer than 10 images")
+    assert one(figures, "aggregate").status == "too_few"
+
+
+def test_everything_right_still_has_an_interval() -> None:
+    figures = compute([row("a", key, i, True) for key in ("vqav2", "realworldqa") for i in range(30)])
+    found = one(figures, "aggregate")
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low is not None and 0.8 < found.low < 0.95
+
+
+def test_a_lost_axis_and_a_lost_benchmark_say_why() -> None:
+    rows: list[Row] = [*many("a", "vqav2", 0.8), *many("a", "realworldqa", 0.8), *many("b", "vqav2", 0.8)]
+    rows.append(FailureRow("b", "accuracy", "benchmark", "realworldqa", "no such file"))
+    rows.append(FailureRow("c", "accuracy", "axis", "", "no access: the engine cannot generate", status="undefined"))
+    figures = compute(rows)
+    assert one(figures, "accuracy", "b", benchmark="realworldqa").reason == "no such file"
+    b, c = one(figures, "aggregate", "b"), one(figures, "aggregate", "c")
+    assert (b.status, b.value, b.reason) == ("failed", None, "no figure for realworldqa")
+    assert (c.status, c.value, c.reason) == ("undefined", None, "no access: the engine cannot generate")
+    assert b.headline and c.headline
+
+
+def test_answers_that_are_not_public_have_no_figure() -> None:
+    figures = compute([row("a", "vqav2", i, True, gold=()) for i in range(20)])
+    assert one(figures, "accuracy").reason == "the answers are not public"
+    assert one(figures, "aggregate").reason == "no benchmark has public answers"
+
+
+def test_a_benchmark_without_public_answers_is_in_no_aggregate() -> None:
+    rows = [*many("a", "vqav2", 0.8), *(row("a", "realworldqa", i, True, gold=()) for i in range(20))]
+    assert one(compute(rows), "aggregate").value == one(compute(many("a", "vqav2", 0.8)), "aggregate").value
+
+
+def test_an_unknown_benchmark_is_undefined_not_a_crash() -> None:
+    assert one(compute([row("a", "mmmu", 0, True)]), "mmmu").reason == "no benchmark 'mmmu' is known here"
+
+
+def test_the_same_rows_give_the_same_figures_in_any_order() -> None:
+    rows = [*many("a", "vqav2", 0.8), *many("b", "vqav2", 0.7), *many("a", "realworldqa", 0.5)]
+    shuffled = random.Random(1).sample(rows, len(rows))
+    by_key = [
+        {(f.candidate, f.metric, tuple(f.labels.items())[:1]): f.value for f in compute(r)} for r in (rows, shuffled)
+    ]
+    for key, value in by_key[0].items():
+        if key[1] != "aggregate_difference":
+            assert by_key[1][key] == pytest.approx(value)
+    assert compute(rows) == compute(list(rows))
+
+
+def test_a_clear_difference_is_named_and_a_small_one_is_not() -> None:
+    figures = compute([*many("a", "vqav2", 0.95, 200), *many("b", "vqav2", 0.6, 200), *many("c", "vqav2", 0.94, 200)])
+    clear, close = (
+        one(figures, "aggregate_difference", "a", versus="b"),
+        one(figures, "aggregate_difference", "a", versus="c"),
+    )
+    assert clear.labels["verdict"] == "a is ahead of b"
+    assert (clear.low or 0) > 0
+    assert close.labels["verdict"].startswith("not separated (this n sees differences of 0.")
+    assert close.low is not None and close.high is not None and close.low < 0 < close.high
+
+
+def test_identical_answers_are_not_called_equal() -> None:
+    rows = [*many("a", "vqav2", 0.8)]
+    rows += [msgspec.structs.replace(r, candidate="b") for r in rows if isinstance(r, AnswerRow)]
+    found = one(compute(rows), "aggregate_difference")
+    assert (found.value, found.labels["verdict"]) == (0.0, "not separated (every answer scored the same)")
+
+
+def test_only_samples_that_both_were_asked_are_compared() -> None:
+    first: list[Row] = [row("a", "vqav2", i, i >= 30) for i in range(60)]
+    second: list[Row] = [row("b", "vqav2", i, True) for i in range(30, 90)]
+    found = one(compute([*first, *second]), "aggregate_difference")
+    assert (found.value, found.n) == (0.0, 30)
+
+
+def test_pairing_sees_what_two_intervals_cannot() -> None:
+    """b is wrong wherever a is, and on a few more: their intervals overlap, their difference is clear."""
+    rows: list[Row] = []
+    for i in range(300):
+        rows.append(row("a", "vqav2", i, i % 3 != 0))
+        rows.append(row("b", "vqav2", i, i % 3 != 0 and i % 20 != 1))
+    figures = compute(rows)
+    a, b = one(figures, "accuracy", "a"), one(figures, "accuracy", "b")
+    assert (a.low or 0) < (b.high or 0)
+    assert one(figures, "aggregate_difference").labels["verdict"] == "a is ahead of b"
+
+
+def test_every_figure_has_a_definition_with_a_text(full_run: Callable[[], list[Row]]) -> None:
+    for figure in compute(full_run()):
+        assert figure.definition in DEFINITIONS.values()
+        assert "Interval: " in TEXTS[figure.definition]
+        assert len(TEXTS[figure.definition]) > 40
+
+
+def test_values_and_status_agree(full_run: Callable[[], list[Row]]) -> None:
+    for figure in compute(full_run()):
+        assert (figure.value is None) == (figure.status in ("undefined", "failed"))
+        assert figure.status == "ok" or figure.reason
+        if figure.status == "ok":
+            assert figure.value is not None and figure.low is not None and figure.high is not None
+            assert figure.low - 1e-9 <= figure.value <= figure.high + 1e-9

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fourways.core.figure import Figure
+from fourways.core.rows import FailureRow, RequestRow
+from fourways.figures import compute
+
+MakeRow = Callable[..., RequestRow]
+
+
+def one(figures: tuple[Figure, ...], metric: str, **labels: str) -> Figure:
+    (found,) = [f for f in figures if f.metric == metric and labels.items() <= f.labels.items()]
+    return found
+
+
+def test_the_headline_is_the_median_whole_answer_of_one_user_with_a_warm_cache(request_row: MakeRow) -> None:
+    rows = [request_row(i, 100.0 + i, cache=cache) for cache in ("cold", "warm") for i in range(80)]
+    (headline,) = [f for f in compute(rows) if f.headline]
+    assert (headline.metric, headline.labels["cache"], headline.labels["concurrency"]) == ("e2e_p50", "warm", "1")
+    assert (headline.value, headline.n, headline.status) == (139.0, 80, "ok")
+    assert headline.low is not None and headline.high is not None and headline.low < 139 < headline.high
+
+
+def test_settings_are_kept_apart(request_row: MakeRow) -> None:
+    rows = [request_row(i, 100.0 * c, concurrency=c) for c in (1, 8) for i in range(80)]
+    figures = compute(rows)
+    assert one(figures, "e2e_p95", concurrency="1").value == 100.0
+    assert one(figures, "e2e_p95", concurrency="8").value == 800.0
+
+
+@pytest.mark.parametrize(("n", "p50", "p95"), [(5, "too_few", "too_few"), (71, "ok", "too_few"), (72, "ok", "ok")])
+def test_a_quantile_needs_its_n(request_row: MakeRow, n: int, p50: str, p95: str) -> None:
+    figures = compute([request_row(i, 100.0 + i) for i in range(n)])
+    assert (one(figures, "ttft_p50").status, one(figures, "ttft_p95").status) == (p50, p95)
+    assert one(figures, "chunk_gap_p95").status == p95
+
+
+def test_failed_requests_count_as_endless(request_row: MakeRow) -> None:
+    """10 of 100 failed: the median moves up, the 95th percentile is lost, and the rate is shown."""
+    rows = [request_row(i, 100.0 + i) for i in range(90)]
+    rows += [request_row(90 + i, error="timeout", ttft_ms=None, e2e_ms=None, tpot_ms=None) for i in range(10)]
+    figures = compute(rows)
+    assert one(figures, "e2e_p50").value == 149.0
+    lost = one(figures, "e2e_p95")
+    assert (lost.status, lost.value, lost.reason) == ("failed", None, "10 of 100 requests failed")
+    assert one(figures, "failure_rate").value == pytest.approx(0.1)
+    assert one(figures, "failure_rate").n == 100
+
+
+def test_an_interval_that_reaches_failures_is_none(request_row: MakeRow) -> None:
+    rows = [request_row(i, 100.0 + i) for i in range(97)]
+    rows += [request_row(97 + i, error="timeout", ttft_ms=None, e2e_ms=None, tpot_ms=None) for i in range(3)]
+    found = one(compute(rows), "e2e_p95")
+    assert (found.value, found.status, found.high) == (194.0, "too_few", None)
+    assert found.reason == "the interval reaches into the requests that failed"
+
+
+def test_throughput_is_a_mean_over_blocks(request_row: MakeRow) -> None:
+    """20 requests a block, one every second, the last ends 300 ms after it was sent: 19.3 s."""
+    figures = compute([request_row(i) for i in range(60)])
+    found = one(figures, "requests_per_s")
+    assert (found.value, found.n, found.n_unit) == (pytest.approx(20 / 19.3), 3, "blocks")
+    assert one(figures, "tokens_per_s").value == pytest.approx(20 * 32 / 19.3)
+
+
+def test_tokens_that_nobody_counted_are_undefined(request_row: MakeRow) -> None:
+    rows = [request_row(i, output_tokens=None, tpot_ms=None) for i in range(10)]
+    figures = compute(rows)
+    assert one(figures, "tokens_per_s").reason == "the engine did not count tokens"
+    assert one(figures, "tpot_p50").status == "undefined"
+    assert one(figures, "requests_per_s").value is not None
+
+
+def test_stages_have_their_medians(request_row: MakeRow) -> None:
+    assert one(compute([request_row(i, 100.0) for i in range(10)]), "stage_p50", stage="prefill").value == 20.0
+
+
+def test_gaps_are_pooled_and_counted_by_request(request_row: MakeRow) -> None:
+    found = one(compute([request_row(i) for i in range(30)]), "chunk_gap_p50")
+    assert (found.value, found.n, found.n_unit) == (10.0, 30, "requests")
+
+
+def test_without_a_warm_single_user_the_headline_is_undefined(request_row: MakeRow) -> None:
+    (headline,) = [f for f in compute([request_row(i, concurrency=8) for i in range(80)]) if f.headline]
+    assert (headline.status, headline.reason) == ("undefined", "no requests at concurrency 1 with a warm cache")
+
+
+def test_a_lost_axis_says_why_and_keeps_what_was_measured(request_row: MakeRow) -> None:
+    rows = [*(request_row(i) for i in range(30)), FailureRow("a", "latency", "axis", "", "out of memory")]
+    figures = compute(rows)
+    (headline,) = [f for f in figures if f.headline]
+    assert (headline.status, headline.reason) == ("failed", "out of memory")
+    assert one(figures, "e2e_p50", cache="warm").value == 300.0
