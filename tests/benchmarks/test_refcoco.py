@@ -69,6 +69,16 @@ def test_the_declared_format_and_the_seen_size_decide() -> None:
     assert BENCHMARK.score(sample, BENCHMARK.parse(sample, reply, thousandths)) == 0.0
 
 
+def test_a_box_that_cannot_be_mapped_is_undefined_not_wrong() -> None:
+    pixels, thousandths = BoxFormat("seen_pixels", "json_bbox_2d"), BoxFormat("norm_1000", "double_brackets")
+    seen = VisualGeometry((640, 480), (308, 224), 1, 1, False)
+    assert "does not tell its size" in (BENCHMARK.undefined(ReplyContext(pixels, (), "qwen2.5-vl")) or "")
+    assert "not known how qwen2.5-vl" in (BENCHMARK.undefined(ReplyContext(None, (), "qwen2.5-vl")) or "")
+    assert BENCHMARK.undefined(ReplyContext(pixels, (seen,), "qwen2.5-vl")) is None
+    assert BENCHMARK.undefined(ReplyContext(thousandths, (), "internvl")) is None
+    assert BENCHMARK.undefined(ReplyContext(None, ())) is None
+
+
 def test_prompts_are_the_families_own() -> None:
     sample = Sample("s", "g", "k", bytes, "the {odd} dog", ())
     sentence = "Please provide the bounding box coordinate of the region this sentence describes: "

@@ -39,10 +39,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """What a parser may know beside the reply: how the candidate declares its boxes, and the size it saw."""
+    """What a parser may know beside the reply: how the candidate declares its boxes, the size it saw, how it was
+    asked."""
 
     box_format: BoxFormat | None
     visuals: Sequence[VisualGeometry]
+    dialect: str = "generic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class Benchmark(ABC):
     @abstractmethod
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | tuple[float, ...] | None:
         """What the reply says under the official rule, or None if the rule cannot read it. Never raises on a reply."""
+
+    def undefined(self, context: ReplyContext) -> str | None:
+        """Why no reply in this context can be judged, whatever it says ("no access: …"); None where it can. A score of
+        0 would blame the model for what was not known about it."""
+        return None
 
     @abstractmethod
     def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:

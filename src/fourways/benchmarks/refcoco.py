@@ -74,6 +74,16 @@ class RefCOCO(Benchmark):
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=128)
 
+    def undefined(self, context: ReplyContext) -> str | None:
+        """Boxes need a declared format (or the prompt that states one), and pixels of the resized image its size."""
+        if context.box_format is None and context.dialect != "generic":
+            return (
+                f"no access: it is not known how {context.dialect} writes boxes here; give the candidate a box_format"
+            )
+        if context.box_format is not None and context.box_format.space == "seen_pixels" and not context.visuals:
+            return "no access: boxes are in pixels of the resized image, and the engine does not tell its size"
+        return None
+
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> Box | None:
         """The first box of the reply, in pixels of the original image."""
         original = (int(sample.extra["width"]), int(sample.extra["height"]))
