@@ -112,10 +112,11 @@ async def _ask_all(
 
 
 def _with_pictures(samples: Sequence[Sample]) -> Iterator[tuple[Sample, _Picture]]:
-    """Each sample with its image, read once for questions that stand together."""
+    """Each sample with its image, read once for questions that stand together. A bad one is read again for each, so
+    that the error names the sample it costs."""
     key, picture = "", _Picture("", None)
-    for number, sample in enumerate(samples):
-        if number == 0 or sample.image_key != key:
+    for sample in samples:
+        if sample.image_key != key or picture.image is None:
             key, picture = sample.image_key, _read(sample)
         yield sample, picture
 

@@ -44,21 +44,26 @@ class Bars:
 
 
 class Lines:
-    """Plain lines: each phase, the start and the end of each thing, and one every ten seconds between."""
+    """Plain lines: each phase, the end of each thing, and one every ten seconds before it."""
 
     def __init__(self, stream: IO[str] = sys.stderr) -> None:
         self._stream = stream
         self._last: tuple[str, float] = ("", 0.0)
+        self._ended = ""
 
     def phase(self, text: str) -> None:
         self._say(text)
 
     def step(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
-        shown, at = self._last
-        if what != shown or now - at >= _LINE_EVERY_S or (done == total and at > 0):
+        if what != self._last[0]:
+            self._last = (what, now)
+            self._ended = ""
+        due = now - self._last[1] >= _LINE_EVERY_S or done == total
+        if due and self._ended != what:
             self._say(f"  {what}: {done}/{total}")
-            self._last = (what, now if done < total else float("inf"))
+            self._last = (what, now)
+            self._ended = what if done == total else ""
 
     def close(self) -> None:
         self._stream.flush()

@@ -21,7 +21,7 @@ from fourways.compare.folder import RunFolder, State, clear_unfinished, read_sta
 from fourways.compare.job import Job
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
 from fourways.compare.progress import Show
-from fourways.compare.suites import Suite, embedded_suite, image_finder, record_suite
+from fourways.compare.suites import Suite, check_suite, embedded_suite, image_finder, record_suite
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import AXES as AXIS_NAMES
@@ -57,6 +57,8 @@ def start(job: Job, show: Show) -> Outcome:
     on Ctrl-C."""
     folder = job.out or Path("runs") / new_run_id([candidate.name for candidate in job.candidates])
     _check_new(folder)
+    if "accuracy" in job.axes:
+        check_suite(job.suite)
     checkpoints = find_checkpoints(job.candidates)
     return _conducted(_start(job, checkpoints, folder, show), folder)
 

@@ -92,6 +92,14 @@ def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
     return tuple(records)
 
 
+def check_suite(suite: Suite) -> None:
+    """Reads every benchmark once, without its pictures. Raises BenchmarkFormatError naming file, row and column: before
+    hours of measuring, not in the middle of them."""
+    for key, path in suite.items():
+        if not any(True for _ in registry.get(key).read(path)):
+            raise UserError(f"{path} holds no samples of {key}")
+
+
 def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
     """source_sha256 → the bytes of that image of the suite, or None. The suite is read once, at the first question;
     only digests are kept."""

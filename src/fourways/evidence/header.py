@@ -70,7 +70,7 @@ def write_header(header: RunHeader, folder: Path) -> Path:
 
 def changes(old: RunHeader, new: RunHeader) -> list[str]:
     """What differs in a way that could change rows, as `where: old → new`; empty if the run may go on."""
-    before, after = msgspec.to_builtins(old), msgspec.to_builtins(new)
+    before, after = (msgspec.to_builtins(header, order="deterministic") for header in (old, new))
     return [line.removeprefix(".") for line in _differences("", before, after)]
 
 

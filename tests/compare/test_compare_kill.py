@@ -1,0 +1,111 @@
+"""A run that is killed at any moment and resumed gives the figures of one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fourways.compare import Job, start
+from fourways.compare.progress import Silent
+from fourways.core.candidate import Candidate
+from fourways.core.rows import AnswerRow
+from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_rows, read_summary
+
+KILLS = 2
+COMMAND = [sys.executable, "-c", "from fourways.cli import main; main()", "compare"]
+LIMIT_S = 240
+
+
+@pytest.fixture(scope="module")
+def job(suite_folder: Path, models: Mapping[str, Path]) -> Job:
+    """Thread counts are given, so that opening takes no trial of them."""
+    suite = {"mme": suite_folder / "mme" / "MME_Benchmark_release_version", "vqav2": suite_folder / "vqav2"}
+    return Job((Candidate("qwen", model=str(models["qwen"]), threads=1),), ("accuracy",), suite)
+
+
+@pytest.fixture(scope="module")
+def asked(job: Job, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The same job as a command line."""
+    file = tmp_path_factory.mktemp("candidates") / "one.yaml"
+    file.write_text(yaml.safe_dump([{"name": "qwen", "model": job.candidates[0].model, "threads": 1}]))
+    return [str(file), "--axes", "accuracy", *(f"--suite={key}={path}" for key, path in job.suite.items())]
+
+
+def lines(folder: Path) -> int:
+    path = folder / ROWS_FILE
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def started(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def reached(process: subprocess.Popen[str], folder: Path, rows: int) -> None:
+    """Returns when the run has that many rows, or has ended."""
+    end = time.monotonic() + LIMIT_S
+    while process.poll() is None and lines(folder) < rows:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_run_killed_twice_gives_the_figures_of_one_that_never_was(job: Job, asked: list[str], tmp_path: Path) -> None:
+    whole = start(replace(job, out=tmp_path / "whole"), Silent())
+    total = lines(whole.folder)
+    chance = random.Random(20261122)
+    killed = tmp_path / "killed"
+    arguments = [*asked, "--out", str(killed)]
+    for number in range(KILLS):
+        least = total * number // KILLS
+        with started(arguments) as process:
+            reached(process, killed, chance.randint(least + 2, least + total // KILLS - 2))
+            process.send_signal(signal.SIGKILL)
+            said, _ = process.communicate()
+        assert process.returncode == -signal.SIGKILL, said
+        assert not (killed / SUMMARY_FILE).exists()
+        arguments = ["--resume", str(killed)]
+    subprocess.run([*COMMAND, *arguments], check=True, capture_output=True, timeout=LIMIT_S)
+    assert read_summary(killed).figures == whole.summary.figures
+    answers = [row for row in read_rows(killed / ROWS_FILE) if isinstance(row, AnswerRow)]
+    assert len({(row.candidate, row.benchmark, row.sample) for row in answers}) == len(answers) == total - 1
+
+
+def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(asked: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with started([*asked, "--out", str(folder)]) as process:
+        reached(process, folder, 10)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == f"stopped; go on with: fourways compare --resume {folder}"
+    assert "Traceback" not in said
+    assert len(list(read_rows(folder / ROWS_FILE))) >= 9
+
+
+def test_a_full_disk_is_one_line_and_the_rows_go_on_from_there(asked: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    script = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
+        "from fourways.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "compare", *asked, "--out", str(folder)]
+    environment = {**os.environ, "FOURWAYS_DEBUG": ""}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S, env=environment)
+    kept = len(list(read_rows(folder / ROWS_FILE)))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {folder / ROWS_FILE} could not be written: ")
+    assert f"its {kept} rows so far are kept" in error
+    assert hint.endswith(f"fourways compare --resume {folder}")
+    assert 5 < kept < 96
