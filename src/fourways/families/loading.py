@@ -177,28 +177,36 @@ def random_model(model_class: type[M], checkpoint: Checkpoint, dtype: torch.dtyp
 def draw_weights(model: nn.Module, seed: int) -> None:
     """Fill every parameter in place: matrices from N(0, 0.02), norms' scales 1, biases 0. Never NaN.
 
-    Matrices are made of one drawn block, shifted for each, since drawing billions of numbers would take minutes.
+    Matrices are cut from one drawn block, each from a place of its own, since drawing billions of numbers takes
+    minutes. The block's length is prime, so no two rows of a matrix are equal.
     """
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    block = torch.empty(1 << 20, device=device).normal_(0.0, 0.02, generator=generator)
+    first = next(model.parameters())
+    generator = torch.Generator(first.device).manual_seed(seed)
+    block = torch.empty(_BLOCK, device=first.device).normal_(0.0, 0.02, generator=generator).to(first.dtype)
+    place = 0
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1 and name.endswith("bias"):
             parameter.zero_()
         elif parameter.dim() == 1 and name.rpartition(".")[0].endswith(_NORMS):
             parameter.fill_(1.0)
         else:
-            block = block.roll(7919)
-            _fill_with(parameter.view(-1), block)
+            place = (place + _STRIDE) % _BLOCK
+            _fill_with(parameter.view(-1), block, place)
 
 
+_BLOCK = 4_194_301
+_STRIDE = 1_000_003
 _NORMS = ("norm", "norm1", "norm2", "layer_norm", "layernorm", "ln_q", "layrnorm", "layer_norm1", "layer_norm2")
 
 
-def _fill_with(flat: torch.Tensor, block: torch.Tensor) -> None:
-    for start in range(0, flat.numel(), block.numel()):
-        part = flat[start : start + block.numel()]
-        part.copy_(block[: part.numel()])
+def _fill_with(flat: torch.Tensor, block: torch.Tensor, place: int) -> None:
+    """Write the block again and again, beginning at `place`."""
+    written = 0
+    while written < flat.numel():
+        part = block[place : place + flat.numel() - written]
+        flat[written : written + part.numel()].copy_(part)
+        written += part.numel()
+        place = 0
 
 
 # -- what stands beside the weights ----------------------------------------------------------------------------------
