@@ -10,6 +10,7 @@ from fourways.benchmarks.boxes import render
 from fourways.benchmarks.contract import ReplyContext, Sample
 from fourways.benchmarks.refcoco import RefCOCO
 from fourways.core.boxes import BoxFormat
+from fourways.core.engine import Capability, EngineInfo
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.events import VisualGeometry
 from fourways.core.rows import AnswerRow
@@ -70,13 +71,15 @@ def test_the_declared_format_and_the_seen_size_decide() -> None:
 
 
 def test_a_box_that_cannot_be_mapped_is_undefined_not_wrong() -> None:
+    def said(dialect: str, box_format: BoxFormat | None, *capabilities: Capability) -> str | None:
+        return BENCHMARK.undefined(EngineInfo("e", dialect, box_format, frozenset(capabilities), {}))
+
     pixels, thousandths = BoxFormat("seen_pixels", "json_bbox_2d"), BoxFormat("norm_1000", "double_brackets")
-    seen = VisualGeometry((640, 480), (308, 224), 1, 1, False)
-    assert "does not tell its size" in (BENCHMARK.undefined(ReplyContext(pixels, (), "qwen2.5-vl")) or "")
-    assert "not known how qwen2.5-vl" in (BENCHMARK.undefined(ReplyContext(None, (), "qwen2.5-vl")) or "")
-    assert BENCHMARK.undefined(ReplyContext(pixels, (seen,), "qwen2.5-vl")) is None
-    assert BENCHMARK.undefined(ReplyContext(thousandths, (), "internvl")) is None
-    assert BENCHMARK.undefined(ReplyContext(None, ())) is None
+    assert "does not tell its size" in (said("qwen2.5-vl", pixels, "generate") or "")
+    assert "how qwen2.5-vl writes boxes" in (said("qwen2.5-vl", None, "generate") or "")
+    assert said("qwen2.5-vl", pixels, "generate", "visual_features") is None
+    assert said("internvl", thousandths, "generate") is None
+    assert said("generic", None, "generate") is None
 
 
 def test_prompts_are_the_families_own() -> None:

@@ -91,6 +91,17 @@ def test_a_lost_axis_and_a_lost_benchmark_say_why() -> None:
     assert b.headline and c.headline
 
 
+def test_a_benchmark_that_could_not_be_asked_leaves_the_aggregate_undefined() -> None:
+    rows: list[Row] = many("a", "vqav2", 0.8)
+    rows.append(FailureRow("a", "accuracy", "benchmark", "refcoco", "no access: no size", status="undefined"))
+    figures = compute(rows)
+    assert one(figures, "acc@0.5").reason == "no access: no size"
+    assert (one(figures, "aggregate").status, one(figures, "aggregate").reason) == (
+        "undefined",
+        "no figure for refcoco",
+    )
+
+
 def test_answers_that_are_not_public_have_no_figure() -> None:
     figures = compute([row("a", "vqav2", i, True, gold=()) for i in range(20)])
     assert one(figures, "accuracy").reason == "the answers are not public"

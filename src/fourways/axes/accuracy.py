@@ -61,6 +61,9 @@ class Accuracy:
                 yield FailureRow(one.candidate.name, self.name, "axis", "", reason, status="undefined")
                 continue
             for key in settings.suite:
+                if (reason := registry.get(key).undefined(one.engine.info)) is not None:
+                    yield FailureRow(one.candidate.name, self.name, "benchmark", key, reason, status="undefined")
+                    continue
                 try:
                     samples = samples_of(registry.get(key), settings)
                 except BenchmarkFormatError as error:

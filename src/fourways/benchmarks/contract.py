@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from fourways.core.boxes import BoxFormat
+from fourways.core.engine import EngineInfo
 from fourways.core.events import VisualGeometry
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
@@ -39,12 +40,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """What a parser may know beside the reply: how the candidate declares its boxes, the size it saw, how it was
-    asked."""
+    """What a parser may know beside the reply: how the candidate declares its boxes, and the size it saw."""
 
     box_format: BoxFormat | None
     visuals: Sequence[VisualGeometry]
-    dialect: str = "generic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +101,9 @@ class Benchmark(ABC):
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | tuple[float, ...] | None:
         """What the reply says under the official rule, or None if the rule cannot read it. Never raises on a reply."""
 
-    def undefined(self, context: ReplyContext) -> str | None:
-        """Why no reply in this context can be judged, whatever it says ("no access: …"); None where it can. A score of
-        0 would blame the model for what was not known about it."""
+    def undefined(self, engine: EngineInfo) -> str | None:
+        """Why no reply of this engine can be judged, whatever it says ("no access: …"); None where it can. A score of 0
+        would blame the model for what is not known about it."""
         return None
 
     @abstractmethod

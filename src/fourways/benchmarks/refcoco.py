@@ -17,6 +17,7 @@ from fourways.benchmarks.boxes import STATED, Box, iou, read_box
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.files import find_below, reader
 from fourways.benchmarks.scoring import judged, mean_part
+from fourways.core.engine import EngineInfo
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
@@ -74,13 +75,12 @@ class RefCOCO(Benchmark):
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=128)
 
-    def undefined(self, context: ReplyContext) -> str | None:
+    def undefined(self, engine: EngineInfo) -> str | None:
         """Boxes need a declared format (or the prompt that states one), and pixels of the resized image its size."""
-        if context.box_format is None and context.dialect != "generic":
-            return (
-                f"no access: it is not known how {context.dialect} writes boxes here; give the candidate a box_format"
-            )
-        if context.box_format is not None and context.box_format.space == "seen_pixels" and not context.visuals:
+        if engine.box_format is None:
+            stated = engine.dialect == "generic"
+            return None if stated else f"no access: how {engine.dialect} writes boxes there is not known (box_format)"
+        if engine.box_format.space == "seen_pixels" and "visual_features" not in engine.capabilities:
             return "no access: boxes are in pixels of the resized image, and the engine does not tell its size"
         return None
 

@@ -81,7 +81,7 @@ class Accuracy:
                 if primary is not None:
                     primaries[key] = primary
             if lost is None:
-                yield _aggregate(candidate, scored, primaries)
+                yield _aggregate(candidate, scored, primaries, failures)
                 if len(primaries) == len(scored):
                     whole[candidate] = {key: answers[key] for key in scored}
         if scored:
@@ -153,14 +153,18 @@ def _share(
     return figure(definition, candidate, found, labels, least=LEAST_IMAGES)
 
 
-def _aggregate(candidate: str, benchmarks: Sequence[str], primaries: Mapping[str, Metric]) -> Figure:
+def _aggregate(
+    candidate: str, benchmarks: Sequence[str], primaries: Mapping[str, Metric], failures: Failures
+) -> Figure:
     """The headline. A candidate that lacks a benchmark which others have is not compared by the rest."""
     missing = [key for key in benchmarks if key not in primaries]
     if not benchmarks:
         return absent(AGGREGATE, candidate, "undefined", "no benchmark has public answers", {}, headline=True)
     if missing:
+        lost = [failures.of_benchmark(candidate, key) for key in missing]
+        status: Status = "undefined" if all(one is not None and one[0] == "undefined" for one in lost) else "failed"
         reason = f"no figure for {', '.join(missing)}"
-        return absent(AGGREGATE, candidate, "failed", reason, {}, headline=True)
+        return absent(AGGREGATE, candidate, status, reason, {}, headline=True)
     found = estimate(_joined(list(primaries.values())), seed_for(AGGREGATE.id, candidate))
     return figure(AGGREGATE, candidate, found, {}, least=LEAST_IMAGES, headline=True)
 
