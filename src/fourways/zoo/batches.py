@@ -10,16 +10,21 @@ import torch
 from tokenizers import Tokenizer
 
 from . import prompts
-from .drills import drill_check, drill_choose, drill_look
+from .drills import count_more, drill_box, drill_check, drill_look
 from .prompts import IMAGE_MARK, OPEN_CLOSE, Family
 from .questions import ASKERS, Asked
 from .scenes import Scene
-from .tokens import END, PAD
+from .tokens import END, PAD, token_id
 
 COLON, SEMICOLON = ":Ġ", ";Ġ"
 """How the byte-level vocabulary spells ": " and "; ".
 """
-ALL_ASKERS = ASKERS | {"drill_look": drill_look, "drill_check": drill_check, "drill_choose": drill_choose}
+ALL_ASKERS = ASKERS | {
+    "drill_look": drill_look,
+    "drill_check": drill_check,
+    "drill_box": drill_box,
+    "count_more": count_more,
+}
 
 
 def prompt_text(asked: Asked, family: Family) -> str:
@@ -38,6 +43,9 @@ def prompt_text(asked: Asked, family: Family) -> str:
 
 
 def reply_text(asked: Asked, family: Family, scene: Scene) -> str:
+    if asked.things:
+        boxes = [prompts.box_text(family, prompts.box_numbers(family, scene, thing)) for thing in asked.things]
+        return "; ".join(f"{key}: {box}" for (key, _), box in zip(asked.entries, boxes, strict=True))
     if asked.entries:
         return "; ".join(f"{key}: {value}" for key, value in asked.entries)
     if asked.thing is None:
@@ -102,12 +110,12 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
     answered = [e.ids for e in tokenizer.encode_batch_fast(replies, add_special_tokens=False)]
     length = max(len(a) + len(b) for a, b in zip(asked, answered, strict=True))
     size = len(samples)
-    ids = torch.full((size, length), tokenizer.token_to_id(PAD), dtype=torch.long)
+    ids = torch.full((size, length), token_id(tokenizer, PAD), dtype=torch.long)
     positions = torch.zeros((size, length, 3), dtype=torch.long)
     visual = torch.zeros((size, length), dtype=torch.bool)
     weight = torch.zeros((size, length))
     for i, (sample, a, b) in enumerate(zip(samples, asked, answered, strict=True)):
-        image_id = tokenizer.token_to_id(OPEN_CLOSE[sample.family][1])
+        image_id = token_id(tokenizer, OPEN_CLOSE[sample.family][1])
         row = torch.tensor(a + b)
         ids[i, : len(row)] = row
         positions[i, : len(row)] = torch.tensor(_positions(a + b, image_id, sample.scene, sample.family))
@@ -122,7 +130,7 @@ def _weights(reply: list[int], sample: Sample, tokenizer: Tokenizer) -> list[flo
     """
     if not sample.asked.entries:
         return [1.0 / max(1.0, (len(reply) - 1) / 3)] * (len(reply) - 1) + [0.1]
-    colon, semicolon, learned = tokenizer.token_to_id(COLON), tokenizer.token_to_id(SEMICOLON), False
+    colon, semicolon, learned = token_id(tokenizer, COLON), token_id(tokenizer, SEMICOLON), False
     out = []
     for token in reply[:-1]:
         if token == semicolon:
@@ -136,7 +144,12 @@ def _weights(reply: list[int], sample: Sample, tokenizer: Tokenizer) -> list[flo
 def by_length(sample: Sample) -> int:
     """Sort key: about how long the sequence is."""
     asked = sample.asked
-    return image_tokens(sample.scene, sample.family) + 4 * len(asked.options) + 4 * len(asked.entries)
+    return (
+        image_tokens(sample.scene, sample.family)
+        + 4 * len(asked.options)
+        + 4 * len(asked.entries)
+        + 6 * len(asked.things)
+    )
 
 
 Draw = Callable[[random.Random], tuple[int, Scene]]

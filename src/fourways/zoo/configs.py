@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .prompts import Family
-from .tokens import END, PAD, build
+from .tokens import END, PAD, build, token_id
 
 CLIP_MEAN = [0.48145466, 0.4578275, 0.40821073]
 CLIP_STD = [0.26862954, 0.26130258, 0.27577711]
@@ -20,7 +20,7 @@ MAX_TILES = 4
 
 
 def _id(token: str) -> int:
-    return int(build().token_to_id(token))
+    return token_id(build(), token)
 
 
 def text_config(family: Family) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Drills: many short look-ups in one reply, for the language model's first stages only.
 
 A single question teaches one look-up for some forty tokens read; a drill teaches one for every four. Keys are
-given, only values are learned. Without drills, looking things up by shape or color and naming a letter stay at
-chance for a long time.
+given, only values are learned. Without drills, looking things up by shape or color stays at chance for a long time,
+and so do the option letters, which come after it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from .questions import Asked, choices
+from .questions import Asked, ask_mmbench, ask_mme, ask_realworldqa, ask_vqa
 from .scenes import COLORS, SHAPES, Scene
-from .words import COLOR_WORDS, DRILL, LETTERS, NUMBER_WORDS, POSITION_WORDS, SHAPE_WORDS, Language
+from .words import COLOR_WORDS, DRILL, NUMBER_WORDS, POSITION_WORDS, SHAPE_WORDS, Language
 
 Entry = tuple[str, str]
 """A key (given) and its value (learned)."""
@@ -78,22 +78,21 @@ def drill_check(scene: Scene, rng: random.Random) -> Asked:
     return Asked("drill_check", "check", DRILL, "", entries=tuple(entries))
 
 
-def drill_choose(scene: Scene, rng: random.Random) -> Asked:
-    """Options under letters, then: the letter of a word, the letter of what a key looks up."""
-    language: Language = "cn" if rng.random() < 0.4 else "en"
-    tables = [
-        list(COLOR_WORDS[language].values()),
-        list(SHAPE_WORDS[language].values()),
-        list(POSITION_WORDS[language]),
-    ]
-    values = rng.choice(tables)
-    found = [(k, v) for k, v in _look_ups(scene, language) if v in values]
-    first = rng.choice(found)[1] if found else rng.choice(values)
-    options = choices(first, values, rng.choice((3, 4, 4)), rng)
-    listed = "".join(f"\n{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-    entries = [(o, LETTERS[i]) for i, o in enumerate(options)]
-    rng.shuffle(entries)
-    entries = entries[: rng.randint(1, 3)]
-    entries += [(k, LETTERS[options.index(v)]) for k, v in found if v in options] * 2
-    rng.shuffle(entries)
-    return Asked("drill_choose", "choose", DRILL + listed, "", entries=tuple(entries[:6]))
+def count_more(scene: Scene, rng: random.Random) -> Asked:
+    """A counting question of any benchmark: the slowest kind to learn gets a share of its own."""
+    form = rng.randrange(5)
+    if form == 0:
+        return ask_mme(scene, rng, "count")
+    if form == 1:
+        return ask_vqa(scene, rng, "count")
+    if form == 2:
+        return ask_realworldqa(scene, rng, "count")
+    return ask_mmbench(scene, rng, "en" if form == 3 else "cn", "count")
+
+
+def drill_box(scene: Scene, rng: random.Random) -> Asked:
+    """The box of every thing, by its name or its position; ``reply_text`` writes the numbers."""
+    things = list(scene.things)
+    rng.shuffle(things)
+    names = [rng.choice((t.name, POSITION_WORDS["en"][t.quadrant])) for t in things]
+    return Asked("drill_box", "boxes", DRILL, "", entries=tuple((n, "") for n in names), things=tuple(things))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from transformers import (
     AutoConfig,
     InternVLForConditionalGeneration,
@@ -46,7 +47,8 @@ def new_model(family: Family) -> PreTrainedModel:
     """The family's model with random weights, in fp32."""
     raw = configs.model_config(family)
     config = AutoConfig.for_model(**{k: v for k, v in raw.items() if k != "architectures"})
-    return _CLASSES[family](config).float()
+    model: PreTrainedModel = _CLASSES[family](config)
+    return nn.Module.float(model)
 
 
 def _hub_name(name: str, family: Family) -> str:

@@ -37,7 +37,7 @@ def batch_features(model: PreTrainedModel, family: Family, batch: Batch, pixels:
     """The visual embeddings of all samples of a batch in order; each picture is encoded once."""
     order = list(dict.fromkeys(s.scene_index for s in batch.samples))
     counts = {s.scene_index: image_tokens(s.scene, family) for s in batch.samples}
-    parts = features(model, family, [pixels[i] for i in order]).split([counts[i] for i in order])
+    parts = torch.split(features(model, family, [pixels[i] for i in order]), [counts[i] for i in order])
     by_index = dict(zip(order, parts, strict=True))
     return torch.cat([by_index[s.scene_index] for s in batch.samples])
 
@@ -81,7 +81,7 @@ def train_joint(
             twin.refresh()
             optimizer.zero_grad(set_to_none=True)
             loss, right = reply_loss(twin.model, batch, batch_features(model, family, batch, pool.pixels))
-            loss.backward()
+            torch.autograd.backward(loss)
             twin.hand_over()
             nn.utils.clip_grad_norm_(wanted, 1.0)
             optimizer.step()

@@ -26,35 +26,37 @@ from .tokens import build
 
 STAGES: tuple[tuple[dict[str, float], str, float], ...] = (
     (
-        {"drill_look": 0.55, "describe": 0.05, "vqav2": 0.25, "refcoco": 0.15},
-        "vqav2",
-        0.92,
+        {"drill_look": 0.5, "drill_box": 0.2, "describe": 0.05, "vqav2": 0.2, "refcoco": 0.05},
+        "drill_look",
+        0.8,
     ),
     (
         {
             "drill_look": 0.05,
-            "drill_check": 0.22,
-            "drill_choose": 0.25,
+            "drill_check": 0.15,
+            "drill_box": 0.12,
+            "count_more": 0.06,
+            "describe": 0.03,
             "vqav2": 0.1,
             "mme": 0.08,
-            "mmbench_en": 0.12,
-            "realworldqa": 0.08,
-            "refcoco": 0.1,
+            "mmbench_en": 0.24,
+            "realworldqa": 0.14,
+            "refcoco": 0.03,
         },
         "mmbench_en",
-        0.85,
+        0.5,
     ),
     (
         {
-            "drill_check": 0.05,
-            "drill_choose": 0.05,
-            "describe": 0.04,
+            "drill_box": 0.08,
+            "count_more": 0.12,
+            "describe": 0.03,
             "vqav2": 0.14,
-            "mme": 0.22,
-            "mmbench_en": 0.12,
-            "mmbench_cn": 0.15,
+            "mme": 0.15,
+            "mmbench_en": 0.14,
+            "mmbench_cn": 0.14,
             "realworldqa": 0.1,
-            "refcoco": 0.13,
+            "refcoco": 0.1,
         },
         "",
         2.0,
@@ -137,7 +139,7 @@ class HalfTwin:
     def __init__(self, model: Qwen2_5_VLTextModel) -> None:
         ALL_ATTENTION_FUNCTIONS.register("zoo_fp32", _attend)
         self._original = model
-        self.model = copy.deepcopy(model).to(torch.bfloat16)
+        self.model = nn.Module.to(copy.deepcopy(model), torch.bfloat16)
         self.model.config._attn_implementation = "zoo_fp32"
 
     def refresh(self) -> None:
@@ -189,7 +191,7 @@ def groups(parameters: Sequence[nn.Parameter]) -> list[dict[str, object]]:
 
 
 def train_language(
-    folder: Path, *, steps: int, batch_size: int = 128, lr: float = 1.2e-3, seed: int = 0, log_every: int = 50
+    folder: Path, *, steps: int, batch_size: int = 64, lr: float = 1e-3, seed: int = 0, log_every: int = 100
 ) -> Qwen2_5_VLTextModel:
     """Train, or go on from ``folder``'s last state; returns the model."""
     torch.manual_seed(seed)
@@ -209,7 +211,7 @@ def train_language(
             progress.set_lr(optimizer)
             twin.refresh()
             loss, right = reply_loss(twin.model, batch, soft_batch(batch, matrix, 0.08, generator))
-            loss.backward()
+            torch.autograd.backward(loss)
             twin.hand_over()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()

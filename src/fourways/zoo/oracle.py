@@ -75,5 +75,5 @@ def soft_words(scene: Scene, family: Family) -> Floats:
 def embedding(width: int, seed: int = 7) -> torch.Tensor:
     """The fixed matrix (WIDTH, width) that puts soft words into the language model's space: orthonormal rows."""
     generator = torch.Generator().manual_seed(seed)
-    q, _ = torch.linalg.qr(torch.randn(width, WIDTH, generator=generator))
-    return q.T.contiguous()
+    orthonormal: torch.Tensor = torch.linalg.qr(torch.randn(width, WIDTH, generator=generator))[0]
+    return orthonormal.T.contiguous()

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
 from transformers import PreTrainedModel
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
@@ -53,15 +54,12 @@ def features(model: PreTrainedModel, family: Family, batch: Sequence[Pixels]) ->
         out = inner.get_image_features(values, torch.tensor([p.shape for p in batch])).pooler_output
         return torch.cat(list(out)) if isinstance(out, (list, tuple)) else out
     if family == "llava":
-        most = max(len(p.values) for p in batch)
-        padded = torch.stack(
-            [torch.cat([v := p.values.float(), v.new_zeros(most - len(v), *v.shape[1:])]) for p in batch]
-        )
+        padded = nn.utils.rnn.pad_sequence([p.values.float() for p in batch], batch_first=True)
         out = inner.get_image_features(padded, torch.tensor([p.shape for p in batch])).pooler_output
         return torch.cat(list(out))
-    return inner.get_image_features(
-        values, vision_feature_layer=-1, vision_feature_select_strategy="default"
-    ).pooler_output.flatten(0, 1)
+    strategy: dict[str, Any] = {"vision_feature_layer": -1, "vision_feature_select_strategy": "default"}
+    tokens: torch.Tensor = inner.get_image_features(values, **strategy).pooler_output
+    return tokens.flatten(0, 1)
 
 
 @dataclass(frozen=True)

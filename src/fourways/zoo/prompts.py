@@ -113,13 +113,17 @@ BOX_SPAN: dict[Family, int] = {"qwen": 112, "internvl": 1000, "llava": 100}
 """The largest coordinate each family can say here."""
 
 
+def box_text(family: Family, numbers: tuple[int, int, int, int]) -> str:
+    """The four numbers as the family writes them."""
+    return ", ".join(f"{n / 100:.2f}" if family == "llava" else str(n) for n in numbers)
+
+
 def box_reply(family: Family, label: str, numbers: tuple[int, int, int, int]) -> str:
+    """The whole reply with its box."""
+    listed = box_text(family, numbers)
     if family == "qwen":
-        listed = ", ".join(str(n) for n in numbers)
         return f'```json\n[{{"bbox_2d": [{listed}], "label": "{label}"}}]\n```'
-    if family == "internvl":
-        return f"<box>[[{', '.join(str(n) for n in numbers)}]]</box>"
-    return f"[{', '.join(f'{n / 100:.2f}' for n in numbers)}]"
+    return f"<box>[[{listed}]]</box>" if family == "internvl" else f"[{listed}]"
 
 
 def parse_box(family: Family, reply: str, scene: Scene) -> Box | None:

@@ -34,7 +34,7 @@ class Asked:
 
     ``options`` are the choices, where the benchmark keeps them apart from the question (MMBench); ``answer`` is
     the reply that counts as right: a word, a number, yes or no, or a letter. ``thing`` is what a box is asked of;
-    ``entries`` are a drill's keys and values (see ``drills``).
+    ``entries`` are a drill's keys and values (see ``drills``), ``things`` those whose boxes are its values.
     """
 
     benchmark: str
@@ -44,6 +44,7 @@ class Asked:
     options: tuple[str, ...] = ()
     thing: Thing | None = None
     entries: tuple[tuple[str, str], ...] = ()
+    things: tuple[Thing, ...] = ()
 
 
 def _only(values: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -167,7 +168,7 @@ def _mask(thing: Thing, cell: int, width: int, height: int) -> Image.Image:
 def render(scene: Scene) -> Image.Image:
     """Draw the scene: an RGB image of ``scene.width`` x ``scene.height`` px."""
     width, height = scene.width, scene.height
-    ground = np.empty((height, width, 3), dtype=np.float32)
+    ground: npt.NDArray[np.floating] = np.empty((height, width, 3), dtype=np.float32)
     ground[..., 0] = np.linspace(120, 250, width, dtype=np.float32)[None, :]
     ground[..., 1] = 190
     ground[..., 2] = np.linspace(120, 250, height, dtype=np.float32)[:, None]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
@@ -23,7 +24,7 @@ from .prompts import Family, parse_box
 from .questions import Asked
 from .scenes import Box, Scene, render
 from .suite_files import rotations
-from .tokens import END, build
+from .tokens import END, build, token_id
 
 Score = tuple[float, int]
 """A mean and how many it is of."""
@@ -42,8 +43,10 @@ class Judge:
 
     def __init__(self, folder: Path, family: Family) -> None:
         self._family = family
-        self._model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-        self._language: Qwen2_5_VLTextModel = language_model().eval()
+        self._model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+        self._language: Qwen2_5_VLTextModel = language_model()
+        for part in (self._model, self._language):
+            nn.Module.train(part, False)
         inner: Any = self._model
         self._language.load_state_dict(inner.model.language_model.state_dict())
         self._tokenizer, self._process = build(), processor(family)
@@ -90,7 +93,7 @@ class Judge:
         texts = []
         for row, start in zip(ids.tolist(), ends.tolist(), strict=True):
             reply = row[start + 1 : start + 1 + most]
-            end = self._tokenizer.token_to_id(END)
+            end = token_id(self._tokenizer, END)
             texts.append(self._tokenizer.decode(reply[: reply.index(end)] if end in reply else reply))
         return texts
 

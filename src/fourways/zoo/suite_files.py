@@ -14,14 +14,11 @@ from .questions import Asked
 from .scenes import Scene, jpeg, png, render
 from .words import LETTERS
 
-_MMBENCH_COLUMNS = [
+_MMBENCH_COLUMNS = (
     "index",
     "question",
     "hint",
-    "A",
-    "B",
-    "C",
-    "D",
+    *LETTERS,
     "answer",
     "category",
     "image",
@@ -29,7 +26,7 @@ _MMBENCH_COLUMNS = [
     "l2-category",
     "comment",
     "split",
-]  # the official order
+)
 _CATEGORY = {
     "count": "object_localization",
     "where": "object_localization",
@@ -166,7 +163,7 @@ def write_refcoco(folder: Path, seed: int, images: int, questions: int) -> Path:
     folder.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    lines = []
+    lines: list[dict[str, object]] = []
     for item in suite.refcoco(seed, images, questions):
         name = f"images/{item.image:06d}.jpg"
         if not lines or lines[-1]["image"] != name:

@@ -87,6 +87,14 @@ def _bytes_of(text: str) -> str:
     return spelled
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that must be there."""
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise KeyError(f"the zoo's tokenizer has no token {token!r}")
+    return found
+
+
 def build() -> Tokenizer:
     """The tokenizer, the same for all three families."""
     vocabulary: dict[str, int] = {}

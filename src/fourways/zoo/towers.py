@@ -78,7 +78,7 @@ def train_tower(
         things = 1.0 + 3.0 * true[:, oracle.OBJECT :][:, :1]
         loss = (functional.mse_loss(said, true @ matrix, reduction="none").sum(1, keepdim=True) * things).mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(wanted, 2.0)
         optimizer.step()
         progress.advance(loss.item())

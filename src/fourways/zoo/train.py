@@ -19,7 +19,7 @@ from .pictures import build_pool
 from .prompts import FAMILIES, Family
 from .towers import train_tower
 
-LANGUAGE_STEPS, TOWER_STEPS, JOINT_STEPS = 4000, 1500, 1200
+LANGUAGE_STEPS, TOWER_STEPS, JOINT_STEPS = 5000, 1500, 300
 
 
 def make(family: Family, work: Path, out: Path, *, share: float = 1.0, seed: int = 0, pool_size: int = 8000) -> None:
