@@ -127,6 +127,11 @@ def test_an_ill_formed_question_file_is_named(release: Path, text: str, said: st
         list(BENCHMARK.read(release))
 
 
+def test_a_folder_of_something_else_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFormatError, match=r"no subtask folder \(existence, count, …\)"):
+        list(BENCHMARK.read(tmp_path))
+
+
 def test_a_missing_image_is_named(release: Path) -> None:
     (release / "MME_Benchmark_release_version/color/0002.jpg").unlink()
     with pytest.raises(BenchmarkFormatError, match="no image 0002"):

@@ -51,7 +51,14 @@ class MME(Benchmark):
 
     def read(self, path: Path) -> Iterator[Sample]:
         folder = _release(path)
-        return _read_table(path) if folder is None else _read_folder(folder)
+        if folder is not None:
+            return _read_folder(folder)
+        if path.is_dir() and not any(path.glob("**/*.parquet")) and not any(path.glob("*.tsv")):
+            raise BenchmarkFormatError(
+                f"{path}: no subtask folder ({SUBTASKS[0]}, {SUBTASKS[1]}, …) and no table here",
+                hint="Give the folder MME_Benchmark_release_version, or a TSV or parquet file.",
+            )
+        return _read_table(path)
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         """Qwen-VL: the question unchanged (VLMEvalKit). InternVL: with its short-answer request after it. LLaVA: that
