@@ -1,0 +1,134 @@
+"""The latency axis interleaves candidates, shows no picture twice, and says "cold" and "warm" only where it is so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+
+from fourways.axes import latency
+from fourways.axes.contract import Opened, Settings
+from fourways.axes.latency import CONCURRENCIES, Latency, parts, turns
+from fourways.core.candidate import Candidate
+from fourways.core.rows import FailureRow, RequestRow, Row
+from fourways.engines import LocalEngine
+
+Open = Callable[..., Awaitable[Opened]]
+
+
+async def collect(opened: list[Opened], settings: Settings) -> list[Row]:
+    return [row async for row in Latency().rows(opened, settings, [])]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "PICTURES_QUICK", 4)
+    monkeypatch.setattr(latency, "BLOCK", 2)
+    monkeypatch.setattr(latency, "WARM_UP", 2)
+
+
+@pytest.mark.usefixtures("small")
+async def test_candidates_take_turns_and_every_request_is_a_row(open_random: Open, quick_settings: Settings) -> None:
+    opened = [await open_random("a", "qwen"), await open_random("b", "internvl")]
+    rows = await collect(opened, quick_settings)
+    assert all(isinstance(row, RequestRow) and row.error is None for row in rows)
+    found = [row for row in rows if isinstance(row, RequestRow)]
+    assert len(found) == 2 * len(CONCURRENCIES) * 2 * 4
+    order = [key for key, _ in groupby(found, key=lambda r: (r.concurrency, r.block, r.cache, r.candidate))]
+    assert order == [
+        (c, block, cache, name)
+        for c in CONCURRENCIES
+        for block in (0, 1)
+        for cache in ("cold", "warm")
+        for name in "ab"
+    ]
+    for row in found:
+        assert row.output_tokens == 32
+        assert row.ttft_ms is not None
+        assert row.e2e_ms is not None
+        assert row.tpot_ms == pytest.approx((row.e2e_ms - row.ttft_ms) / 31)
+    asked = {name: [(r.concurrency, r.item, r.image) for r in found if r.candidate == name] for name in "ab"}
+    assert sorted(asked["a"]) == sorted(asked["b"]), "both are asked about the same pictures"
+    cold = [r.image for r in found if r.candidate == "a" and r.cache == "cold"]
+    assert len(set(cold)) == len(cold), "no picture is cold twice"
+
+
+@pytest.mark.usefixtures("small")
+async def test_cold_is_computed_and_warm_is_kept_by_the_engines_own_count(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "CONCURRENCIES", (8,))
+    one = await open_random("a", "qwen")
+    assert isinstance(one.engine, LocalEngine)
+    seen: list[tuple[str, int, int]] = []
+    async for row in Latency().rows([one], quick_settings, []):
+        assert isinstance(row, RequestRow)
+        counters = one.engine.counters()
+        seen.append((row.cache, counters["encoded_units"], counters["feature_hits"] + counters["prefix_hits"]))
+    last = {cache: [s for s in seen if s[0] == cache][-1] for cache in ("cold", "warm")}
+    encoded_in_all = last["warm"][1]
+    assert encoded_in_all == 2 + 4, "the warm-up's pictures and the cold ones are encoded once each, warm ones never"
+    assert last["warm"][2] == 4, "each warm picture is found"
+
+
+@pytest.mark.usefixtures("small")
+async def test_an_engine_that_keeps_nothing_gives_no_warm_number(open_random: Open, quick_settings: Settings) -> None:
+    one = await open_random("a", "qwen")
+    assert isinstance(one.engine, LocalEngine)
+    forgetful = LocalEngine(one.engine.family, threads=1, feature_cache_bytes=0, prefix_cache_bytes=0)
+    try:
+        rows = await collect([replace(one, engine=forgetful)], quick_settings)
+    finally:
+        await forgetful.close()
+    found = [row for row in rows if isinstance(row, RequestRow)]
+    assert all(row.error is None for row in found if row.cache == "cold")
+    warm = [row for row in found if row.cache == "warm"]
+    assert warm
+    assert all(row.error is not None and row.error.startswith("not warm") and row.ttft_ms is None for row in warm)
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_candidate_that_answers_nothing_is_lost_and_the_others_finish(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    broken, whole = await open_random("broken", "qwen"), await open_random("whole", "llava")
+    await broken.engine.close()
+    rows = await collect([broken, whole], quick_settings)
+    (failure,) = [row for row in rows if isinstance(row, FailureRow)]
+    assert (failure.candidate, failure.scope) == ("broken", "axis")
+    assert "the engine is closed" in failure.message
+    found = [row for row in rows if isinstance(row, RequestRow)]
+    assert {row.candidate for row in found} == {"whole"}
+    assert len(found) == len(CONCURRENCIES) * 2 * 4
+
+
+async def test_the_full_workload_is_eighty_distinct_pictures_a_concurrency(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    one = await open_random("a")
+    made = parts([one], replace(quick_settings, quick=False))
+    shown = [image.content_hash for part in made for image in (*part.workload.warmed_by, *part.workload.images)]
+    assert len(set(shown)) == len(shown)
+    assert [len(part.workload.images) for part in made] == [80, 80]
+    assert [len(part.workload.warmed_by) for part in made] == [latency.WARM_UP] * 2
+    plan = turns(made[0], 3)
+    assert [turn.candidate for turn in plan] == [0, 1, 2] * (len(plan) // 3)
+    for cache in ("cold", "warm"):
+        items = [i for turn in plan if turn.cache == cache and turn.candidate == 2 for i in turn.items]
+        assert items == list(range(80))
+    assert len({turn.block for turn in plan}) >= 3
+
+
+async def test_pictures_are_the_runs_own_by_seed_and_new_each_time_for_a_server(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    def shown(opened: list[Opened], settings: Settings) -> list[str]:
+        return [image.source_sha256 for part in parts(opened, settings) for image in part.workload.images]
+
+    local = await open_random("a")
+    server = Opened(Candidate("s", url="http://localhost:1"), None, local.engine)
+    assert shown([local], quick_settings) == shown([local], quick_settings)
+    assert shown([local], quick_settings) != shown([local], replace(quick_settings, seed=8))
+    assert not set(shown([local, server], quick_settings)) & set(shown([local, server], quick_settings))
