@@ -43,6 +43,14 @@ def test_copies_within_a_cluster_add_no_information() -> None:
     assert once == pytest.approx(399, rel=0.01)
 
 
+def test_answers_that_offset_each_other_are_no_more_than_independent() -> None:
+    """A model that always says yes gets one of each image's two questions right: a mean of exactly one half."""
+    rng = np.random.default_rng(0)
+    names = np.repeat(np.arange(50), 2)
+    values = np.asarray([(1.0, 0.0) if rng.random() < 0.98 else (1.0, 1.0) for _ in range(50)]).ravel()
+    assert effective_size(names, values) == 100
+
+
 def test_clusters_that_are_all_right_still_leave_room_for_doubt() -> None:
     low, high = clustered_wilson(list("aabbcc"), [1.0] * 6) or (None, None)
     assert high == 1.0

@@ -10,15 +10,17 @@ from fourways.stats import (
     Interval,
     LinearCombination,
     Part,
+    Term,
     bootstrap_linear,
     clustered_wilson,
     percentile_interval,
+    recovered_interval,
 )
 
 INTERVAL = (
     "one mean: score interval at the effective size (clusters: images); several: percentile cluster bootstrap over "
-    "images, stratified by the parts they occur in, 2000 resamples; where no resample varies, the sum of the parts' "
-    "score intervals"
+    "images, stratified by the parts they occur in, 2000 resamples; where no resample varies, recovered from the "
+    "parts' score intervals"
 )
 
 
@@ -29,20 +31,25 @@ def estimate(parts: Sequence[MetricPart], seed: int) -> Estimate:
 
 
 def _interval(parts: Sequence[MetricPart], combination: LinearCombination, seed: int) -> Interval | None:
-    if len(parts) == 1 and parts[0].coefficient > 0:
-        return _scaled([clustered_wilson(parts[0].clusters, parts[0].values)], parts)
+    if len(parts) == 1:
+        return _recovered(parts)
     replicates = bootstrap_linear(combination, seed)
     if replicates.min() == replicates.max():
-        return _scaled([clustered_wilson(p.clusters, p.values) for p in parts], parts)
+        return _recovered(parts)
     return percentile_interval(replicates, combination.clusters)
 
 
-def _scaled(intervals: Sequence[Interval | None], parts: Sequence[MetricPart]) -> Interval | None:
-    """The sum of coefficient x interval: cautious, as if all parts erred together."""
-    low = high = 0.0
-    for found, part in zip(intervals, parts, strict=True):
-        if found is None:
+def _recovered(parts: Sequence[MetricPart]) -> Interval | None:
+    """From the parts' own intervals; parts that share images err together. None where a part has no interval."""
+    groups: list[tuple[set[str], list[Term]]] = []
+    for part in parts:
+        interval = clustered_wilson(part.clusters, part.values)
+        if interval is None:
             return None
-        ends = sorted((part.coefficient * found.low, part.coefficient * found.high))
-        low, high = low + ends[0], high + ends[1]
-    return Interval(low, high)
+        images = set(part.clusters)
+        terms = [Term(part.coefficient, sum(part.values) / len(part.values), interval)]
+        for group in [group for group in groups if group[0] & images]:
+            groups.remove(group)
+            images, terms = images | group[0], group[1] + terms
+        groups.append((images, terms))
+    return recovered_interval([terms for _, terms in groups])

@@ -32,8 +32,9 @@ def effective_size(clusters: ArrayLike, values: ArrayLike) -> float:
     """How many independent yes/no values would carry the same information about the mean: n / design effect.
 
     clusters: labels of any kind, one a value. With mean m, p(1 - p) / variance, the variance being the cluster-robust
-    one (linearised ratio of cluster sums, times k / (k - 1) for k clusters). Where that variance is 0 or there is one
-    cluster it is not defined, and the number of clusters stands in: the cautious end.
+    one (linearised ratio of cluster sums, times k / (k - 1) for k clusters). At most the number of values: clusters
+    whose answers offset each other are no more than independent. Where that variance is 0 or there is one cluster it
+    is not defined, and the number of clusters stands in: the cautious end.
 
     Source: Kish (1965), Survey Sampling, 8.2; Miller (2024), Adding error bars to evals, arXiv 2411.00640, on clustered
     standard errors; Dean & Pagano (2015), J. Survey Stat. Methodol. 3(4), on the score interval at the effective size.
@@ -45,7 +46,7 @@ def effective_size(clusters: ArrayLike, values: ArrayLike) -> float:
     variance = float(residual @ residual) / array.size**2
     if k < 2 or variance <= 0:
         return float(k)
-    return mean * (1 - mean) / (variance * k / (k - 1))
+    return min(float(array.size), mean * (1 - mean) / (variance * k / (k - 1)))
 
 
 def clustered_wilson(clusters: ArrayLike, values: ArrayLike, level: float = LEVEL) -> Interval | None:
