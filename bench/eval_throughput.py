@@ -99,7 +99,9 @@ async def bench(name: str, folder: Path, blocks: int, images: int) -> dict[str, 
     engine_rates = {count: (await run_engine(engines[count], trial)).rate for count in THREADS}
     plain_rates = {count: run_plain(loop, dialect, trial, count).rate for count in THREADS}
     ours, theirs = max(engine_rates, key=engine_rates.__getitem__), max(plain_rates, key=plain_rates.__getitem__)
-    print(f"{name}: trial rates by threads: engine {_rates(engine_rates)}; plain loop {_rates(plain_rates)}", flush=True)
+    print(
+        f"{name}: trial rates by threads: engine {_rates(engine_rates)}; plain loop {_rates(plain_rates)}", flush=True
+    )
     raw, different = [], []
     for block in range(blocks):
         settings = make_suite(folder / f"{name}-{block}", 100 + block, images)

@@ -50,6 +50,7 @@ class Adapters:
         self._numbers = itertools.count(1)
         self._attached: Adapter | None = None
         self._tuner: Any = None  # peft's LoraModel is untyped
+        self._trainable: set[str] = set()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,12 +94,15 @@ class Adapters:
         """Make the model answer under this adapter, or plainly."""
         if adapter is self._attached:
             return
+        module = self._family.module
         if self._tuner is not None:
             self._tuner.unload()
+            for name, parameter in module.named_parameters():
+                parameter.requires_grad_(name in self._trainable)
             self._tuner = self._attached = None
         if adapter is None:
             return
-        module = self._family.module
+        self._trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
         self._tuner = LoraModel(module, adapter.config, adapter.name)
         set_peft_model_state_dict(module, adapter.tensors, adapter.name)
         module.eval()

@@ -15,37 +15,43 @@ _WINDOW = 24
 
 class Detokenizer:
     """Text of a growing list of tokens. All pieces together are the text of all tokens, special ones left out, up to
-    the last complete character."""
+    the last complete character; bytes that are no UTF-8 appear as replacement characters."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._ids: list[int] = []
         self._start = 0
         self._shown = ""
+        self._agreed = 0  # tokens whose text is what was shown
 
     def push(self, token: int) -> str:
         """The text that this token completes: none while a character is half there."""
         self._ids.append(token)
-        text = _complete(self._decode(self._ids[self._start :]))
-        if len(text) <= len(self._shown):
-            return ""
-        new = text[len(self._shown) :]
-        self._shown = text
-        if len(self._ids) - self._start >= 2 * _WINDOW:
-            self._move()
+        text = self._text(self._start)
+        if not text.startswith(self._shown):
+            # Byte-fallback tokenizers decode a run of bytes as a whole, and all of it badly while its end is open.
+            if len(self._ids) - self._agreed <= _PENDING:
+                return ""
+            self._start, self._shown = self._agreed, ""
+            text = self._text(self._start)
+        new, self._shown = text[len(self._shown) :], text
+        if new:
+            self._agreed = len(self._ids)
+            if len(self._ids) - self._start >= 2 * _WINDOW:
+                self._move()
         return new
 
     def _move(self) -> None:
         """Start the window later, at a place where it decodes to a tail of what was shown."""
         for start in range(len(self._ids) - _WINDOW, self._start, -1):
-            text = _complete(self._decode(self._ids[start:]))
+            text = self._text(start)
             if text and self._shown.endswith(text):
                 self._start, self._shown = start, text
                 return
 
-    def _decode(self, ids: Sequence[int]) -> str:
-        text = self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text if isinstance(text, str) else "".join(text)
+    def _text(self, start: int) -> str:
+        text = self._tokenizer.decode(self._ids[start:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return _complete(text if isinstance(text, str) else "".join(text))
 
 
 def _complete(text: str) -> str:

@@ -62,6 +62,7 @@ class LocalEngine:
         self._family = family
         self._visual_budget, self._adapter = visual_budget, adapter
         self._closed = False
+        self._live: set[Sequence] = set()
         spec = family.spec
         kv_bytes = kv_bytes if kv_bytes is not None else _kv_bytes(spec.device)
         chosen, measured = (threads, "as asked") if threads is not None else choose_threads(family)
@@ -73,8 +74,9 @@ class LocalEngine:
         self._adapters = Adapters(family)
         self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._worker = Worker(
-            family, store, self._scheduler, self._adapters, self._features, self._prefixes, threads=chosen
-        )
+            family, store, self._scheduler, self._adapters, self._features, self._prefixes,
+            threads=chosen, again=self._prepare,
+        )  # fmt: skip
         preparing = max(1, min(4, cores() // 2))
         self._preparer = Preparer(
             family, store, self._features, self._prefixes,
@@ -127,6 +129,7 @@ class LocalEngine:
             told = explain(error)
             yield sequence.failed("error", time.perf_counter_ns(), told.message, told.hint)
             return
+        self._live.add(sequence)
         self._preparer.submit(sequence)
         ended = False
         try:
@@ -135,6 +138,7 @@ class LocalEngine:
                 ended = isinstance(item, Done)
                 yield item
         finally:
+            self._live.discard(sequence)
             if not ended:
                 self._worker.cancel(sequence)
 
@@ -146,12 +150,17 @@ class LocalEngine:
         """End all requests (as cancelled) and the threads."""
         self._closed = True
         await asyncio.to_thread(self._shut)
+        for sequence in list(self._live):
+            sequence.outbox.end(sequence.failed("cancelled", time.perf_counter_ns(), None, None))
 
     def _shut(self) -> None:
         self._preparer.close()
         self._worker.stop()
         if self._worker.is_alive():
             self._worker.join()
+
+    def _prepare(self, sequence: Sequence) -> None:
+        self._preparer.submit(sequence)
 
     # -- adapters and tuning ---------------------------------------------------------------------------------------
     async def load_adapter(self, name: str, folder: Path) -> None:

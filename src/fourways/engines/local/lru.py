@@ -19,6 +19,8 @@ class TensorCache(Generic[K]):
         self._max_bytes = max_bytes
         self._items: OrderedDict[K, Tensor] = OrderedDict()
         self._lock = threading.Lock()
+        self.generation = 0
+        """How often it was cleared: what was found under an older one must not be used any more."""
         self._bytes = self._hits = self._misses = self._evictions = 0
 
     def find(self, key: K) -> Tensor | None:
@@ -50,6 +52,7 @@ class TensorCache(Generic[K]):
         with self._lock:
             self._items.clear()
             self._bytes = 0
+            self.generation += 1
 
     def counters(self) -> dict[str, int]:
         with self._lock:

@@ -72,6 +72,7 @@ class Preparer:
         if sequence.cancelled:
             return
         began = time.perf_counter_ns()
+        sequence.generation = self._prefixes.generation
         layout = self._family.layout(sequence.conversation, sequence.visual_budget)
         sequence.plan(layout, self._limit(sequence, layout), self._family.tokenizer)
         if not self._store.fits(sequence.rows, sequence.reserve):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Sequence as Seq
@@ -32,6 +33,11 @@ class Outbox:
         self.loop = asyncio.get_running_loop()
         self.queue: asyncio.Queue[Item] = asyncio.Queue()
 
+    def end(self, done: Done) -> None:
+        """From any thread; nobody may be there any more."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.queue.put_nowait, done)
+
 
 @dataclass(slots=True, weakref_slot=True)
 class SharedUnits:
@@ -46,6 +52,7 @@ class Sequence:
 
     row: its row in the KV store, -1 while it has none. length: tokens whose keys and values stand there.
     features: one list a visual, once known. prefix: keys and values of the shared beginning, once known.
+    generation: of the caches that both were looked for in.
     """
 
     request: Request
@@ -54,6 +61,7 @@ class Sequence:
     adapter: Adapter | None
     outbox: Outbox
     submitted_ns: int
+    generation: int = -1
     _layout: PromptLayout | None = None
     limit: int = 0
     prefix_length: int = 0
@@ -118,6 +126,7 @@ class Sequence:
     def plan(self, layout: PromptLayout, limit: int, tokenizer: PreTrainedTokenizerBase) -> None:
         """What the arithmetic says. limit: at most so many tokens follow the prompt."""
         self._layout, self.limit = layout, limit
+        self.prefix = None
         self.prefix_length = prefix_length(layout)
         self.prefix_key = prefix_key(layout, self.prefix_length, self.adapter)
         self.units = [None] * len(layout.visuals)

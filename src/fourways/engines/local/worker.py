@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 class Worker(threading.Thread):
-    """Other threads use `submit`, `failed`, `cancel`, `call` and `stop`; everything else happens in this one."""
+    """Other threads use `submit`, `failed`, `cancel`, `call` and `stop`; everything else happens in this one.
+
+    again(sequence): prepares anew a sequence whose findings come from caches that were cleared since.
+    """
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class Worker(threading.Thread):
         prefixes: PrefixCache,
         *,
         threads: int,
+        again: Callable[[Sequence], None],
     ) -> None:
         super().__init__(name="fourways-model", daemon=True)
         self._family, self._store, self._scheduler, self._adapters = family, store, scheduler, adapters
         self._features, self._prefixes = features, prefixes
         self._runner = Runner(family, store)
         self._threads = threads
+        self._again = again
         self._wake = threading.Condition()
         self._inbox: deque[Sequence] = deque()
         self._failures: deque[tuple[Sequence, Exception]] = deque()
@@ -94,7 +99,7 @@ class Worker(threading.Thread):
         return future
 
     def stop(self) -> None:
-        """Ends the thread; requests that are still there are told that they were cancelled."""
+        """Ends the thread after its present step, whatever is left."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -103,16 +108,17 @@ class Worker(threading.Thread):
     def run(self) -> None:
         torch.set_num_threads(self._threads)
         with torch.inference_mode():
-            while self._next():
+            while not self._stopping:
                 try:
+                    self._next()
                     self._iterate()
                 except Exception as error:
                     self._fail_all(error)
                 self._deliver()
             self._end()
 
-    def _next(self) -> bool:
-        """Wait for something to do and take it in; False when it is time to end."""
+    def _next(self) -> None:
+        """Wait for something to do and take it in."""
         scheduler = self._scheduler
         with self._wake:
             while not (
@@ -134,10 +140,10 @@ class Worker(threading.Thread):
         if job is not None:
             with torch.inference_mode(False):
                 job()
-        return not self._stopping
+        self._renew()
 
     def _iterate(self) -> None:
-        if not self._jobs:
+        if not self._jobs and not self._stopping:
             batch = self._scheduler.next_prefill()
             if batch:
                 self._starting = batch
@@ -145,6 +151,16 @@ class Worker(threading.Thread):
                 self._starting = []
         if self._scheduler.running:
             self._decode()
+
+    def _renew(self) -> None:
+        """What waits with features or prefixes of cleared caches is prepared again, without them."""
+        waiting, now = self._scheduler.waiting, self._prefixes.generation
+        if all(sequence.generation == now for sequence in waiting):
+            return
+        self._scheduler.waiting = deque(sequence for sequence in waiting if sequence.generation == now)
+        for sequence in waiting:
+            if sequence.generation != now:
+                self._again(sequence)
 
     def _drop_cancelled(self) -> None:
         scheduler = self._scheduler
@@ -327,12 +343,7 @@ class Worker(threading.Thread):
 
     def _end(self) -> None:
         with self._wake:
-            left = [*self._scheduler.running, *self._scheduler.waiting, *self._inbox]
-            left += [sequence for sequence, _ in self._failures]
             jobs, self._jobs = list(self._jobs), deque()
-        for sequence in left:
-            self._send(sequence, sequence.failed("cancelled", time.perf_counter_ns(), None, None))
-        self._deliver()
         with torch.inference_mode(False):
             for job in jobs:
                 job()
