@@ -18,7 +18,7 @@ class Failures:
     def add(self, row: FailureRow) -> None:
         if row.scope in ("candidate", "axis"):
             self._axes.setdefault((row.candidate, row.axis), row)
-        elif row.scope == "benchmark":
+        elif row.scope == "benchmark" and row.axis == "accuracy":
             self._benchmarks.setdefault((row.candidate, row.where), row)
 
     def candidates(self, axis: Axis) -> list[str]:
