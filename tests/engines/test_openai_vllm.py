@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,9 @@ from fourways.zoo import NAMES, checkpoint, latency_scenes
 
 VARIABLE = "FOURWAYS_TEST_VLLM"
 TIE = 1e-4
+RESIZED_TIE = 5e-3
+"""vLLM's image processors resize through torchvision, the families' through Pillow: 0.4 to 0.7 % of the resized values
+come out one 8-bit level apart, which was seen to move a reply's mean log-probability by up to 1.6e-3."""
 QUESTIONS = (
     "Describe the image.",
     "How many objects are there? Answer the question using a single word or phrase.",
@@ -75,10 +79,12 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     program = os.environ.get(VARIABLE)
     if not program:
         pytest.skip(f"{VARIABLE} is not set: it names the `vllm` program of an installed vLLM")
-    folder, port = checkpoint(request.param), free_port()
+    where, port = tmp_path_factory.mktemp("vllm"), free_port()
+    folder = where / request.param
+    shutil.copytree(checkpoint(request.param), folder)  # both sides get these bytes, whatever `make zoo` does meanwhile
     found = look(folder)
     family = find_family(found.architecture).load(found, dtype="float32", device="cpu")
-    url, log = f"http://127.0.0.1:{port}", tmp_path_factory.mktemp("vllm") / "log.txt"
+    url, log = f"http://127.0.0.1:{port}", where / "log.txt"
     command = [
         program, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--served-model-name", request.param,
         "--max-model-len", "1024", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager",
@@ -88,7 +94,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             command, stdout=out, stderr=out, cwd=log.parent, env={**os.environ, **SETTINGS}, start_new_session=True
         )
     try:
-        wait_until_ready(process, url, log, 280)
+        wait_until_ready(process, url, log, 400)
         yield Served(request.param, url, family)
     finally:
         # Its engine runs in a child; all of them are in the session that was started for it.
@@ -180,7 +186,7 @@ def gap(family: Family, request: Request, before: Sequence[int]) -> float:
     return float(best[0] - best[1])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_vllm_gives_the_local_engines_tokens(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     asked = requests()
 
@@ -196,12 +202,14 @@ def test_vllm_gives_the_local_engines_tokens(served: Served, capsys: pytest.Capt
         if ids == other_ids:
             assert text == other_text and done.finish_reason == other.finish_reason, request.id
             assert done.usage.completion_tokens == other.usage.completion_tokens
+            assert done.mean_logprob == pytest.approx(other.mean_logprob, abs=2 * RESIZED_TIE), request.id
             continue
         at = next(
             (i for i, (a, b) in enumerate(zip(ids, other_ids, strict=False)) if a != b), min(len(ids), len(other_ids))
         )
         apart = gap(served.family, request, ids[:at])
-        (ties if apart <= TIE else different).append(
+        resized = any(visual.seen != visual.original for visual in done.visuals)
+        (ties if apart <= (RESIZED_TIE if resized else TIE) else different).append(
             f"{request.id} at token {at}, logits {apart:.2e} apart: {text!r} / {other_text!r}"
         )
     with capsys.disabled():
@@ -210,5 +218,3 @@ def test_vllm_gives_the_local_engines_tokens(served: Served, capsys: pytest.Capt
             f"near ties: {ties or 'none'}",
         )
     assert different == []
-    for (_, _, done), (_, _, other) in zip(here, there, strict=True):
-        assert done.mean_logprob == pytest.approx(other.mean_logprob, abs=1e-3) or ties
