@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fourways.core.rows import Row
+from fourways.core.figure import AXES
+from fourways.core.rows import FailureRow, Row
 from fourways.core.run import RunHeader
 from fourways.report import write_report
 
@@ -63,7 +64,7 @@ def crowded(
     make_run: Callable[[Path, list[Row], RunHeader], Path],
     images: Callable[[str], bytes | None],
 ) -> Path:
-    """Nine candidates with long names that differ only at their ends."""
+    """Nine candidates with long names that differ only at their ends; the last failed everywhere, at length."""
     rows: list[Row] = []
     records = []
     for k in range(9):
@@ -73,12 +74,15 @@ def crowded(
         rows += [
             msgspec.structs.replace(r, candidate=name) for r in made_up_rows if r.candidate == source.candidate.name
         ]
+    why = "the model failed: AttributeError: 'SomeVeryLongNamedForConditionalGeneration' object has no attribute 'x'"
+    rows = [row for row in rows if row.candidate != name]
+    rows += [FailureRow(name, axis, "axis", "", f"{why} " * 3) for axis in AXES]
     head = msgspec.structs.replace(made_up_header, candidates=tuple(records))
     return write_report(make_run(tmp_path_factory.mktemp("crowded"), rows, head), images=images)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_nine_candidates_with_long_names_fit_too(browser: Any, crowded: Path, width: int) -> None:
+def test_nine_candidates_with_long_names_and_long_reasons_fit_too(browser: Any, crowded: Path, width: int) -> None:
     browser.open(crowded, width=width)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(OUTSIDE) == []

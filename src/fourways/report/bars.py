@@ -131,6 +131,7 @@ def strips(title: str, index: int, content: Sequence[Strip], *, about: str) -> H
 
 
 def _heading(index: int | None, name: str, text: str, y: float) -> list[Html]:
+    text = cut(text, (RIGHT - LEFT) * 0.75)
     room = RIGHT - LEFT - text_width(text) - 26
     start = LEFT if index is None else LEFT + 14
     drawn = [] if index is None else [series(index, mark(index, LEFT + 5, y - 4, 4.5))]

@@ -58,7 +58,7 @@ def _bars(title: str, by_name: Mapping[str, Figure], names: Sequence[str]) -> Ht
         figure = by_name.get(name)
         shown = show(figure)
         value = None if figure is None or not shown.measured else figure.value
-        content.append(Bar(i, name, shown.value, value, None if figure is None else interval(figure)))
+        content.append(Bar(i, name, shown.short, value, None if figure is None else interval(figure)))
     said = "; ".join(f"{bar.name}: {show(by_name.get(bar.name)).line}" for bar in content)
     return bars(title, content, low, high, about=said)
 
@@ -76,7 +76,7 @@ def memory(figures: Sequence[Figure], names: Sequence[str]) -> Html:
     """Peaks by stage, each cut into weights and what comes on top; a panel for each candidate and quantity."""
     by_quantity: dict[str, list[Figure]] = {}
     for f in figures:
-        if f.metric == "stage_peak" and f.value is not None:
+        if f.metric == "stage_peak" and f.status == "ok":
             by_quantity.setdefault(f.labels["quantity"], []).append(f)
     weights = {f.candidate: f.value for f in figures if f.metric == "weights" and f.value is not None}
     parts: list[Html] = []
@@ -104,11 +104,13 @@ def before_after(figures: Sequence[Figure], names: Sequence[str]) -> Html:
         before, after, gain = mine.get("score_before"), mine.get("score_after"), mine.get("gain")
         if before is None or after is None or before.value is None or after.value is None:
             continue
+        if before.status != "ok" or after.status != "ok":
+            continue
         shown = show(gain)
-        said = f"gain {shown.value}" + (f" [{shown.interval}]" if shown.interval else "")
+        said = f"gain {shown.short}" + (f" [{shown.interval}]" if shown.interval else "")
         content.append(Change(i, name, said, before.value, after.value, interval(before), interval(after)))
     if not content:
-        return tag("p", "No candidate was tuned.")
+        return tag("p", "No candidate has a score before and after; the figures below say why.")
     about = "; ".join(f"{c.name}: from {c.before:.2f} to {c.after:.2f}, {c.text}" for c in content)
     return panels(changes("Before (hollow) and after the fine-tune", content, 0.0, 1.0, about=about))
 

@@ -22,6 +22,11 @@ class Shown:
     measured: bool
 
     @property
+    def short(self) -> str:
+        """The value, or the status without its reason: for pictures, whose tables say the rest."""
+        return self.value if self.measured or len(self.value) <= 24 else self.value.partition(":")[0]
+
+    @property
     def line(self) -> str:
         """All on one line."""
         return " ".join(part for part in (self.value, f"[{self.interval}]" if self.interval else "", self.n) if part)

@@ -109,14 +109,14 @@ def _strips(index: int, name: str, names: Sequence[str], cells: Headlines) -> Ht
     content = []
     for axis in AXES:
         mine = cells.get((name, axis))
-        known = {n: f for n in names if (f := cells.get((n, axis))) is not None and f.value is not None}
+        known = {n: f for n in names if (f := cells.get((n, axis))) is not None and f.status == "ok"}
         others = [
             (names.index(n), _place(f.value, f, known)) for n, f in known.items() if n != name and f.value is not None
         ]
-        place = None if mine is None or mine.value is None else _place(mine.value, mine, known)
-        interval = _interval_place(mine, known) if mine is not None else None
-        content.append(Strip(axis, show(mine).value, place, interval, others))
-    said = "; ".join(f"{s.name}: {s.text}" for s in content)
+        place = None if mine is None or mine.value is None or name not in known else _place(mine.value, mine, known)
+        span = _interval_place(mine, known) if mine is not None and name in known else None
+        content.append(Strip(axis, show(mine).short, place, span, others))
+    said = "; ".join(f"{axis}: {show(cells.get((name, axis))).line}" for axis in AXES)
     return strips(name, index, content, about=f"{name}. {said}. Further right is better.")
 
 
@@ -138,9 +138,10 @@ def _interval_place(figure: Figure, known: Mapping[str, Figure]) -> tuple[float,
 
 def _point(name: str, cells: Headlines) -> Point | None:
     accuracy, latency = cells.get((name, "accuracy")), cells.get((name, "latency"))
-    if accuracy is None or latency is None or accuracy.value is None or latency.value is None:
+    if accuracy is None or latency is None or accuracy.status != "ok" or latency.status != "ok":
         return None
-    return Point(name, latency, accuracy, cells.get((name, "memory")))
+    memory = cells.get((name, "memory"))
+    return Point(name, latency, accuracy, memory if memory is not None and memory.status == "ok" else None)
 
 
 def _bubble(index: int, p: Point, divisor: float) -> Bubble:
