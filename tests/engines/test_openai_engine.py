@@ -332,6 +332,12 @@ async def test_refused_log_probabilities_are_gone_without_and_no_longer_declared
         assert "return_token_ids" in server.chats[-1].body
 
 
+async def test_requests_that_are_refused_together_all_go_without() -> None:
+    async with connected(refusing("logprobs", "return_token_ids")) as (engine, _):
+        answers = await asyncio.gather(*(collect(engine, ask()) for _ in range(6)))
+    assert [done.error for _, done in answers] == [None] * 6
+
+
 async def test_a_strict_server_gets_only_openais_own_fields() -> None:
     names = ("top_k", "repetition_penalty", "return_token_ids")
     async with connected_to(refusing(*names)) as (engine, server):

@@ -65,7 +65,10 @@ class OpenAIEngine:
         self._client = httpx.AsyncClient(
             headers=headers,
             timeout=httpx.Timeout(timeout_s, connect=10.0, pool=None),
-            limits=httpx.Limits(max_connections=concurrency + 2, max_keepalive_connections=concurrency),
+            # Kept connections are dropped before servers drop them (uvicorn: after 5 s), which would cost a retry.
+            limits=httpx.Limits(
+                max_connections=concurrency + 2, max_keepalive_connections=concurrency, keepalive_expiry=3.0
+            ),
             follow_redirects=False,
             trust_env=not self._address.loopback,  # a proxy cannot reach this machine's own servers
         )
@@ -126,9 +129,9 @@ class OpenAIEngine:
         """Attempts, until one begins to answer or none may follow."""
         attempt = 1
         while True:
-            answer = Answer(output)
+            answer, without = Answer(output), self._refused
             try:
-                async with aclosing(self._attempt(request, answer)) as items:
+                async with aclosing(self._attempt(request, answer, without)) as items:
                     async for item in items:
                         yield item
                 return
@@ -139,15 +142,17 @@ class OpenAIEngine:
                 await asyncio.sleep(pause_s(attempt, again.after_s, request.id))
                 attempt += 1
             except _Refused as refusal:
-                if not self._go_without(refusal, output):
+                if not self._go_without(refusal, output, without):
                     yield self._refusal(refusal, output)
                     return
             except (httpx.ReadTimeout, httpx.WriteTimeout):
                 yield failed(f"no answer for {self._timeout_s:g} s", time.perf_counter_ns())
                 return
 
-    async def _attempt(self, request: Request, answer: Answer) -> AsyncGenerator[Event | Done, None]:
-        content = msgspec.json.encode(body(request, answer.output, model=self._model or "", refused=self._refused))
+    async def _attempt(
+        self, request: Request, answer: Answer, without: frozenset[str]
+    ) -> AsyncGenerator[Event | Done, None]:
+        content = msgspec.json.encode(body(request, answer.output, model=self._model or "", refused=without))
         sent = self._client.stream(
             "POST", self._address.path("chat/completions"), content=content,
             headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
@@ -180,7 +185,7 @@ class OpenAIEngine:
                 yield ending
 
     async def _check(self, response: httpx.Response) -> None:
-        """Raises Again, _Refused or EngineError unless the server began an event stream."""
+        """Raises Again or _Refused unless the server began an event stream."""
         status, kind = response.status_code, response.headers.get("content-type", "")
         if status == 200 and not ("json" in kind or "html" in kind):
             return
@@ -198,11 +203,11 @@ class OpenAIEngine:
             raise Again(f"the server is busy (HTTP {status}): {told}", retry_after_s(response.headers))
         raise _Refused(status, told)
 
-    def _go_without(self, refusal: _Refused, output: Generate) -> bool:
-        """Whether to ask again with fewer wanted fields; they stay away from then on."""
+    def _go_without(self, refusal: _Refused, output: Generate, without: frozenset[str]) -> bool:
+        """Whether to ask again with fewer wanted fields than all but `without`; they stay away from then on."""
         if refusal.status not in (400, 422) or blamed(refusal.complaint, output) is not None:
             return False
-        left = droppable(output, self._refused)
+        left = droppable(output, without)
         named = frozenset(name for name in left if name in refusal.complaint)
         # A complaint about no field in particular is taken as one about all only while connecting: later it is about
         # the request (too long, a bad image).
