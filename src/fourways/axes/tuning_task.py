@@ -1,4 +1,6 @@
-"""The task that is learned: the name of a shape that the embedded models have no word for, asked on held-out scenes."""
+"""The task that is learned, on scenes like the embedded models' own: a shape that they have no word for, and which of
+two things lies left, right, above or below the other, which they were never asked (zoo/unseen.py).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from fourways.tuning.examples import Example
 from fourways.zoo import unseen_task
 from fourways.zoo.unseen import TaskSample
 
-NAME = "unseen-shape"
+NAME = "new-word-and-relation"
 EXAMPLES = 256
 
 
