@@ -105,3 +105,22 @@ def test_a_template_cannot_reach_the_machine(families: dict[str, Family]) -> Non
     hostile = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
     with pytest.raises(CheckpointError):
         ChatPrompt(families["qwen2_5"].tokenizer, hostile, {}).encode(Conversation.ask("x"), [])
+
+
+def test_a_hostile_text_after_an_image_gains_no_space(families: dict[str, Family]) -> None:
+    family, image = families["llava"], noise_image(56, 56)
+    plain, hostile = (
+        family.tokenizer.decode(family.layout(Conversation.ask(text, image)).token_ids) for text in ("ab", "a<image>b")
+    )
+    assert hostile == plain.replace("ab", "a<image>b")
+
+
+def test_a_template_that_writes_the_first_token_itself_does_not_get_it_twice(families: dict[str, Family]) -> None:
+    tokenizer = families["llava"].tokenizer
+    written = "{{ bos_token }}{{ messages[0]['content'][0]['text'] }}"
+    for text in ("the", "the </s>"):
+        with_own, without = (
+            ChatPrompt(tokenizer, template, {}).encode(Conversation.ask(text), []).token_ids.tolist()
+            for template in (written, written.removeprefix("{{ bos_token }}"))
+        )
+        assert with_own.count(tokenizer.bos_token_id) == without.count(tokenizer.bos_token_id) == 1

@@ -161,6 +161,25 @@ def test_a_tokenizer_of_another_model_is_refused(copy: Callable[[str], Checkpoin
         load(checkpoint)
 
 
+def test_an_answer_ends_where_generation_config_says_and_else_where_the_tokenizer_says(
+    copy: Callable[[str], Checkpoint],
+) -> None:
+    checkpoint = copy("qwen2_5")
+    for settings, expected in (({"eos_token_id": [265, 263]}, (265, 263)), ({"eos_token_id": 7}, (7,)), ({}, (265,))):
+        (checkpoint.folder / "generation_config.json").write_text(json.dumps(settings))
+        assert load(checkpoint).spec.eos_token_ids == expected
+
+
+def test_a_sliding_window_bounds_the_context(checkpoints: dict[str, Checkpoint]) -> None:
+    checkpoint = checkpoints["llava"]
+    text = checkpoint.config["text_config"] | {"model_type": "mistral", "sliding_window": 512}
+    windowed = msgspec.structs.replace(
+        checkpoint, config=checkpoint.config | {"text_config": text}, random_weights=True
+    )
+    assert load(checkpoint).spec.context == 4096
+    assert load(windowed).spec.context == 512
+
+
 def test_quantised_weights_are_declared_unsupported(checkpoints: dict[str, Checkpoint]) -> None:
     for quantization in ("int8", "int4"):
         with pytest.raises(CapabilityError, match=quantization) as error:

@@ -161,6 +161,20 @@ def test_a_frame_pair_alone_has_the_features_it_has_in_its_clip(name: str, famil
     torch.testing.assert_close(alone, inside, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", QWEN)
+def test_a_patch_of_a_pair_holds_the_first_frame_and_then_the_second(name: str, families: dict[str, Family]) -> None:
+    family = families[name]
+    clip = noise_clip(112, 112, 3)
+    first, second = family.preprocess(clip, 32)
+    side = 16 if name == "qwen3" else 14
+    for unit, pair in ((first, (0, 1)), (second, (2, 2))):
+        frames = [family.preprocess(Image(b"", str(i), str(i), clip.frames[i]), 16)[0] for i in pair]
+        assert unit.grid == frames[0].grid
+        steps = unit.pixels.reshape(-1, 3, 2, side, side)
+        for step, frame in enumerate(frames):
+            assert torch.equal(steps[:, :, step], frame.pixels.reshape(-1, 3, 2, side, side)[:, :, 0])
+
+
 def test_a_single_frame_is_paired_with_itself_like_an_image(families: dict[str, Family]) -> None:
     family = families["qwen2"]
     clip = noise_clip(112, 112, 1)

@@ -27,6 +27,7 @@ from fourways.core.errors import CheckpointError, UserError
 from fourways.families.loading import read_json
 
 Kind = Literal["image", "video"]
+_NOTHING = r"(?!)"
 _MARK = re.compile("\ue000(\\d+)\ue001")
 
 
@@ -98,7 +99,8 @@ class ChatPrompt:
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
-        self._marker = re.compile("|".join(f"(?P<{kind}>{marker.pattern})" for kind, marker in markers.items()))
+        patterns = (f"(?P<{kind}>{marker.pattern})" for kind, marker in markers.items())
+        self._marker = re.compile("|".join(patterns) or _NOTHING)
         self._ids = {str(token): int(index) for index, token in tokenizer.added_tokens_decoder.items()}
         self._placeholders = {self._ids[m.token] for m in markers.values() if m.token in self._ids}
         self._control = _any_of(self._ids)
@@ -220,7 +222,7 @@ class ChatPrompt:
 
 def _any_of(tokens: Iterable[str]) -> re.Pattern[str]:
     longest_first = sorted(tokens, key=lambda t: (-len(t), t))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    return re.compile("|".join(map(re.escape, longest_first)) or _NOTHING)
 
 
 def _message(turn: Turn, texts: list[str], slots: Iterator[Sequence[Slot]]) -> dict[str, Any]:
