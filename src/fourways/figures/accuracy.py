@@ -65,6 +65,8 @@ class Accuracy:
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
         """All figures of the axis, candidate by candidate, then the pairs."""
+        for rows in (rows for by_benchmark in self._rows.values() for rows in by_benchmark.values()):
+            rows.sort(key=lambda row: row.sample)  # sums of floats depend on order; a resumed run's rows have another
         seen = [key for by_benchmark in self._rows.values() for key in by_benchmark]
         benchmarks = _ordered({*seen, *failures.benchmarks()})
         scored = [key for key in benchmarks if self._is_scored(key)]
