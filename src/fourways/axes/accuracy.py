@@ -30,6 +30,10 @@ from fourways.media import read_image
 WINDOW = 64
 """Requests in flight. The engine decides how many of them it batches; the rest wait in its queue."""
 
+FORGET_EVERY = 512
+"""Samples after which the engine's caches are emptied. Questions about one image stand together, so what is forgotten
+would hardly be used again, and kept it would fill the caches' whole bounds with the number of samples."""
+
 _SECONDS_A_SAMPLE = 0.03
 
 
@@ -93,7 +97,7 @@ async def _ask_all(
     one: Opened, benchmark: Benchmark, samples: Sequence[Sample], total: int, settings: Settings
 ) -> AsyncGenerator[AnswerRow, None]:
     what = f"{one.candidate.name} · {benchmark.title}"
-    finished = total - len(samples)
+    admitted, finished = 0, total - len(samples)
     waiting = _with_pictures(samples)
     running: set[asyncio.Task[AnswerRow]] = set()
     settings.progress(finished, total, what)
@@ -101,6 +105,9 @@ async def _ask_all(
         while True:
             while len(running) < WINDOW and (following := await asyncio.to_thread(next, waiting, None)) is not None:
                 running.add(asyncio.create_task(_ask(one, benchmark, *following, settings.seed)))
+                admitted += 1
+                if admitted % FORGET_EVERY == 0:
+                    await one.engine.clear_caches()
             if not running:
                 return
             ready, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)

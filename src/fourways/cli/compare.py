@@ -38,7 +38,7 @@ fourways compare --resume runs/2026-11-22T10-04-05Z-qwen-llava-internvl
 _CANDIDATES = (
     "Embedded model (zoo:qwen; zoo for all), checkpoint folder, Hugging Face id, server, or a file of candidates."
 )
-_SUITE = "Folder with suite.json, YAML file, or KEY=PATH; repeatable.  [default: the embedded one]"
+_SUITE = "Folder with suite.json, YAML file, or KEY=PATH; repeatable; unless given, the embedded one."
 
 
 def compare(
@@ -52,7 +52,9 @@ def compare(
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     limit: Annotated[int | None, typer.Option(min=1, help="Samples a benchmark, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 7,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run's folder.  [default: new, in runs/]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The run's folder; unless given, a new one in runs/")
+    ] = None,
     weights: Annotated[str, typer.Option(help="trained, or random: built from the config alone.")] = "trained",
     visual_tokens: Annotated[
         str, typer.Option(metavar="BUDGETS", help="At most so many visual tokens an image: native,256,1024.")

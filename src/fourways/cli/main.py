@@ -27,13 +27,18 @@ app.add_typer(suite.app, name="suite")
 app.command("models", epilog=models.EXAMPLES)(models.models)
 
 
-@app.callback()
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _say_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"fourways {fourways.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and stop.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:

@@ -48,27 +48,23 @@ class Lines:
 
     def __init__(self, stream: IO[str] = sys.stderr) -> None:
         self._stream = stream
-        self._last: tuple[str, float] = ("", 0.0)
+        self._said_at = time.monotonic()
         self._ended = ""
 
     def phase(self, text: str) -> None:
         self._say(text)
 
     def step(self, done: int, total: int, what: str) -> None:
-        now = time.monotonic()
-        if what != self._last[0]:
-            self._last = (what, now)
-            self._ended = ""
-        due = now - self._last[1] >= _LINE_EVERY_S or done == total
-        if due and self._ended != what:
+        ended = done == total
+        if (ended and what != self._ended) or time.monotonic() - self._said_at >= _LINE_EVERY_S:
             self._say(f"  {what}: {done}/{total}")
-            self._last = (what, now)
-            self._ended = what if done == total else ""
+            self._ended = what if ended else ""
 
     def close(self) -> None:
         self._stream.flush()
 
     def _say(self, text: str) -> None:
+        self._said_at = time.monotonic()
         print(text, file=self._stream, flush=True)
 
 

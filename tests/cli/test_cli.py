@@ -1,0 +1,250 @@
+"""The command line: results to standard output, one clear line and a hint for what is wrong, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from fourways import __version__, zoo
+from fourways.cli import main
+from fourways.cli.options import Options, asked_candidates, check_add, new_job, resumed_job
+from fourways.cli.terminal import results
+from fourways.compare import write_suite
+from fourways.core.errors import UserError
+from fourways.hub import shipped_configs
+
+PLAIN = Options(
+    candidates=None,
+    suite=None,
+    axes="accuracy,latency,memory,tuning",
+    device="cpu",
+    dtype="float32",
+    limit=None,
+    seed=7,
+    out=None,
+    weights="trained",
+    visual_tokens="native",
+    dry_run=False,
+    resume=None,
+    add=None,
+    require=None,
+    quick=False,
+    given=frozenset(),
+)
+
+
+def options(**given: object) -> Options:
+    """The defaults, with these on the command line."""
+    values = {name: getattr(PLAIN, name) for name in Options.__slots__}
+    return Options(**{**values, **given, "given": frozenset(given)})  # type: ignore[arg-type]  # by their names
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FOURWAYS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Run(Protocol):
+    def __call__(self, *arguments: str) -> Said: ...
+
+
+@pytest.fixture
+def fourways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("FOURWAYS_DEBUG", raising=False)
+
+    def run(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["fourways", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return Said(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+def test_the_installed_command_runs_and_its_help_is_quick(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).parent / "fourways"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60)
+    assert "compare" in done.stdout
+    loaded = "import sys; import fourways.cli; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["compare", "--help"], ["suite", "write", "--help"], ["models", "--help"]]
+)
+def test_every_command_has_help_with_an_example(command: list[str], fourways: Run) -> None:
+    said = fourways(*command)
+    assert said.code == 0
+    assert "fourways compare" in said.out
+
+
+def test_the_version_is_said(fourways: Run) -> None:
+    assert fourways("--version") == Said(0, f"fourways {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (["zoo:gpt"], "error: there is no embedded model 'gpt'", "hint: the embedded ones: internvl, llava, qwen"),
+        (["zoo:qwen", "--axes", "speed"], "error: --axes: there is no axis 'speed'", "hint: the axes are accuracy"),
+        (["zoo:qwen", "--suite", "nowhere"], "error: nowhere: no such suite", "hint: name a folder"),
+        (["zoo:qwen", "--require", "p95?"], "error: --require: cannot read 'p95?'", "hint: "),
+        (["--resume", "nowhere"], "error: nowhere holds no run: run.json cannot be read", "hint: name a folder"),
+        (["--add", "zoo:qwen", "nowhere"], "error: nowhere holds no run", "hint: "),
+    ],
+)
+def test_a_wrong_input_is_one_line_and_a_hint_and_exit_code_two(
+    arguments: list[str], error: str, hint: str, fourways: Run, tmp_path: Path
+) -> None:
+    said = fourways("compare", *arguments)
+    assert said.code == 2
+    lines = [line for line in said.err.splitlines() if line]
+    assert lines[-2].startswith(error)
+    assert lines[-1].startswith(hint)
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debugging_adds_where_it_happened(fourways: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOURWAYS_DEBUG", "1")
+    said = fourways("compare", "zoo:qwen", "--axes", "speed")
+    assert said.code == 2
+    assert "Traceback" in said.err
+    assert "error: --axes: there is no axis 'speed'" in said.err
+
+
+def test_a_fault_of_ours_is_one_line_too_and_exit_code_one(fourways: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(words: object) -> None:
+        raise ZeroDivisionError("on\npurpose")
+
+    monkeypatch.setattr("fourways.cli.options.load_suite", broken)
+    said = fourways("compare")
+    assert said.code == 1
+    assert said.err.startswith("error: ZeroDivisionError: on purpose\nhint: this is a fault of Fourways")
+
+
+def test_ctrl_c_while_starting_is_no_error(fourways: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fourways.cli.options.load_suite", stopped)
+    assert fourways("compare").code == 130
+
+
+def test_a_suite_is_written_once_and_read_back(fourways: Run, tmp_path: Path) -> None:
+    assert fourways("suite", "write", "mine", "--images", "4").code == 0
+    listed = json.loads((tmp_path / "mine" / "suite.json").read_text())
+    assert set(listed) == set(zoo.BENCHMARKS)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("do not touch")
+    said = fourways("suite", "write", "other")
+    assert said.code == 2
+    assert "is not empty and is no suite" in said.err
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.txt"]
+
+
+def test_models_lists_what_is_embedded_and_shipped(fourways: Run) -> None:
+    said = fourways("models")
+    assert said.code == 0
+    assert all(f"zoo:{name}" in said.out for name in zoo.NAMES)
+    assert all(name in said.out for name in shipped_configs())
+
+
+def test_a_dry_run_says_what_would_run_and_runs_nothing(
+    fourways: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    write_suite(tmp_path / "mine", images=4)
+    candidates = [
+        {"name": "other-device", "model": "zoo:qwen", "device": "cuda:7"},
+        {"name": "far", "model": "org/name"},
+        {"name": "served", "url": "http://user:pw@127.0.0.1:9/v1"},
+        {"name": "small", "model": "zoo:qwen"},
+    ]
+    (tmp_path / "c.yaml").write_text(json.dumps(candidates))
+    said = fourways("compare", "c.yaml", "--suite", "mine", "--dry-run")
+    assert said.code == 0
+    assert "there is no device 'cuda:7' here" in said.out
+    assert "far: org/name is no local folder, and" in said.out
+    assert "pw" not in said.out
+    assert "Nothing was run." in said.out
+    assert "accuracy" in said.out and "tuning" in said.out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_says_what_will_not_fit(fourways: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fourways.compare.foresight.available_bytes", lambda device: 1 << 30)
+    write_suite(tmp_path / "mine", images=4)
+    said = fourways("compare", "Qwen2.5-VL-7B-Instruct", "--weights", "random", "--suite", "mine", "--dry-run")
+    assert said.code == 0, said.err
+    assert "Qwen2.5-VL-7B-Instruct: will not fit on cpu" in said.out
+    assert "8,292,166,656" in said.out
+
+
+def test_a_saved_table_is_not_folded_to_a_terminal_s_width() -> None:
+    assert results().width >= 120
+
+
+def test_the_defaults_are_all_embedded_models_and_all_axes() -> None:
+    job = new_job(PLAIN)
+    assert [candidate.name for candidate in job.candidates] == list(zoo.NAMES)
+    assert job.axes == ("accuracy", "latency", "memory", "tuning")
+    assert set(job.suite) == set(zoo.BENCHMARKS)
+    assert job.limit is None
+
+
+def test_axes_come_in_one_order_however_they_are_named() -> None:
+    assert new_job(options(axes="memory, accuracy")).axes == ("accuracy", "memory")
+
+
+def test_quick_limits_the_samples_unless_a_limit_is_given() -> None:
+    assert new_job(options(quick=True)).limit == 40
+    assert new_job(options(quick=True, limit=3)).limit == 3
+
+
+def test_short_names_of_dtypes_are_understood_and_others_refused() -> None:
+    assert asked_candidates(options(dtype="bf16"), ["zoo:qwen"])[0].dtype == "bfloat16"
+    with pytest.raises(UserError, match="--dtype 'int3' is not known"):
+        asked_candidates(options(dtype="int3"), ["zoo:qwen"])
+    with pytest.raises(UserError, match="--weights 'good' is not known"):
+        asked_candidates(options(weights="good"), ["zoo:qwen"])
+
+
+def test_resume_alone_asks_for_what_the_header_says() -> None:
+    assert resumed_job(options(resume=Path("run")), Path("run")) is None
+
+
+def test_resume_refuses_what_only_a_new_run_can_have() -> None:
+    with pytest.raises(UserError, match="--out and --resume exclude each other"):
+        resumed_job(options(resume=Path("run"), out=Path("x")), Path("run"))
+    with pytest.raises(UserError, match="need the candidates too"):
+        resumed_job(options(resume=Path("run"), dtype="bf16"), Path("run"))
+
+
+def test_add_refuses_what_the_run_decides() -> None:
+    check_add(options(add=("zoo:qwen", Path("run")), dtype="bf16"))
+    with pytest.raises(UserError, match="leave out limit, seed"):
+        check_add(options(add=("zoo:qwen", Path("run")), limit=3, seed=8))
