@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -72,7 +73,7 @@ class Tuning:
                     yield FailureRow(one.candidate.name, self.name, "axis", "", reason, status="undefined")
                 continue
             if task is None:
-                task = await asyncio.to_thread(Task.draw, settings.seed, _held_out(settings))
+                task = await asyncio.to_thread(_task, settings.seed, _held_out(settings))
             async with aclosing(_Candidate(one, task, settings, known).rows()) as rows:
                 async for row in rows:
                     if _key(row) not in known:
@@ -81,6 +82,12 @@ class Tuning:
 
 def _held_out(settings: Settings) -> int:
     return HELD_OUT_QUICK if settings.quick else HELD_OUT
+
+
+@lru_cache(maxsize=1)
+def _task(seed: int, held_out: int) -> Task:
+    """Drawn once for candidates that are tuned one after the other."""
+    return Task.draw(seed, held_out)
 
 
 def _cannot(one: Opened) -> str | None:
