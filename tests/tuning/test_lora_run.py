@@ -61,7 +61,7 @@ def test_training_lowers_the_loss_and_leaves_the_base_as_it_was(
     with LoraRun(family, recipe(steps=20, learning_rate=1e-2)) as run:
         steps = train(run, data)
         adapted = {n.rpartition(".lora_")[0] for n, p in family.module.named_parameters() if p.requires_grad}
-    assert sum(s.loss for s in steps[-3:]) / 3 < 0.7 * steps[0].loss
+    assert sum(s.loss for s in steps[-3:]) / 3 < 0.85 * steps[0].loss
     assert adapted == set(run.modules)
     assert all(n.startswith("model.language_model.layers.") for n in run.modules)
     assert snapshot(family).keys() == before.keys()

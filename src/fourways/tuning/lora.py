@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,9 @@ class LoraRun:
             r=self.recipe.rank, lora_alpha=self.recipe.alpha, lora_dropout=0.0, target_modules=self.pattern, bias="none"
         )
         self.family.module.requires_grad_(False)
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(), warnings.catch_warnings():
+            # PEFT asks transformers for a property by its old name.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
             torch.manual_seed(self.recipe.seed)
             self._peft = get_peft_model(self.family.module, config, adapter_name=ADAPTER)
         return self
