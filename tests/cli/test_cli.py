@@ -179,7 +179,7 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     write_suite(tmp_path / "mine", images=4)
     candidates = [
-        {"name": "other-device", "model": "zoo:qwen", "device": "cuda:7"},
+        {"name": "other-device", "model": "zoo:qwen", "device": "cuda:99"},
         {"name": "far", "model": "org/name"},
         {"name": "served", "url": "http://user:pw@127.0.0.1:9/v1"},
         {"name": "small", "model": "zoo:qwen"},
@@ -187,7 +187,7 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(
     (tmp_path / "c.yaml").write_text(json.dumps(candidates))
     said = fourways("compare", "c.yaml", "--suite", "mine", "--dry-run")
     assert said.code == 0
-    assert "there is no device 'cuda:7' here" in said.out
+    assert "there is no device 'cuda:99' here" in said.out
     assert "far: org/name is no local folder, and" in said.out
     assert "pw" not in said.out
     assert "Nothing was run." in said.out

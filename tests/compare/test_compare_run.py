@@ -222,3 +222,43 @@ def test_a_benchmark_without_its_columns_is_told_before_anything_starts(qwen: Ca
     with pytest.raises(BenchmarkFormatError, match=r"broken\.tsv"):
         start(job({"mmbench_en": tmp_path / "broken.tsv"}, tmp_path / "run", qwen), Silent())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_candidate_that_could_not_be_opened_is_tried_again_by_the_next_resume(
+    small: Mapping[str, Path], qwen: Candidate, internvl: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("fourways.compare.room.needed_bytes", lambda candidate, n: 1 << 60 if candidate == qwen else n)
+        first = start(job(small, tmp_path / "run", qwen, internvl), Silent())
+    assert [failure.candidate for failure in first.failures] == ["qwen"]
+    others = [row for row in read_rows(first.folder / ROWS_FILE) if row.candidate == "internvl"]
+    second = resume(first.folder, None, Silent())
+    assert second.failures == ()
+    assert accuracy(second, "qwen")
+    assert [row for row in read_rows(first.folder / ROWS_FILE) if row.candidate == "internvl"] == others
+    assert (first.folder / SUPERSEDED).read_bytes().count(b"\n") == 1
+    added = {record.candidate.name: record.added for record in read_header(first.folder).candidates}
+    assert added["qwen"] is not None and added["internvl"] is None
+
+
+def test_a_device_that_is_not_there_is_told_before_anything_starts(
+    small: Mapping[str, Path], qwen: Candidate, tmp_path: Path
+) -> None:
+    elsewhere = msgspec.structs.replace(qwen, device="cuda:99")
+    with pytest.raises(UserError, match="there is no device 'cuda:99' here"):
+        start(job(small, tmp_path / "run", elsewhere), Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_that_is_none_is_told_before_anything_starts(
+    small: Mapping[str, Path], qwen: Candidate, tmp_path: Path
+) -> None:
+    adapted = msgspec.structs.replace(qwen, adapter=str(tmp_path))
+    with pytest.raises(CheckpointError, match="is no LoRA adapter"):
+        start(job(small, tmp_path / "run", adapted), Silent())
+
+
+def test_a_folder_that_cannot_be_made_is_named(small: Mapping[str, Path], qwen: Candidate, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        start(job(small, tmp_path / "file" / "run", qwen), Silent())

@@ -11,8 +11,9 @@ import torch
 
 from fourways import zoo
 from fourways.axes.contract import Opened
-from fourways.compare.room import check_room
+from fourways.compare.room import available_bytes, check_room
 from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.digests import hash_file
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory
 from fourways.core.events import Done, Event
@@ -52,6 +53,12 @@ def find_checkpoints(candidates: Sequence[Candidate]) -> Checkpoints:
 def _find(candidate: Candidate) -> Checkpoint | None:
     if candidate.model is None:
         return None
+    available_bytes(candidate.device)
+    if candidate.adapter is not None and not (Path(candidate.adapter).expanduser() / "adapter_config.json").is_file():
+        raise CheckpointError(
+            f"{candidate.name}: {candidate.adapter} is no LoRA adapter: it has no adapter_config.json",
+            hint="name the folder that PEFT saved",
+        )
     checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
     find_family(checkpoint.architecture)
     return checkpoint
@@ -100,7 +107,7 @@ class EnginePool:
         return CandidateRecord(
             candidate=candidate,
             architecture=checkpoint.architecture if checkpoint else None,
-            sha256=checkpoint.sha256 if checkpoint else {},
+            sha256={**checkpoint.sha256, **_adapter_digests(candidate)} if checkpoint else {},
             engine=opened.engine.info if isinstance(opened, Opened) else None,
             failure=opened.error.message if isinstance(opened, Failed) else None,
         )
@@ -123,6 +130,13 @@ class EnginePool:
             self._threads[candidate.name] = chosen
         self._open[candidate.name] = Opened(candidate, checkpoint, engine)
         return self._open[candidate.name]
+
+
+def _adapter_digests(candidate: Candidate) -> dict[str, str]:
+    if candidate.adapter is None:
+        return {}
+    files = sorted(Path(candidate.adapter).expanduser().iterdir())
+    return {f"adapter/{file.name}": hash_file(file) for file in files if file.suffix in (".json", ".safetensors")}
 
 
 class _Closed:

@@ -107,6 +107,13 @@ def _check_new(folder: Path) -> None:
         raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint="name another --out") from error
+
+
 def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
     try:
         return asyncio.run(work)
@@ -120,7 +127,7 @@ async def _start(job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -
     async with _pool(checkpoints) as pool:
         show.phase(f"opening {len(job.candidates)} candidates")
         header = _header(new_run_id([c.name for c in job.candidates]), job, await _records(pool, job.candidates))
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         write_header(header, folder)
         await _measure(folder, header, State(), job, pool, show)
     return _publish(folder, header, job.suite, show)
@@ -145,29 +152,36 @@ def _merged(old: RunHeader, now: RunHeader) -> RunHeader:
     """
     known = {record.candidate.name: record for record in old.candidates}
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    records, compared = [], []
-    for record in now.candidates:
-        before = known.get(record.candidate.name)
-        if before is None:
-            records.append(msgspec.structs.replace(record, added=stamp))
-        else:
-            fresh = msgspec.structs.replace(record, added=before.added)
-            retried = before.engine is None or record.engine is None
-            compared.append(
-                msgspec.structs.replace(before, engine=fresh.engine, failure=fresh.failure) if retried else before
-            )
-            records.append(fresh)
-    shared = tuple(record for record in records if record.candidate.name in known)
-    gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in records}]
+    merged = tuple(_gone_on(known.get(record.candidate.name), record, stamp) for record in now.candidates)
+    shared = tuple(record for record in merged if record.candidate.name in known)
+    before = tuple(_comparable(known[record.candidate.name], record) for record in shared)
+    gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in merged}]
     differences = gone + changes(
-        msgspec.structs.replace(old, candidates=tuple(compared)), msgspec.structs.replace(now, candidates=shared)
+        msgspec.structs.replace(old, candidates=before), msgspec.structs.replace(now, candidates=shared)
     )
     if differences:
         raise UserError(
             f"the run cannot go on, because it would no longer be the same: {'; '.join(differences[:8])}",
             hint="undo the change, or start a new run",
         )
-    return msgspec.structs.replace(old, candidates=tuple(records))
+    return msgspec.structs.replace(old, candidates=merged)
+
+
+def _gone_on(before: CandidateRecord | None, now: CandidateRecord, stamp: str) -> CandidateRecord:
+    """A new candidate joins, and so does one that can be opened for the first time; one that no longer can be opened
+    stays as it was, because its rows rest on that."""
+    if before is None or (before.engine is None and now.engine is not None):
+        return msgspec.structs.replace(now, added=stamp)
+    if now.engine is None:
+        return msgspec.structs.replace(now, engine=before.engine, failure=before.failure, added=before.added)
+    return msgspec.structs.replace(now, added=before.added)
+
+
+def _comparable(before: CandidateRecord, merged: CandidateRecord) -> CandidateRecord:
+    """The old record, but for the engine that could not be opened then."""
+    if before.engine is not None:
+        return before
+    return msgspec.structs.replace(before, engine=merged.engine, failure=merged.failure, added=merged.added)
 
 
 def _header(run_id: str, job: Job, records: Sequence[CandidateRecord]) -> RunHeader:
