@@ -50,7 +50,6 @@ class Facts:
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], dict[str, tuple[float, int]]] = field(default_factory=lambda: defaultdict(dict))
     images: dict[tuple[str, str], str] = field(default_factory=dict)
-    categories: dict[tuple[str, str], str] = field(default_factory=dict)
     statuses: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     failures: list[FailureRow] = field(default_factory=list)
     failure_count: int = 0
@@ -80,7 +79,6 @@ def _answer(facts: Facts, row: AnswerRow) -> None:
     key = (row.benchmark, row.sample)
     facts.verdicts[key][row.candidate] = (row.score, zlib.crc32(repr(row.parsed).encode()))
     facts.images[key] = row.image
-    facts.categories[key] = row.category
     facts.statuses[row.candidate, row.benchmark, row.status] += 1
 
 
