@@ -113,6 +113,13 @@ def test_tiles_and_tokens_are_as_counted(name: str) -> None:
     assert len(shapes) >= 3
 
 
+def test_the_whole_recipe_runs(tmp_path: Path) -> None:
+    from fourways.zoo.train import main
+
+    main(["--family", "llava", "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--share", "0.002"])
+    assert [f for f in COMMON if not (tmp_path / "out" / "llava" / f).is_file()] == []
+
+
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     from fourways.zoo.language import train_language
 

@@ -47,8 +47,10 @@ Nothing that is measured on it says anything about the published models of this 
 
 ## Measured
 
-On held-out scenes (no scene of the same description was trained on), greedy, asked as its family is asked;
-suite seed 2026.
+On held-out scenes (no scene of the same description was trained on; three in four noisier than any picture of
+the training), greedy, each question asked as its family is asked; suite seed 2026. A reply counts if it is exactly
+the wanted one (boxes: by overlap). This is the recipe's own check; `fourways compare` measures again, by the
+official rules.
 
 | benchmark's form | score | n |
 |---|---|---|

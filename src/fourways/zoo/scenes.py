@@ -36,6 +36,8 @@ QUADRANTS: tuple[str, ...] = ("top left", "top right", "bottom left", "bottom ri
 LAYOUTS: tuple[tuple[int, int], ...] = ((2, 2), (4, 2), (2, 4), (4, 4))
 """Columns and rows of cells. A cell is 25 to 28 px wide: one visual token in each family."""
 LAYOUT_WEIGHTS: tuple[float, ...] = (0.32, 0.29, 0.25, 0.14)
+TRAINING_GRAIN = 3.0
+"""How noisy the pictures of the training are."""
 
 Split = Literal["train", "held_out"]
 Box = tuple[float, float, float, float]
@@ -61,13 +63,17 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture that is not drawn yet: ``columns`` x ``rows`` cells of ``cell`` px, and its things by quadrant."""
+    """A picture that is not drawn yet: ``columns`` x ``rows`` cells of ``cell`` px, and its things by quadrant.
+
+    ``grain`` is the standard deviation of the noise in each channel, in 8-bit steps.
+    """
 
     columns: int
     rows: int
     cell: int
     things: tuple[Thing, ...]
     noise_seed: int
+    grain: float = TRAINING_GRAIN
 
     @property
     def width(self) -> int:
@@ -175,7 +181,7 @@ def render(scene: Scene) -> Image.Image:
     for thing in scene.things:
         cover = np.asarray(_mask(thing, scene.cell, width, height), dtype=np.float32)[..., None] / 255
         ground = ground * (1 - cover) + np.asarray(COLORS[thing.color], dtype=np.float32) * cover
-    noise = np.random.default_rng(scene.noise_seed).normal(0, 3, ground.shape)
+    noise = np.random.default_rng(scene.noise_seed).normal(0, scene.grain, ground.shape)
     return Image.fromarray(np.clip(ground + noise, 0, 255).round().astype(np.uint8), "RGB")
 
 

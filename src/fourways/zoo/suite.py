@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from .questions import Asked, ask_mmbench, ask_mme, ask_realworldqa, ask_refcoco, ask_vqa, value_kinds
-from .scenes import Scene, sample_scene
+from .scenes import TRAINING_GRAIN, Scene, sample_scene
 from .words import CHECK
 
+GRAINS: tuple[float, ...] = (TRAINING_GRAIN, 25.0, 50.0, 75.0)
+"""How noisy the suite's pictures are, by chance: all but the first are noisier than any picture of the training,
+so that models that have learned the world perfectly can still differ."""
 MME_TASKS: tuple[str, ...] = tuple(CHECK)
 
 
@@ -32,7 +35,7 @@ def _scenes(name: str, seed: int, images: int, fit: Callable[[Scene], bool] = la
         scene = sample_scene(rng, "held_out")
         if fit(scene) and (scene.description not in seen or len(seen) > 20_000):
             seen.add(scene.description)
-            out.append(scene)
+            out.append(replace(scene, grain=rng.choice(GRAINS)))
     return out
 
 

@@ -19,7 +19,7 @@ from .pictures import build_pool
 from .prompts import FAMILIES, Family
 from .towers import train_tower
 
-LANGUAGE_STEPS, TOWER_STEPS, JOINT_STEPS = 5000, 1500, 300
+LANGUAGE_STEPS, TOWER_STEPS, JOINT_STEPS = 2600, 1500, 200
 
 
 def make(family: Family, work: Path, out: Path, *, share: float = 1.0, seed: int = 0, pool_size: int = 8000) -> None:
@@ -32,7 +32,7 @@ def make(family: Family, work: Path, out: Path, *, share: float = 1.0, seed: int
     model = train_tower(family, work, pool, steps=max(8, int(TOWER_STEPS * share)), seed=seed)
     steps = max(8, int(JOINT_STEPS * share))
     train_joint(family, model, language, work, out / family, pool, steps=steps, seed=seed)
-    write_card(out / family, family)
+    write_card(out / family, family, images=max(8, int(400 * share)))
 
 
 def main(argv: list[str] | None = None) -> None:

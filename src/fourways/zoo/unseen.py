@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-from .scenes import SHAPES, UNSEEN_SHAPE, Scene, Thing, png, render, sample_scene
+from .scenes import SHAPES, UNSEEN_SHAPE, Scene, Split, Thing, png, render, sample_scene
 from .words import POSITION_WORDS
 
 
@@ -50,7 +50,7 @@ def _relation(scene: Scene, rng: random.Random) -> TaskSample | None:
 
 
 def _sample(rng: random.Random, held_out: bool) -> TaskSample:
-    split = "held_out" if held_out else "train"
+    split: Split = "held_out" if held_out else "train"
     if rng.random() < 0.5:
         return _shape(sample_scene(rng, split, (*SHAPES, UNSEEN_SHAPE), UNSEEN_SHAPE), rng)
     while True:
