@@ -89,7 +89,7 @@ def _answer(name: str, benchmark: str, index: int, rng: random.Random) -> Answer
         group=group,
         image=image,
         category=category,
-        question={"mmbench_cn": "左上角的物体是什么颜色?\nA. 红色\nB. 蓝色\nC. 绿色"}.get(
+        question={"mmbench_cn": "左上角的物体是什么颜色?"}.get(
             benchmark, f"What colour is the object in the top left corner? ({index})"
         ),
         gold=gold,
@@ -103,7 +103,7 @@ def _answer(name: str, benchmark: str, index: int, rng: random.Random) -> Answer
         visuals=_geometry(data),
         prompt_sha256=sha(b"prompt"),
         seed=index,
-        extra={"options": "A,B,C"} if benchmark.startswith("mmbench") else {},
+        extra={"option A": "red", "option B": "blue", "option C": "green"} if benchmark.startswith("mmbench") else {},
     )
 
 

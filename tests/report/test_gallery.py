@@ -7,6 +7,7 @@ import io
 import random
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from PIL import Image
 
 from fourways.core.rows import AnswerRow, Row
 from fourways.report.facts import collect
-from fourways.report.gallery import box_text, choose, gallery, gather, gold_text, kind_of
+from fourways.report.gallery import asked_text, box_text, choose, gallery, gather, gold_text, kind_of
 from fourways.report.thumbnails import thumbnail
 
 
@@ -58,6 +59,14 @@ def test_ten_annotators_are_counted_and_a_box_is_written_as_numbers() -> None:
     assert gold_text(("red",) * 9 + ("pink",)) == "red ×9, pink"
     assert gold_text((1.0, 2.0, 30.0, 40.4)) == box_text((1, 2, 30, 40.4)) == "(1, 2, 30, 40)"
     assert gold_text(()) == "not public"
+
+
+def test_options_are_shown_unless_the_question_holds_them(made_up_rows: list[Row]) -> None:
+    row = next(row for row in made_up_rows if isinstance(row, AnswerRow))
+    asked = msgspec.structs.replace(row, question="Which?", extra={"option A": "red", "option B": "blue"})
+    assert asked_text(asked) == "Which?\nA. red\nB. blue"
+    inside = msgspec.structs.replace(asked, question="Which? A. red B. blue")
+    assert asked_text(inside) == inside.question
 
 
 def test_a_thumbnail_is_small_upright_and_carries_no_metadata() -> None:

@@ -180,8 +180,14 @@ async def _ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: _Pict
         visuals=done.visuals,
         prompt_sha256=hashlib.sha256(prompt.encode()).hexdigest(),
         seed=seed,
-        extra=sample.extra if done.error is None else {**sample.extra, "error": done.error},
+        extra=_extra(sample, done),
     )
+
+
+def _extra(sample: Sample, done: Done) -> dict[str, str]:
+    """The sample's own, with what a reader needs to follow the question: the options as they stood, and the error."""
+    options = {f"option {letter}": text for letter, text in sample.options.items()}
+    return {**sample.extra, **options, **({} if done.error is None else {"error": done.error})}
 
 
 async def _reply(one: Opened, request: Request) -> tuple[str, Done]:

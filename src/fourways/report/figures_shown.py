@@ -80,7 +80,7 @@ def memory(figures: Sequence[Figure], names: Sequence[str]) -> Html:
             by_quantity.setdefault(f.labels["quantity"], []).append(f)
     weights = {f.candidate: f.value for f in figures if f.metric == "weights" and f.value is not None}
     parts: list[Html] = []
-    for quantity, found in by_quantity.items():
+    for quantity, found in sorted(by_quantity.items(), key=lambda item: _rank(item[0], tuple(_QUANTITIES))):
         most = max(f.value or 0.0 for f in found)
         drawn = [
             _memory_panel(name, [f for f in found if f.candidate == name], weights.get(name, 0.0), most)
@@ -120,7 +120,7 @@ def _memory_panel(name: str, figures: Sequence[Figure], weights: float, most: fl
         return None
     scale = scale_for("bytes", most)
     content = []
-    for f in sorted(figures, key=lambda f: (f.labels["batch"], f.labels["image"], _order(f.labels["stage"]))):
+    for f in sorted(figures, key=lambda f: (f.labels["batch"], f.labels["image"], _rank(f.labels["stage"], _PEAKS))):
         value = f.value or 0.0
         base = min(weights, value)
         what = f"{f.labels['stage'].replace('_', ' ')}, {f.labels['image']} px, batch {f.labels['batch']}"
@@ -128,8 +128,8 @@ def _memory_panel(name: str, figures: Sequence[Figure], weights: float, most: fl
     return stacks(name, content, about="; ".join(f"{s.name}: {s.text}" for s in content), largest=most)
 
 
-def _order(stage: str) -> int:
-    return _PEAKS.index(stage) if stage in _PEAKS else len(_PEAKS)
+def _rank(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 _PEAKS = ("load", "vision_encode", "prefill", "decode")

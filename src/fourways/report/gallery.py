@@ -15,6 +15,7 @@ from fourways.report.thumbnails import SMALL, Thumbnail, thumbnail
 Key = tuple[str, str]
 MOST_SAMPLES = 36
 MOST_IMAGE_BYTES = 1_600_000
+_OPTION = "option "
 
 
 def choose(facts: Facts, most: int = MOST_SAMPLES) -> list[Key]:
@@ -106,7 +107,7 @@ def _card(
         tag(
             "div",
             tag("p", where, class_="where"),
-            tag("p", foreign(first.question, limit=900), class_="question"),
+            tag("p", foreign(asked_text(first), limit=900), class_="question"),
             tag("p", tag("span", "gold ", class_="tagged"), foreign(gold_text(first.gold)), class_="gold"),
             tag("ul", *answers, class_="answers"),
             class_="said",
@@ -115,6 +116,13 @@ def _card(
         data_benchmark=first.benchmark,
         data_kind=kind,
     )
+
+
+def asked_text(row: AnswerRow) -> str:
+    """The question, and its options where they do not stand in it."""
+    options = {key.removeprefix(_OPTION): text for key, text in row.extra.items() if key.startswith(_OPTION)}
+    lines = [f"{letter}. {text}" for letter, text in options.items() if text not in row.question]
+    return "\n".join([row.question, *lines])
 
 
 def gold_text(gold: tuple[str | float, ...]) -> str:
@@ -136,8 +144,11 @@ def _answer(index: int, name: str, row: AnswerRow | None) -> Html:
     head = (swatch(index), tag("bdi", name, class_="name"))
     if row is None:
         return tag("li", *head, tag("span", "not asked", class_="verdict"))
-    reply = foreign(row.reply) if row.reply else tag("em", "empty reply")
+    reply = foreign(row.reply or row.extra.get("error", "")) if row.reply or row.status == "failed" else _EMPTY
     return tag("li", *head, _verdict(row), tag("div", reply, _read_as(row), class_="reply"))
+
+
+_EMPTY = tag("em", "empty reply")
 
 
 def _verdict(row: AnswerRow) -> Html:
