@@ -128,7 +128,7 @@ def scatter(
     to the legend."""
     ends = [v for b in bubbles for v in (b.x, *(b.x_interval or ()))]
     heights = [v for b in bubbles for v in (b.y, *(b.y_interval or ()))]
-    x = Linear(*bounds([*ends, max(ends, default=1.0) * 1.08]), *x_frame())
+    x = Linear(*_around(ends), *x_frame())
     y = Linear(*_close(heights), *y_frame())
     most = max((b.size for b in bubbles if b.size), default=1.0)
     drawn = [axes(x, y, x_label)]
@@ -189,6 +189,12 @@ def _close(percents: Sequence[float]) -> tuple[float, float]:
     low, high = min(percents, default=0.0), max(percents, default=100.0)
     room = max(2.0, (high - low) * 0.25)
     return max(0.0, low - room), min(100.0, high + room)
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = max((high - low) * 0.3, high * 0.05)
+    return max(0.0, low - room), high + room
 
 
 def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -75,9 +75,14 @@ def collect(rows: Iterable[Row]) -> Facts:
     return facts
 
 
+def verdict(row: AnswerRow) -> tuple[float, int]:
+    """Score, and a digest of what was read. Two boxes are never quite the same, so of them the score alone counts."""
+    return row.score, 0 if isinstance(row.parsed, tuple) else zlib.crc32(repr(row.parsed).encode())
+
+
 def _answer(facts: Facts, row: AnswerRow) -> None:
     key = (row.benchmark, row.sample)
-    facts.verdicts[key][row.candidate] = (row.score, zlib.crc32(repr(row.parsed).encode()))
+    facts.verdicts[key][row.candidate] = verdict(row)
     facts.images[key] = row.image
     facts.statuses[row.candidate, row.benchmark, row.status] += 1
 

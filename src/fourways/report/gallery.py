@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fourways.core.rows import AnswerRow, Row
-from fourways.report.facts import Facts
+from fourways.report.facts import Facts, verdict
 from fourways.report.markup import Html, foreign, join, tag
 from fourways.report.plot import SERIES, swatch
 from fourways.report.thumbnails import SMALL, Thumbnail, thumbnail
@@ -97,7 +97,7 @@ def _card(
     asked: bool,
 ) -> Html:
     first = rows[0]
-    kind = kind_of((row.score, hash(row.parsed)) for row in rows)
+    kind = kind_of(map(verdict, rows))
     by_name = {row.candidate: row for row in rows}
     answers = [_answer(i, name, by_name.get(name)) for i, name in enumerate(names)]
     where = f"{titles.get(first.benchmark, first.benchmark)}{' · ' if first.category else ''}{first.category}"
