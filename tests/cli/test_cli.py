@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from rich.console import Console
 
 from fourways import __version__, zoo
-from fourways.cli import main
+from fourways.cli import main, verdicts
 from fourways.cli.options import Options, asked_candidates, check_add, new_job, resumed_job
 from fourways.cli.terminal import results
 from fourways.compare import write_suite
 from fourways.core.errors import UserError
+from fourways.core.figure import SUMMARY_SCHEMA, Figure, Status, Summary
+from fourways.figures import parse_requirements
 from fourways.hub import shipped_configs
 
 PLAIN = Options(
@@ -248,3 +252,24 @@ def test_add_refuses_what_the_run_decides() -> None:
     check_add(options(add=("zoo:qwen", Path("run")), dtype="bf16"))
     with pytest.raises(UserError, match="leave out limit, seed"):
         check_add(options(add=("zoo:qwen", Path("run")), limit=3, seed=8))
+
+
+def figure(candidate: str, value: float | None) -> Figure:
+    """A headline of the latency axis; without a value it is undefined."""
+    status: Status = "undefined" if value is None else "ok"
+    reason = "no access" if value is None else None
+    labels = {"workload": "describe-32", "concurrency": "1", "cache": "warm"}
+    return Figure(
+        "latency", candidate, "e2e_p95", "e2e_p95@1", "ms", "lower", value, None, None, 9, "requests", status, reason,
+        labels, headline=True,
+    )  # fmt: skip
+
+
+def test_a_requirement_says_who_qualifies_why_not_and_who_is_beaten() -> None:
+    summary = Summary(SUMMARY_SCHEMA, "r", (figure("fast", 100.0), figure("slow", 900.0), figure("gone", None)))
+    console = Console(width=160, record=True, file=io.StringIO())
+    verdicts.show(parse_requirements("p95<500ms"), summary, console)
+    fast, slow, gone = (line for line in console.export_text().splitlines() if "│" in line)
+    assert "yes" in fast and "on it" in fast
+    assert "no" in slow and "900" in slow and "behind fast" in slow
+    assert "no access" in gone and "no value to place it by" in gone

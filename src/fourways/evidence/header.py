@@ -107,4 +107,4 @@ def _name(item: Any, index: int) -> str:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return text if len(text) <= 40 else f"{text[:37]}…"
