@@ -40,6 +40,7 @@ PLAIN = Options(
     add=None,
     require=None,
     quick=False,
+    no_images=False,
     given=frozenset(),
 )
 

@@ -20,7 +20,7 @@ from fourways.core.errors import BenchmarkFormatError, CheckpointError, UserErro
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow, RequestRow
 from fourways.core.run_files import ROWS_FILE, RUN_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
-from fourways.evidence import RowLog, load_schema, read_rows_header
+from fourways.evidence import RowLog, load_schema, read_rows_header, write_header
 from fourways.evidence.rowlog import SUPERSEDED
 
 NOT_THERE = Candidate("gone", url="http://127.0.0.1:9/v1")
@@ -107,6 +107,13 @@ def test_going_on_with_a_finished_run_asks_nothing_again(copy: Path, finished: O
     again = resume(copy, None, Silent())
     assert (copy / ROWS_FILE).read_bytes() == rows
     assert again.summary == finished.summary
+
+
+def test_a_run_that_was_started_without_pictures_never_shows_them(copy: Path, finished: Outcome) -> None:
+    assert "<img" in finished.report.read_text("utf-8")
+    header = read_header(copy)
+    write_header(msgspec.structs.replace(header, argv=(*header.argv, "--no-images")), copy)
+    assert "<img" not in resume(copy, None, Silent()).report.read_text("utf-8")
 
 
 def test_a_run_cut_anywhere_goes_on_to_the_same_figures(copy: Path, finished: Outcome) -> None:

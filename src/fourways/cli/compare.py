@@ -66,6 +66,7 @@ def compare(
     ] = None,
     require: Annotated[str | None, typer.Option(metavar="'…'", help="Who qualifies: 'p95<500ms,fits=24GB'.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A shortened run, for a first look.")] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Keep the pictures out of the page.")] = False,
 ) -> None:
     """Compare models in four ways: accuracy, latency, memory, tunability."""
     from fourways.cli.options import Options

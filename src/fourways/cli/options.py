@@ -48,6 +48,7 @@ class Options:
     add: tuple[str, Path] | None
     require: str | None
     quick: bool
+    no_images: bool
     given: frozenset[str]
 
 
@@ -63,6 +64,7 @@ def new_job(options: Options) -> Job:
         quick=options.quick,
         out=options.out,
         argv=tuple(sys.argv),
+        show_images=not options.no_images,
     )
 
 
@@ -79,6 +81,8 @@ def resumed_job(options: Options, run: Path) -> Job | None:
     fields: dict[str, Any] = {
         name: getattr(whole, name) for name in ("candidates", "axes", "suite", "seed", "limit") if name in given
     }
+    if "no_images" in given:
+        fields["show_images"] = False
     if "quick" in given:
         fields |= {"quick": whole.quick, "limit": whole.limit}
     return replace(job_of(read_header(run)), argv=tuple(sys.argv), **fields)

@@ -13,7 +13,7 @@ from fourways.core.figure import Axis as AxisName
 @dataclass(frozen=True, slots=True)
 class Job:
     """candidates × axes over a suite. limit: samples a benchmark. out: the run's folder (None: a new one in runs/).
-    argv: the command line, as it goes (redacted) into the header."""
+    argv: the command line, as it goes (redacted) into the header. show_images: whether the page carries pictures."""
 
     candidates: tuple[Candidate, ...]
     axes: tuple[AxisName, ...]
@@ -23,3 +23,4 @@ class Job:
     quick: bool = False
     out: Path | None = None
     argv: tuple[str, ...] = ()
+    show_images: bool = True

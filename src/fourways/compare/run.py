@@ -21,7 +21,7 @@ from fourways.compare.folder import RunFolder, State, clear_unfinished, read_sta
 from fourways.compare.job import Job
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
 from fourways.compare.progress import Show
-from fourways.compare.suites import Suite, check_suite, embedded_suite, image_finder, record_suite
+from fourways.compare.suites import check_suite, embedded_suite, image_finder, record_suite
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import AXES as AXIS_NAMES
@@ -32,6 +32,9 @@ from fourways.core.run import CandidateRecord, RunHeader
 from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
 from fourways.evidence import RowsNotWritten, axis_of, build_header, changes, new_run_id, write_header
 from fourways.evidence.redact import MASK
+
+NO_IMAGES = "--no-images"
+"""A run that was started with it never shows its pictures, however it is gone on with."""
 
 
 class Interrupted(FourwaysError):
@@ -99,7 +102,8 @@ def job_of(header: RunHeader) -> Job:
     if any(not path.exists() for path in suite.values()):
         suite = {key: path for key, path in embedded_suite().items() if key in suite}
     axes = tuple(name for name in AXIS_NAMES if name in header.axes)
-    return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv)
+    shown = NO_IMAGES not in header.argv
+    return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv, show_images=shown)
 
 
 def _check_new(folder: Path) -> None:
@@ -130,7 +134,7 @@ async def _start(job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -
         _make(folder)
         write_header(header, folder)
         await _measure(folder, header, State(), job, pool, show)
-    return _publish(folder, header, job.suite, show)
+    return _publish(folder, header, job, show)
 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
@@ -142,7 +146,7 @@ async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Pa
         clear_unfinished(folder, state)
         write_header(header, folder)
         await _measure(folder, header, state, job, pool, show)
-    return _publish(folder, header, job.suite, show)
+    return _publish(folder, header, job, show)
 
 
 def _merged(old: RunHeader, now: RunHeader) -> RunHeader:
@@ -271,12 +275,12 @@ def _lost(row: FailureRow) -> bool:
     return row.status == "failed" and row.scope in ("candidate", "axis")
 
 
-def _publish(path: Path, header: RunHeader, suite: Suite, show: Show) -> Outcome:
+def _publish(path: Path, header: RunHeader, job: Job, show: Show) -> Outcome:
     """Figures from the rows, and the page from both."""
     show.phase("figures and report")
     summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(path / ROWS_FILE)))
     write_whole(path / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
-    page = report.write_report(path, images=image_finder(suite))
+    page = report.write_report(path, images=image_finder(job.suite), include_images=job.show_images)
     failures = tuple(row for row in read_rows(path / ROWS_FILE) if isinstance(row, FailureRow) and _lost(row))
     pairs = {(name, record.candidate.name) for name in header.axes for record in header.candidates}
     return Outcome(path, page, summary, failures, {(row.axis, row.candidate) for row in failures} >= pairs)
