@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import random
 import signal
 import subprocess
@@ -95,7 +97,9 @@ def main() -> int:
                   f" {'same figures' if result['same'] else 'DIFFERENT'}", flush=True)  # fmt: skip
     now = datetime.now(UTC)
     RESULTS.mkdir(exist_ok=True)
-    result = {"bench": "kill_resume", "date": now.isoformat(timespec="seconds"), "seed": asked.seed, "times": found}
+    machine = {"machine": platform.machine(), "python": platform.python_version(), "cores": os.cpu_count()}
+    about = {"bench": "kill_resume", "date": now.isoformat(timespec="seconds"), **machine, "seed": asked.seed}
+    result = {**about, "images": asked.images, "times": found}
     (RESULTS / f"kill_resume-{now:%Y-%m-%d}.json").write_text(json.dumps(result, indent=1) + "\n")
     return 0 if all(one["same"] for one in found) else 1
 
