@@ -181,3 +181,13 @@ def test_values_and_status_agree(full_run: Callable[[], list[Row]]) -> None:
         if figure.status == "ok":
             assert figure.value is not None and figure.low is not None and figure.high is not None
             assert figure.low - 1e-9 <= figure.value <= figure.high + 1e-9
+
+
+def test_a_sum_over_parts_says_nothing_where_a_part_has_one_image() -> None:
+    """Two subtasks of MME, one of them with a single image: how far that one may be off, nobody can tell."""
+    rows = [row("a", "mme", i, i % 3 > 0, group=f"g{i // 2}", image=f"i{i // 2}", category="color") for i in range(40)]
+    alone = [row("a", "mme", 100 + i, True, group="g", image="one", category="count") for i in range(2)]
+    figures = compute([*rows, *alone])
+    found = one(figures, "mme_sum")
+    assert (found.status, found.low, found.reason) == ("too_few", None, "a part of it rests on a single image")
+    assert one(compute(rows), "mme_sum").status == "ok"

@@ -9,7 +9,6 @@ from fourways.stats import (
     LinearCombination,
     Part,
     bootstrap_linear,
-    bootstrap_median,
     percentile_interval,
     pigeonhole,
     standard_error,
@@ -84,11 +83,12 @@ def test_a_part_without_values_is_refused() -> None:
         LinearCombination.of([Part(1.0, [], [])])
 
 
-def test_a_median_is_drawn_from_the_values_themselves() -> None:
-    drawn = bootstrap_median(list("aabbccdd"), [1.0, 2, 3, 4, 5, 6, 7, 8], seed=0, replicates=500)
-    assert set(drawn) <= set(range(1, 9))
-    low, high = percentile_interval(drawn, clusters=4) or (None, None)
-    assert low is not None and high is not None and low <= 4 <= high
+def test_a_resample_varies_as_much_as_the_standard_error_says_in_small_strata() -> None:
+    rng = np.random.default_rng(13)
+    small = [Part(0.1, [f"{task}-{i}" for i in range(3)], rng.random(3).tolist()) for task in range(10)]
+    combination = LinearCombination.of(small)
+    assert combination.freedom == 20
+    assert np.std(bootstrap_linear(combination, 0)) == pytest.approx(standard_error(combination), rel=0.08)
 
 
 def test_more_training_seeds_narrow_a_crossed_interval() -> None:

@@ -10,7 +10,6 @@ from fourways.stats import (
     LinearCombination,
     Part,
     bootstrap_linear,
-    bootstrap_median,
     clustered_wilson,
     percentile_interval,
     pigeonhole,
@@ -60,22 +59,30 @@ def test_the_bootstrap_of_a_sum_covers() -> None:
         names = [f"i{i}" for i in range(40)]
         answers = Part(0.5, [name for name in names for _ in range(2)], right.ravel().tolist())
         combination = LinearCombination.of([answers, Part(0.5, names, right.min(axis=1).tolist())])
-        found = percentile_interval(bootstrap_linear(combination, run, 600), combination.clusters)
+        found = percentile_interval(bootstrap_linear(combination, run, 600), combination.freedom + 1)
         assert found is not None
         hits += found.contains(float(true))
     assert 0.915 <= hits / RUNS <= 0.99
 
 
-def test_the_bootstrap_of_a_median_covers() -> None:
-    rng = np.random.default_rng(11)
+def test_the_bootstrap_of_a_sum_over_tiny_strata_covers() -> None:
+    """acc + acc+ of 14 subtasks with three images each: a limited run of MME."""
+    rng = np.random.default_rng(14)
+    chance = rng.beta(3, 1.5, size=400_000)
+    true = 0.5 * chance.mean() + 0.5 * np.square(chance).mean()
     hits = 0
     for run in range(RUNS):
-        level = rng.normal(size=40)
-        values = (level[:, None] + 0.3 * rng.normal(size=(40, 5))).ravel()
-        found = percentile_interval(bootstrap_median(np.repeat(np.arange(40), 5), values.tolist(), run, 400), 40)
+        parts = []
+        for task in range(14):
+            right = (rng.random((3, 2)) < rng.beta(3, 1.5, size=3)[:, None]).astype(float)
+            names = [f"{task}-{i}" for i in range(3)]
+            parts.append(Part(0.5 / 14, [name for name in names for _ in range(2)], right.ravel().tolist()))
+            parts.append(Part(0.5 / 14, names, right.min(axis=1).tolist()))
+        combination = LinearCombination.of(parts)
+        found = percentile_interval(bootstrap_linear(combination, run, 600), combination.freedom + 1)
         assert found is not None
-        hits += found.contains(0.0)
-    assert hits / RUNS >= 0.91
+        hits += found.contains(float(true))
+    assert hits / RUNS >= 0.92
 
 
 def test_the_pigeonhole_covers_when_seeds_matter_little() -> None:

@@ -23,9 +23,9 @@ Floats = NDArray[np.float64]
 QUANTILES = (("p50", 0.5), ("p95", 0.95))
 
 _OF_REQUESTS = "order statistics over requests, taken as independent (p50 needs 6, p95 needs 72)"
-_QUANTILE = (
-    "the least observed value with at least that share of requests at or below it; a failed request counts as inf"
-)
+_QUANTILE = "the least observed value with at least that share of requests at or below it"
+_FAILED_IS_INF = "a failed request counts as inf"
+_FINISHED_ONLY = "requests that finished"
 _TIMES = {
     "ttft": "scheduled send → first event with visible content",
     "e2e": "scheduled send → last content event",
@@ -33,13 +33,16 @@ _TIMES = {
 }
 
 
-def _quantile_definition(name: str, quantile: str, formula: str) -> Definition:
-    return Definition(
-        f"{name}_{quantile}", "latency", "ms", "lower", "requests", f"{formula}; {_QUANTILE}", _OF_REQUESTS
-    )
+def _quantile_definition(name: str, quantile: str, formula: str, of: str) -> Definition:
+    text = f"{formula}; {_QUANTILE}; {of}"
+    return Definition(f"{name}_{quantile}", "latency", "ms", "lower", "requests", text, _OF_REQUESTS)
 
 
-TIMES = {(name, q): _quantile_definition(name, q, text) for name, text in _TIMES.items() for q, _ in QUANTILES}
+TIMES = {
+    (name, q): _quantile_definition(name, q, text, _FAILED_IS_INF)
+    for name, text in _TIMES.items()
+    for q, _ in QUANTILES
+}
 GAPS = {
     q: Definition(
         f"chunk_gap_{q}", "latency", "ms", "lower", "requests",
@@ -48,7 +51,9 @@ GAPS = {
     )
     for q, _ in QUANTILES
 }  # fmt: skip
-STAGE = _quantile_definition("stage", "p50", "time that a request spent in the stage, as its engine reports it")
+STAGE = _quantile_definition(
+    "stage", "p50", "time that a request spent in the stage, as its engine reports it", _FINISHED_ONLY
+)
 _OVER_BLOCKS = "Student's t over blocks"
 REQUESTS_PER_S = Definition(
     "requests_per_s", "latency", "requests/s", "higher", "blocks",

@@ -22,12 +22,20 @@ INTERVAL = (
     "images, stratified by the parts they occur in, 2000 resamples; where no resample varies, recovered from the "
     "parts' score intervals"
 )
+ONE_IMAGE = "a part of it rests on a single image"
 
 
 def estimate(parts: Sequence[MetricPart], seed: int) -> Estimate:
     """The value of sum(coefficient x mean), its interval clustered by image, and the number of images."""
     combination = LinearCombination.of([Part(p.coefficient, p.clusters, p.values) for p in parts])
+    if len(parts) > 1 and rests_on_one_image(parts):
+        return Estimate(combination.value, None, combination.clusters, ONE_IMAGE)
     return Estimate(combination.value, _interval(parts, combination, seed), combination.clusters)
+
+
+def rests_on_one_image(parts: Sequence[MetricPart]) -> bool:
+    """Whether some part has a single image: how far that part may be off cannot be told, so neither can the whole."""
+    return any(len(set(part.clusters)) < 2 for part in parts)
 
 
 def _interval(parts: Sequence[MetricPart], combination: LinearCombination, seed: int) -> Interval | None:
@@ -36,7 +44,7 @@ def _interval(parts: Sequence[MetricPart], combination: LinearCombination, seed:
     replicates = bootstrap_linear(combination, seed)
     if replicates.min() == replicates.max():
         return _recovered(parts)
-    return percentile_interval(replicates, combination.clusters)
+    return percentile_interval(replicates, combination.freedom + 1)
 
 
 def _recovered(parts: Sequence[MetricPart]) -> Interval | None:

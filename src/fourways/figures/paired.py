@@ -10,6 +10,7 @@ from typing import TypeVar
 from fourways.benchmarks.contract import MetricPart
 from fourways.core.figure import Figure
 from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.linear import ONE_IMAGE, rests_on_one_image
 from fourways.figures.seeds import seed_for
 from fourways.stats import (
     LinearCombination,
@@ -73,9 +74,10 @@ def _compare(pair: Pair, seed: int) -> Compared:
     minus = [replace(part, coefficient=-part.coefficient) for part in pair.second]
     parts = [Part(p.coefficient, p.clusters, p.values) for p in (*pair.first, *minus)]
     combination = LinearCombination.of(parts)
-    interval = percentile_interval(bootstrap_linear(combination, seed), combination.clusters)
+    alone = rests_on_one_image(pair.first)
+    interval = None if alone else percentile_interval(bootstrap_linear(combination, seed), combination.freedom + 1)
     error = standard_error(combination)
-    estimate = Estimate(combination.value, interval, combination.clusters)
+    estimate = Estimate(combination.value, interval, combination.clusters, ONE_IMAGE if alone else None)
     # The means of both sides share their denominators, so the difference is a sum of one term a cluster.
     terms = (combination.coefficients / combination.counts.sum(axis=1)) @ combination.sums
     return Compared(estimate, sign_flip_p(terms, seed), detectable_difference(error))

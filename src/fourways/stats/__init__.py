@@ -4,7 +4,7 @@ It must never read a file, know a benchmark, or draw from an unseeded generator.
 is None, never a number.
 
 Public face: `Interval`, `wilson`, `clustered_wilson`, `effective_size`, `LinearCombination`, `bootstrap_linear`,
-`bootstrap_median`, `pigeonhole`, `percentile_interval`, `standard_error`, `sign_flip_p`, `holm`,
+`pigeonhole`, `percentile_interval`, `standard_error`, `sign_flip_p`, `holm`,
 `detectable_difference`, `quantile_interval`, `clustered_quantile_interval`,
 `smallest_n`, `recovered_interval`, `t_interval`.
 """
@@ -13,7 +13,6 @@ from fourways.stats.bootstrap import (
     LinearCombination,
     Part,
     bootstrap_linear,
-    bootstrap_median,
     percentile_interval,
     pigeonhole,
     standard_error,
@@ -31,7 +30,6 @@ __all__ = [
     "Part",
     "Term",
     "bootstrap_linear",
-    "bootstrap_median",
     "clustered_quantile_interval",
     "clustered_wilson",
     "detectable_difference",

@@ -31,7 +31,8 @@ class LinearCombination:
     """sum over parts p of coefficients[p] x mean, over k clusters.
 
     sums, counts: (parts, k), the sum and number of a part's values in each cluster. strata: (k,) codes; a stratum is
-    the set of clusters that take part in the same parts, so that no resample can leave a part empty.
+    the set of clusters that take part in the same parts, so that no resample can leave a part empty. A stratum of one
+    cluster never varies: of how much it might, it says nothing.
     """
 
     coefficients: Floats
@@ -62,6 +63,11 @@ class LinearCombination:
         return int(self.sums.shape[1])
 
     @property
+    def freedom(self) -> int:
+        """Degrees of freedom of the variance: clusters - strata."""
+        return self.clusters - int(self.strata.max()) - 1
+
+    @property
     def value(self) -> float:
         return float(self.coefficients @ (self.sums.sum(axis=1) / self.counts.sum(axis=1)))
 
@@ -75,47 +81,30 @@ class LinearCombination:
 
 
 def standard_error(combination: LinearCombination) -> float:
-    """The cluster-robust standard error of the value: sqrt(k / (k - 1) x sum of squared influences), 0 for one cluster.
+    """The cluster-robust standard error of the value: the root of the sum over strata of m / (m - 1) x squared
+    influences, with m clusters in the stratum (1 in place of m / (m - 1) where it has one cluster).
 
     Source: Miller (2024), arXiv 2411.00640, on clustered standard errors; Cochran (1977), Sampling Techniques, 6.5
-    for ratios of cluster sums. Strata are ignored, which can only widen it.
+    for ratios of cluster sums. Influences are not centred within strata, which can only widen it.
     """
-    k = combination.clusters
-    return sqrt(float(np.square(combination.influence).sum()) * k / (k - 1)) if k > 1 else 0.0
+    squares = np.bincount(combination.strata, weights=np.square(combination.influence))
+    members = np.bincount(combination.strata)
+    return sqrt(float((squares * members / np.maximum(members - 1, 1)).sum()))
 
 
 def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int = REPLICATES) -> Floats:
-    """(replicates,) values of the combination over clusters redrawn with replacement within their strata. Seeded.
+    """(replicates,) values of the combination over clusters redrawn with replacement within their strata: m - 1 of a
+    stratum's m, each counted m / (m - 1) times, because drawing m understates the variance of small strata. Seeded.
 
-    Source: Davison & Hinkley (1997), Bootstrap Methods, 3.2 (strata) and 3.8 (clusters); Agarwal et al. (2021), Deep RL
-    at the edge of the statistical precipice, arXiv 2108.13264, section 4.1, for aggregates over tasks.
+    Source: Davison & Hinkley (1997), Bootstrap Methods, 3.2 (strata) and 3.8 (clusters); Rao & Wu (1988), Resampling
+    inference with complex survey data, J. Am. Stat. Assoc. 83, section 2, for m - 1; Agarwal et al. (2021), Deep RL at
+    the edge of the statistical precipice, arXiv 2108.13264, section 4.1, for aggregates over tasks.
     """
     rng = np.random.default_rng(seed)
     drawn = []
     for weights in _weight_batches(rng, combination.strata, replicates):
         means = (weights @ combination.sums.T) / (weights @ combination.counts.T)
         drawn.append(means @ combination.coefficients)
-    return np.concatenate(drawn)
-
-
-def bootstrap_median(clusters: ArrayLike, values: Sequence[float], seed: int, replicates: int = REPLICATES) -> Floats:
-    """(replicates,) medians of the values over clusters redrawn with replacement; a median is the lower one where the
-    weights leave two. Seeded.
-
-    Source: Davison & Hinkley (1997), Bootstrap Methods, 2.6 and 3.8.
-    """
-    array = np.asarray(values, dtype=np.float64)
-    codes, k = cluster_codes(clusters)
-    order = np.argsort(array, kind="stable")
-    ordered, owner = array[order], codes[order]
-    rng = np.random.default_rng(seed)
-    drawn = []
-    batch = max(1, _CELLS // max(k, array.size))
-    for size in _sizes(replicates, batch):
-        weights = _resample(rng, k, k, size)
-        heights = np.cumsum(weights[:, owner], axis=1)
-        middle = np.argmax(heights >= heights[:, -1:] / 2, axis=1)
-        drawn.append(ordered[middle])
     return np.concatenate(drawn)
 
 
@@ -169,7 +158,8 @@ def _weight_batches(rng: np.random.Generator, strata: Integers, replicates: int)
     for size in _sizes(replicates, max(1, _CELLS // strata.size)):
         weights = np.empty((size, strata.size))
         for member in members:
-            weights[:, member] = _resample(rng, member.size, member.size, size)
+            draws = max(1, member.size - 1)
+            weights[:, member] = _resample(rng, member.size, draws, size) * (member.size / draws)
         yield weights
 
 
