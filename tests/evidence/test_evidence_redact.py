@@ -22,7 +22,12 @@ from fourways.evidence.redact import MASK, redact_argv
         "HF_TOKEN=SECRET",
         "Authorization: Bearer SECRET",
         "authorization: bearer SECRET.x-y",
+        "Authorization: Basic SECRET",
         "my_password: SECRET",
+        'api_key="SECRET SECRET"',
+        '{"api_key": "SECRET"}',
+        "https://host/v1?x=1&key=SECRET",
+        "https://host/v1?sig=SECRET%3D&x=1",
         "client_secret=SECRET",
         "hf_SECRETSECRETSECRET",
         "sk-SECRETSECRETSECRET",
@@ -58,6 +63,7 @@ def test_the_home_folder_becomes_a_tilde_and_its_lookalikes_stay(monkeypatch: py
     assert redact("/home/ada/models/x") == "~/models/x"
     assert redact("cannot read '/home/ada'") == "cannot read '~'"
     assert redact("/home/adam/models") == "/home/adam/models"
+    assert redact("/mnt/home/ada/models") == "/mnt/home/ada/models"
 
 
 def test_the_value_after_a_secret_option_goes_too() -> None:

@@ -85,6 +85,8 @@ def _clean(row: Row) -> Row:
     if isinstance(row, FailureRow):
         hint = row.hint and redact(row.hint)
         return msgspec.structs.replace(row, where=redact(row.where), message=redact(row.message), hint=hint)
+    if isinstance(row, RequestRow) and row.error is not None:
+        return msgspec.structs.replace(row, error=redact(row.error))
     if isinstance(row, AnswerRow) and "error" in row.extra:
         return msgspec.structs.replace(row, extra={**row.extra, "error": redact(row.extra["error"])})
     return row

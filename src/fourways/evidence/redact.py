@@ -11,11 +11,14 @@ MASK = "[redacted]"
 _USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s?#]*@")
 _SECRET_WORD = r"api[-_]?key|access[-_]?key|token(?!s|iz)|secret|passw(?:or)?d|authorization|credential"
 _SECRET_NAME = rf"[\w.-]*(?:{_SECRET_WORD})[\w.-]*"
-_ASSIGNED = re.compile(rf"(?i)(?P<name>(?<![\w.-]){_SECRET_NAME}\s*[=:]\s*)(?P<value>(?:bearer\s+)?[^\s&#,;'\"]+)")
+_VALUE = r""""[^"\n]*"|'[^'\n]*'|(?:(?:bearer|basic)\s+)?[^\s&#,;'"]+"""
+_ASSIGNED = re.compile(rf"""(?i)(?P<name>(?<![\w.-]){_SECRET_NAME}["']?\s*[=:]\s*)(?:{_VALUE})""")
+_SHORT_NAMES = re.compile(r"(?i)(?P<name>[?&](?:key|sig|signature|auth|code|pass|pwd)=)[^\s&#'\"]+")
+"""Names that say "secret" only in the query of a URL."""
 _BEARER = re.compile(r"(?i)\b(?P<name>bearer\s+)[\w.~+/=-]+")
 _KNOWN_TOKEN = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{8,}|sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{8,}|github_pat_\w{8,}|glpat-[\w-]{8,}"
-    r"|xox[abprs]-[\w-]{8,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+    r"|xox[abprs]-[\w-]{8,}|nvapi-[\w-]{8,}|gsk_[A-Za-z0-9]{8,}|AIza[\w-]{30,}|AKIA[A-Z0-9]{12,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
 )
 _SECRET_OPTION = re.compile(rf"(?i)^--?{_SECRET_NAME}$")
 
@@ -25,6 +28,7 @@ def redact(text: str) -> str:
     home folder becomes `~`. What is left may be published."""
     text = _USERINFO.sub(rf"\g<scheme>{MASK}@", text)
     text = _ASSIGNED.sub(rf"\g<name>{MASK}", text)
+    text = _SHORT_NAMES.sub(rf"\g<name>{MASK}", text)
     text = _BEARER.sub(rf"\g<name>{MASK}", text)
     text = _KNOWN_TOKEN.sub(MASK, text)
     return _without_home(text)
@@ -44,4 +48,4 @@ def _without_home(text: str) -> str:
     home = str(Path.home())
     if home == "/":
         return text
-    return re.sub(rf"{re.escape(home)}(?=/|$|[\s:,;'\"])", "~", text)
+    return re.sub(rf"(?<![\w.~-]){re.escape(home)}(?=/|$|[\s:,;'\"])", "~", text)
