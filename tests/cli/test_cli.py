@@ -119,6 +119,9 @@ def test_the_version_is_said(fourways: Run) -> None:
         (["zoo:qwen", "--require", "p95?"], "error: --require: cannot read 'p95?'", "hint: "),
         (["--resume", "nowhere"], "error: nowhere holds no run: run.json cannot be read", "hint: name a folder"),
         (["--add", "zoo:qwen", "nowhere"], "error: nowhere holds no run", "hint: "),
+        (["--resume", "nowhere", "--dry-run"], "error: nowhere holds no run", "hint: "),
+        (["--add", "zoo:qwen", "nowhere", "--dry-run"], "error: nowhere holds no run", "hint: "),
+        (["zoo:qwen", "--require", "p95?", "--dry-run"], "error: --require: cannot read 'p95?'", "hint: "),
     ],
 )
 def test_a_wrong_input_is_one_line_and_a_hint_and_exit_code_two(
@@ -194,7 +197,7 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(
     assert said.code == 0
     assert "there is no device 'cuda:99' here" in said.out
     assert "far: org/name is no local folder, and" in said.out
-    assert "pw" not in said.out
+    assert "http://[redacted]@127.0.0.1:9/v1" in said.out
     assert "Nothing was run." in said.out
     assert "accuracy" in said.out and "tuning" in said.out
     assert not (tmp_path / "runs").exists()
@@ -207,6 +210,11 @@ def test_a_dry_run_says_what_will_not_fit(fourways: Run, tmp_path: Path, monkeyp
     assert said.code == 0, said.err
     assert "Qwen2.5-VL-7B-Instruct: will not fit on cpu" in said.out
     assert "8,292,166,656" in said.out
+
+
+def test_brackets_in_a_message_are_text(capsys: pytest.CaptureFixture[str]) -> None:
+    results().print("[redacted] and [/data/x]")
+    assert capsys.readouterr().out == "[redacted] and [/data/x]\n"
 
 
 def test_a_saved_table_is_not_folded_to_a_terminal_s_width() -> None:

@@ -69,6 +69,14 @@ def copy(finished: Outcome, tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_run_is_called_like_its_folder(
+    small: Mapping[str, Path], qwen: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = start(Job((qwen,), ("accuracy",), small, limit=1), Silent())
+    assert outcome.folder == Path("runs") / read_header(outcome.folder).run_id
+
+
 def test_every_file_of_a_run_keeps_its_published_schema(finished: Outcome) -> None:
     folder = finished.folder
     for name, file in (("run", RUN_FILE), ("summary", SUMMARY_FILE)):

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fourways.compare import Outcome
     from fourways.figures import Clause
 
-    pass
-
 EXAMPLES = """
 Examples:
 
@@ -75,10 +73,10 @@ def compare(
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
     options = Options(**context.params, given=given)
+    clauses = parse_requirements(require) if require else ()
     if dry_run:
         _foresee(options)
         return
-    clauses = parse_requirements(require) if require else ()
     outcome = _run(options)
     _print(outcome, clauses)
     if outcome.all_failed:
@@ -122,7 +120,7 @@ def _print(outcome: Outcome, clauses: Sequence[Clause]) -> None:
 
 def _foresee(options: Options) -> None:
     from fourways.cli.foresight import show
-    from fourways.cli.options import new_job
+    from fourways.cli.options import foreseen_job
     from fourways.compare import foresee
 
-    show(foresee(new_job(options)), results())
+    show(foresee(foreseen_job(options)), results())

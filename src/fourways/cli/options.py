@@ -88,6 +88,18 @@ def resumed_job(options: Options, run: Path) -> Job | None:
     return replace(job_of(read_header(run)), argv=tuple(sys.argv), **fields)
 
 
+def foreseen_job(options: Options) -> Job:
+    """What `--dry-run` looks at: with --add the one candidate over the run's suite and axes, with --resume the whole
+    run that would be gone on with."""
+    if options.add is not None:
+        check_add(options)
+        model, run = options.add
+        return replace(job_of(read_header(run)), candidates=asked_candidates(options, [model]))
+    if options.resume is not None:
+        return resumed_job(options, options.resume) or job_of(read_header(options.resume))
+    return new_job(options)
+
+
 def asked_candidates(options: Options, words: list[str]) -> tuple[Candidate, ...]:
     """The words under the options that hold for all candidates."""
     defaults = Defaults(
@@ -98,7 +110,7 @@ def asked_candidates(options: Options, words: list[str]) -> tuple[Candidate, ...
 
 def check_add(options: Options) -> None:
     """Raises UserError if something stands beside --add that only a new run can have."""
-    if stray := options.given - _OF_CANDIDATES - {"add", "require"}:
+    if stray := options.given - _OF_CANDIDATES - {"add", "require", "dry_run"}:
         raise UserError(
             f"--add takes everything else from the run: leave out {', '.join(sorted(stray))}",
             hint="fourways compare --add MODEL RUN",

@@ -12,13 +12,15 @@ _PIPE_WIDTH = 120
 
 
 def results() -> Console:
-    """Standard output; 120 columns wide where it is no terminal, so that a saved table is not folded."""
-    return Console(width=None if sys.stdout.isatty() else max(_PIPE_WIDTH, shutil.get_terminal_size().columns))
+    """Standard output; 120 columns wide where it is no terminal, so that a saved table is not folded. Brackets in
+    paths, messages and `[redacted]` are text, never markup."""
+    width = None if sys.stdout.isatty() else max(_PIPE_WIDTH, shutil.get_terminal_size().columns)
+    return Console(width=width, markup=False)
 
 
 def notes() -> Console:
-    """Standard error."""
-    return Console(stderr=True)
+    """Standard error; no markup, as in `results`."""
+    return Console(stderr=True, markup=False)
 
 
 def err(message: str, hint: str | None, *, stopped: bool = False) -> None:

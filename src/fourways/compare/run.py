@@ -58,12 +58,13 @@ class Outcome:
 def start(job: Job, show: Show) -> Outcome:
     """A new run. Raises UserError before anything is measured if a name, a file or a folder cannot be used; Interrupted
     on Ctrl-C."""
-    folder = job.out or Path("runs") / new_run_id([candidate.name for candidate in job.candidates])
+    run_id = new_run_id([candidate.name for candidate in job.candidates])
+    folder = job.out or Path("runs") / run_id
     _check_new(folder)
     if "accuracy" in job.axes:
         check_suite(job.suite)
     checkpoints = find_checkpoints(job.candidates)
-    return _conducted(_start(job, checkpoints, folder, show), folder)
+    return _conducted(_start(run_id, job, checkpoints, folder, show), folder)
 
 
 def resume(folder: Path, job: Job | None, show: Show) -> Outcome:
@@ -127,10 +128,10 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
         raise Interrupted(f"stopped; go on with: fourways compare --resume {folder}") from None
 
 
-async def _start(job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
+async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     async with _pool(checkpoints) as pool:
         show.phase(f"opening {len(job.candidates)} candidates")
-        header = _header(new_run_id([c.name for c in job.candidates]), job, await _records(pool, job.candidates))
+        header = _header(run_id, job, await _records(pool, job.candidates))
         _make(folder)
         write_header(header, folder)
         await _measure(folder, header, State(), job, pool, show)
