@@ -13,7 +13,8 @@ K = TypeVar("K", bound=Hashable)
 
 
 class TensorCache(Generic[K]):
-    """Keys are compared in full (no digest stands in for content). A tensor larger than the bound is not kept."""
+    """Keys are compared in full (no digest stands in for content). A tensor larger than the bound is not kept, and of
+    a view only its own part is: a part of a batch must not keep the whole batch alive."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -33,8 +34,12 @@ class TensorCache(Generic[K]):
 
     def put(self, key: K, tensor: Tensor) -> None:
         size = _bytes(tensor)
+        if size > self._max_bytes:
+            return
+        if tensor.untyped_storage().nbytes() > size:
+            tensor = tensor.clone()
         with self._lock:
-            if key in self._items or size > self._max_bytes:
+            if key in self._items:
                 return
             self._items[key] = tensor
             self._bytes += size

@@ -52,6 +52,9 @@ def _tails(family: Family, runner: Runner, store: KVStore, sequence: Sequence, i
     try:
         store.fork(sequence.row, sequence.length, first, len(ids))
         hidden = runner.extend(first, sequence, [i[:-1] for i in ids])
+        if not all(bool(states.isfinite().all()) for states in hidden):
+            for row in range(first, first + len(ids)):
+                store.clean(row)
     finally:
         store.drop_last(len(ids))
     sums = []
