@@ -253,7 +253,7 @@ async def test_a_silent_server_times_out_once(before: tuple[bytes, ...]) -> None
         web.raw(b"data: \xff\xfe\xfd\n\n"),
         web.raw(b'data: {"choices": 7}\n\n'),
         web.raw(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n'),
-        web.raw(b"data: " + b"x" * (17 << 20)),
+        web.raw(b"data: " + b"x" * (5 << 20)),
         web.raw(b"<html>login</html>", kind="text/html"),
         web.status(200, {"choices": []}),
         web.raw(web.event(error={"message": "worker died"})),
@@ -395,8 +395,8 @@ async def test_what_only_the_model_can_do_is_undefined(plan: Plan) -> None:
     assert str(done.error).startswith("undefined") and "no access" in str(done.error) and server.seen == []
 
 
-@pytest.mark.parametrize("more", [{"adapter": "a"}, {"quantization": "int4"}])
-def test_a_candidate_cannot_quantise_or_adapt_a_server(more: dict[str, Any]) -> None:
+@pytest.mark.parametrize("more", [{"adapter": "a"}, {"quantization": "int4"}, {"visual_budget": 64}])
+def test_a_candidate_cannot_quantise_adapt_or_bound_a_server(more: dict[str, Any]) -> None:
     with pytest.raises(CapabilityError, match="no access"):
         OpenAIEngine(candidate("http://127.0.0.1:1", **more))
 

@@ -46,10 +46,11 @@ class OpenAIEngine:
     def __init__(self, candidate: Candidate, *, concurrency: int = 64, timeout_s: float = 120.0) -> None:
         if candidate.url is None:
             raise UserError(f"candidate {candidate.name!r} names no URL")
-        if candidate.adapter is not None or candidate.quantization is not None:
+        own = {"adapter": candidate.adapter, "quantisation": candidate.quantization, "budget": candidate.visual_budget}
+        if chosen := [name for name, value in own.items() if value is not None]:
             raise CapabilityError(
-                f"candidate {candidate.name!r}: adapter and quantisation of a server are its own: undefined, no access",
-                hint="start the server with them, and choose among its models with `served_model`",
+                f"candidate {candidate.name!r}: a server's {' and '.join(chosen)} is its own: undefined, no access",
+                hint="start the server with it, and choose among its models with `served_model`",
             )
         self._candidate = candidate
         self._address: Address = find_address(candidate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-MAX_EVENT_BYTES = 16 << 20
+MAX_EVENT_BYTES = 4 << 20
 
 
 class EventTooLarge(Exception):
