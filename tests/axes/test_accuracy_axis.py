@@ -24,11 +24,18 @@ from fourways.hub import look
 
 
 class Scripted:
-    """An engine that answers "yes", slowly, and remembers what it was asked; `refuse` are request ids it fails."""
+    """An engine that answers "yes", slowly, and remembers what it was asked; `refuse` are request ids it fails, with
+    `error`."""
 
-    def __init__(self, capabilities: frozenset[Capability] = frozenset({"generate"}), refuse: str = "never") -> None:
+    def __init__(
+        self,
+        capabilities: frozenset[Capability] = frozenset({"generate"}),
+        refuse: str = "never",
+        error: Exception | None = None,
+    ) -> None:
         self._capabilities = capabilities
         self._refuse = refuse
+        self._error = error or EngineError("the server is gone")
         self.asked: list[Request] = []
         self.running = 0
         self.most = 0
@@ -42,17 +49,34 @@ class Scripted:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            await asyncio.sleep(0.001)
+            await self.think()
             if self._refuse in request.id:
-                raise EngineError("the server is gone")
+                raise self._error
             yield Event("yes", (1,), 0)
             yield Done("stop", Usage(10, 4, 1), 0)
         finally:
             self.running -= 1
 
+    async def think(self) -> None:
+        await asyncio.sleep(0.001)
+
     async def clear_caches(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Patient(Scripted):
+    """Answers nothing until a whole window of requests has come, and then leaves time for one too many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._full = asyncio.Event()
+
+    async def think(self) -> None:
+        if self.running >= WINDOW:
+            self._full.set()
+        await self._full.wait()
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +113,13 @@ async def test_a_right_yes_scores_and_a_wrong_one_does_not(suite: Mapping[str, P
     assert {(row.gold, row.score) for row in rows} == {(("yes",), 1.0), (("no",), 0.0)}
 
 
-async def test_requests_run_together_but_never_more_than_the_window(suite: Mapping[str, Path]) -> None:
-    engine = Scripted()
-    await collect(engine, settings(suite, "mmbench_en", "vqav2"))
-    assert 8 < engine.most <= WINDOW
+async def test_requests_run_together_but_never_more_than_the_window(tmp_path: Path) -> None:
+    suite = zoo.write_suite(tmp_path, images=20, seed=1)
+    engine = Patient()
+    async with asyncio.timeout(60):
+        rows = answers(await collect(engine, settings(suite, "mmbench_en")))
+    assert len(rows) > WINDOW
+    assert engine.most == WINDOW
 
 
 async def test_questions_about_one_image_are_asked_one_after_the_other(suite: Mapping[str, Path]) -> None:
@@ -127,6 +154,13 @@ async def test_a_request_that_fails_is_counted_with_its_reason(suite: Mapping[st
     assert failed and {row.category for row in failed} == {"existence"}
     assert all(row.score == 0 and row.parsed is None and row.extra["error"] == "the server is gone" for row in failed)
     assert all(row.status == "ok" for row in rows if row.category != "existence")
+
+
+async def test_an_engine_that_breaks_its_contract_costs_the_requests_it_broke_on(suite: Mapping[str, Path]) -> None:
+    rows = answers(await collect(Scripted(refuse="existence", error=KeyError("x")), settings(suite, "mme")))
+    failed = [row for row in rows if row.status == "failed"]
+    assert {row.category for row in failed} == {"existence"}
+    assert all(row.extra["error"] == "the engine failed: KeyError: 'x'" for row in failed)
 
 
 async def test_a_damaged_image_costs_its_own_questions_only(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
 from fourways.benchmarks.draw import draw
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image
-from fourways.core.errors import BenchmarkFormatError, FourwaysError, MediaError
+from fourways.core.errors import BenchmarkFormatError, EngineError, FourwaysError, MediaError
 from fourways.core.events import Done, Event, Usage
 from fourways.core.figure import Axis as AxisName
 from fourways.core.request import Generate, Plan, Request, derive_seed
@@ -191,7 +191,7 @@ def _extra(sample: Sample, done: Done) -> dict[str, str]:
 
 
 async def _reply(one: Opened, request: Request) -> tuple[str, Done]:
-    """The whole text and its end. Whatever an engine raises fails this request only."""
+    """The whole text and its end. Whatever an engine raises is this request's failure, and no other's."""
     texts: list[str] = []
     try:
         async with aclosing(one.engine.stream(request)) as events:  # type: ignore[type-var]  # a stream is a generator
@@ -202,7 +202,9 @@ async def _reply(one: Opened, request: Request) -> tuple[str, Done]:
                     return "".join(texts), event
     except FourwaysError as error:
         return "".join(texts), _failed(error)
-    return "".join(texts), _failed(FourwaysError("the engine's reply stopped without an end"))
+    except Exception as error:
+        return "".join(texts), _failed(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
+    return "".join(texts), _failed(EngineError("the engine's reply stopped without an end"))
 
 
 def _failed(error: FourwaysError) -> Done:
