@@ -136,7 +136,7 @@ def scatter(
         drawn.append(path(_steps([(x.at(a), y.at(b)) for a, b in front]), "front"))
     taken: list[tuple[float, float, float, float]] = []
     for b in bubbles:
-        taken.append((x.at(b.x) - 8, y.at(b.y) - 8, x.at(b.x) + 8, y.at(b.y) + 8))
+        taken += _occupied(b, x, y)
     for b in bubbles:
         drawn.append(series(b.series, *_bubble(b, x, y, most)))
         drawn.append(_named(b, x.at(b.x), y.at(b.y), taken))
@@ -167,6 +167,17 @@ def _bubble(b: Bubble, x: Scale, y: Scale, most: float) -> list[Html]:
     if b.y_interval:
         drawn.append(line(at[0], y.at(b.y_interval[0]), at[0], y.at(b.y_interval[1]), "whisker"))
     return [*drawn, mark(b.series, *at)]
+
+
+def _occupied(b: Bubble, x: Scale, y: Scale) -> list[tuple[float, float, float, float]]:
+    """Where a bubble's mark and whiskers lie: names keep off them."""
+    at = (x.at(b.x), y.at(b.y))
+    level, upright = b.x_interval or (b.x, b.x), b.y_interval or (b.y, b.y)
+    return [
+        (at[0] - 8, at[1] - 8, at[0] + 8, at[1] + 8),
+        (x.at(level[0]), at[1] - 1, x.at(level[1]), at[1] + 1),
+        (at[0] - 1, y.at(upright[1]), at[0] + 1, y.at(upright[0])),
+    ]
 
 
 def _named(b: Bubble, x: float, y: float, taken: list[tuple[float, float, float, float]]) -> Html:
