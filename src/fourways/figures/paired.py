@@ -89,4 +89,4 @@ def _verdict(first: str, second: str, result: Compared, p: float) -> str:
         return f"{ahead} is ahead of {behind}"
     if result.sees < 1e-9:
         return "not separated (every answer scored the same)"
-    return f"not separated (this n sees differences of {result.sees:.3f} or more)"
+    return f"not separated (this n sees differences of {100 * result.sees:.1f} pp or more)"
