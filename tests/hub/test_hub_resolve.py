@@ -81,15 +81,35 @@ def test_a_download_that_the_disk_cannot_hold_is_refused_before_it_starts(tmp_pa
         check_space(Remote("org/huge", None, {"model.safetensors": 1 << 50}), tmp_path / "not" / "yet")
 
 
+COMMIT = "0" * 40
+CONFIG = b'{"architectures": ["AnyForConditionalGeneration"]}'
+REPOSITORIES = {"org/pickled": ["pytorch_model.bin"], "org/whole": ["config.json", "model.safetensors"]}
+
+
 class _Hub(BaseHTTPRequestHandler):
-    """The two answers of a Hub that the tests need: a repository with only pickles, and 404."""
+    """What the tests need of a Hub: lists of files, one file that can be fetched (config.json), and 404."""
 
     def do_GET(self) -> None:
-        if self.path.startswith("/api/models/org/pickled"):
-            body = json.dumps(
-                {"id": "org/pickled", "siblings": [{"rfilename": "pytorch_model.bin", "size": 10}]}
-            ).encode()
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def _answer(self, with_body: bool) -> None:
+        known = next((name for name in REPOSITORIES if self.path.startswith(f"/api/models/{name}")), None)
+        if known is not None:
+            files = [
+                {"rfilename": file, "type": "file", "path": file, "oid": file, "size": len(CONFIG)}
+                for file in REPOSITORIES[known]
+            ]
+            tree = "/tree/" in self.path
+            body = json.dumps(files if tree else {"id": known, "sha": COMMIT, "siblings": files}).encode()
             self.send_response(200)
+        elif self.path == f"/org/whole/resolve/{COMMIT}/config.json":
+            body = CONFIG
+            self.send_response(200)
+            self.send_header("ETag", '"e"')
+            self.send_header("X-Repo-Commit", COMMIT)
         else:
             body = b'{"error": "Repository not found"}'
             self.send_response(404)
@@ -97,7 +117,8 @@ class _Hub(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if with_body:
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -111,16 +132,21 @@ def hub() -> Iterator[str]:
         server.shutdown()
 
 
-def asked(name: str, tmp_path: Path, **environment: str) -> str:
+def asked(name: str, tmp_path: Path, weights: str = "trained", **environment: str) -> str:
     """What a fresh process (the Hub's client reads its settings at import) says of a name."""
     script = (
         "import sys; from fourways.core.errors import FourwaysError; from fourways.hub import resolve\n"
-        "try: resolve(sys.argv[1], embedded={})\n"
+        "try: print(resolve(sys.argv[1], embedded={}, weights=sys.argv[2]).architecture)\n"
         "except FourwaysError as e: print(f'{e.exit_code}|{e.message}|{e.hint}')\n"
     )
     settings = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "", **environment}
     done = subprocess.run(
-        [sys.executable, "-c", script, name], check=False, env=settings, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, name, weights],
+        check=False,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -129,6 +155,11 @@ def asked(name: str, tmp_path: Path, **environment: str) -> str:
 def test_a_hub_model_with_pickles_only_is_refused_before_any_download(hub: str, tmp_path: Path) -> None:
     said = asked("org/pickled", tmp_path, HF_ENDPOINT=hub)
     assert said.startswith("2|org/pickled has no safetensors on the Hub")
+
+
+def test_random_weights_fetch_the_configuration_alone(hub: str, tmp_path: Path) -> None:
+    assert asked("org/whole", tmp_path, "random", HF_ENDPOINT=hub) == "AnyForConditionalGeneration"
+    assert not list((tmp_path / "hf").rglob("*.safetensors"))
 
 
 def test_a_hub_that_does_not_know_the_model_is_named(hub: str, tmp_path: Path) -> None:

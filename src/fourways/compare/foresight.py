@@ -76,11 +76,13 @@ def _foreseen(candidate: Candidate) -> Foreseen:
 
 
 def _remote(candidate: Candidate, found: Found, free: int) -> Foreseen:
-    """A model on the Hub: its files are counted as 16-bit weights, which is how nearly all are published."""
+    """A model on the Hub: its files are counted as 16-bit weights, which is how nearly all are published. For random
+    weights no such file would be fetched, and the size is unknown before the configuration is here."""
+    source = f"{candidate.model} on the Hub"
     remote = found.download()
-    assert remote is not None
-    weights = sum(size for file, size in remote.files.items() if file.endswith(".safetensors"))
-    parameters = weights // 2
-    return Foreseen(
-        candidate, f"{remote.repository} on the Hub", parameters, needed_bytes(candidate, parameters), free, remote.size
-    )
+    if remote is None:
+        return Foreseen(candidate, source)
+    parameters = sum(size for file, size in remote.files.items() if file.endswith(".safetensors")) // 2
+    if parameters == 0:
+        return Foreseen(candidate, source, available_bytes=free, download_bytes=remote.size)
+    return Foreseen(candidate, source, parameters, needed_bytes(candidate, parameters), free, remote.size)

@@ -1,6 +1,7 @@
 """The Hugging Face Hub through its own client, which reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE.
 
-Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched.
+Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched; for random
+weights not even the safetensors.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's own
@@ -23,7 +25,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 
 from fourways.core.errors import CheckpointError, FourwaysError
 
-_WANTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+Weights = Literal["trained", "random"]
+_SMALL = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
+_WANTED: dict[Weights, tuple[str, ...]] = {"trained": ("*.safetensors", *_SMALL), "random": _SMALL}
 _NESTED = ("*/*",)
 _ROOM_TO_SPARE = 1 << 28
 
@@ -47,24 +51,25 @@ def split_revision(name: str) -> tuple[str, str | None]:
     return repository, revision if at else None
 
 
-def cached_snapshot(name: str) -> Path | None:
-    """The folder in the Hub's local cache, if this model was fetched before."""
+def cached_snapshot(name: str, weights: Weights = "trained") -> Path | None:
+    """The folder in the Hub's local cache, if what these weights need of this model was fetched before."""
     repository, revision = split_revision(name)
     try:
         folder = snapshot_download(
             repository,
             revision=revision,
-            allow_patterns=list(_WANTED),
+            allow_patterns=list(_WANTED[weights]),
             ignore_patterns=list(_NESTED),
             local_files_only=True,
         )
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     path = Path(folder)
-    return path if (path / "config.json").is_file() and any(path.glob("*.safetensors")) else None
+    whole = (path / "config.json").is_file() and (weights == "random" or any(path.glob("*.safetensors")))
+    return path if whole else None
 
 
-def ask(name: str) -> Remote:
+def ask(name: str, weights: Weights = "trained") -> Remote:
     """What a download would bring. Raises CheckpointError (no such model, gated, no safetensors) or FourwaysError
     (the endpoint cannot be reached)."""
     repository, revision = split_revision(name)
@@ -73,8 +78,12 @@ def ask(name: str) -> Remote:
     except Exception as error:
         raise _explained(name, error) from error
     listed = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    files = {file: size for file, size in listed.items() if "/" not in file and any(fnmatch(file, p) for p in _WANTED)}
-    if not any(file.endswith(".safetensors") for file in files):
+    files = {
+        file: size
+        for file, size in listed.items()
+        if "/" not in file and any(fnmatch(file, p) for p in _WANTED[weights])
+    }
+    if weights == "trained" and not any(file.endswith(".safetensors") for file in files):
         raise CheckpointError(
             f"{name} has no safetensors on the Hub; Fourways reads no pickled weights, because they can run code",
             hint="look for a converted copy of the model, or convert it where you trust it",
@@ -82,13 +91,16 @@ def ask(name: str) -> Remote:
     return Remote(repository, revision, files)
 
 
-def fetch(name: str) -> Path:
+def fetch(name: str, weights: Weights = "trained") -> Path:
     """Downloads what is wanted into the Hub's cache. Raises as `ask` does; FourwaysError if the disk is too small."""
-    remote = ask(name)
+    remote = ask(name, weights)
     check_space(remote, Path(constants.HF_HUB_CACHE))
     try:
         folder = snapshot_download(
-            remote.repository, revision=remote.revision, allow_patterns=list(_WANTED), ignore_patterns=list(_NESTED)
+            remote.repository,
+            revision=remote.revision,
+            allow_patterns=list(_WANTED[weights]),
+            ignore_patterns=list(_NESTED),
         )
     except Exception as error:
         raise _explained(name, error) from error

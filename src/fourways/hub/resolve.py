@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
 
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
-from fourways.hub.download import Remote, ask, cached_snapshot, fetch
+from fourways.hub.download import Remote, Weights, ask, cached_snapshot, fetch
 from fourways.hub.look import look, look_at_config
 from fourways.hub.shipped import shipped_config, shipped_configs
 
-Weights = Literal["trained", "random"]
 ZOO = "zoo:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
@@ -26,10 +24,11 @@ class Found:
 
     folder: Path | None
     remote: str | None = None
+    weights: Weights = "trained"
 
     def download(self) -> Remote | None:
         """What would be fetched; None if nothing. Asks the Hub."""
-        return None if self.remote is None else ask(self.remote)
+        return None if self.remote is None else ask(self.remote, self.weights)
 
 
 def locate(name: str, *, embedded: Mapping[str, Path], weights: Weights = "trained") -> Found:
@@ -49,15 +48,15 @@ def locate(name: str, *, embedded: Mapping[str, Path], weights: Weights = "train
         return Found(config)
     if not _HUB_ID.fullmatch(name) or name.startswith((".", "/", "~")):
         raise _unknown(name, folder, embedded, weights)
-    cached = cached_snapshot(name)
-    return Found(cached) if cached is not None else Found(None, remote=name)
+    cached = cached_snapshot(name, weights)
+    return Found(cached) if cached is not None else Found(None, name, weights)
 
 
 def resolve(name: str, *, embedded: Mapping[str, Path], weights: Weights = "trained") -> Checkpoint:
     """The checkpoint of a name, fetched if it must be, looked at, not loaded. Raises CheckpointError or FourwaysError
     with what is wrong and what to do."""
     found = locate(name, embedded=embedded, weights=weights)
-    folder = found.folder if found.folder is not None else fetch(name)
+    folder = found.folder if found.folder is not None else fetch(name, weights)
     return look(folder) if weights == "trained" else look_at_config(folder)
 
 
