@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
+from fourways.benchmarks import registry
+
 from . import prompts
 from .drills import count_more, drill_box, drill_check, drill_look
 from .prompts import IMAGE_MARK, OPEN_CLOSE, Family
@@ -26,20 +28,14 @@ ALL_ASKERS = ASKERS | {
     "count_more": count_more,
 }
 
+_BENCHMARKS = frozenset(registry.keys())
+
 
 def prompt_text(asked: Asked, family: Family) -> str:
     """The user's text, as the family's dialect has it."""
-    if asked.benchmark == "mme":
-        return prompts.mme(family, asked.question)
-    if asked.benchmark == "vqav2":
-        return prompts.vqa(family, asked.question)
-    if asked.benchmark == "mmbench_en":
-        return prompts.mmbench(family, asked.question, asked.options, "en")
-    if asked.benchmark == "mmbench_cn":
-        return prompts.mmbench(family, asked.question, asked.options, "cn")
-    if asked.benchmark == "refcoco":
-        return prompts.refcoco(family, asked.question)
-    return asked.question
+    if asked.benchmark not in _BENCHMARKS:
+        return asked.question
+    return prompts.benchmark_prompt(asked.benchmark, family, asked.question, asked.options)
 
 
 def reply_text(asked: Asked, family: Family, scene: Scene) -> str:

@@ -1,6 +1,5 @@
-"""How each family is asked and how it replies: the prompts and reply syntaxes that the official evaluations use.
-
-The templates are those of VLMEvalKit (Qwen2.5-VL, InternVL), lmms-eval (LLaVA) and the families' own repositories.
+"""How each family is asked and how it replies in training: the benchmarks' own prompts, so that what is learned is what
+is asked, and the box syntaxes of the families' own repositories.
 """
 
 from __future__ import annotations
@@ -8,19 +7,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from fourways.benchmarks import registry
+from fourways.benchmarks.contract import Sample
+
 from .scenes import Box, Scene, Thing
-from .words import LETTERS, MME_SUFFIX, Language
+from .words import LETTERS
 
 Family = Literal["qwen", "llava", "internvl"]
 FAMILIES: tuple[Family, ...] = ("qwen", "llava", "internvl")
 
-SHORT = "Answer the question using a single word or phrase."
-SHORT_QWEN = "Please try to answer the question with short words or phrases if possible."
-SELECT_QWEN = "Please select the correct answer from the options above."
-LETTER_DIRECT = "Answer with the option's letter from the given choices directly."
-LETTER_CN = "请直接回答选项字母。"
-LOCATE_QWEN = "Locate {} in this image and output the bbox coordinates in JSON format."
-LOCATE = "Please provide the bounding box coordinate of the region this sentence describes: {}"
+DIALECTS: dict[Family, str] = {"qwen": "qwen2.5-vl", "llava": "llava-next", "internvl": "internvl"}
 
 IMAGE_MARK = "\0"
 """Stands for an image's visual tokens until their number is known."""
@@ -38,39 +34,19 @@ def turn(family: Family, text: str) -> str:
     return f"<|im_start|>user\n{opening}{IMAGE_MARK}{closing}{text}<|im_end|>\n<|im_start|>assistant\n"
 
 
-def mme(family: Family, question: str) -> str:
-    """``question`` ends in MME's own " Please answer yes or no."."""
-    if family == "qwen":
-        return question
-    if family == "internvl":
-        return f"{question} {SHORT}"
-    return f"{question.removesuffix(MME_SUFFIX)}\n{SHORT}"
-
-
-def mmbench(family: Family, question: str, options: Sequence[str], language: Language) -> str:
-    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-    if family == "qwen":
-        closing = SELECT_QWEN if language == "en" else LETTER_CN
-        return f"Question: {question}\nOptions:\n{listed}\n{closing}"
-    closing = LETTER_DIRECT if language == "en" else LETTER_CN
-    return f"{question}\n{listed}\n{closing}"
-
-
-def vqa(family: Family, question: str) -> str:
-    if family == "qwen":
-        return f"{question}\n{SHORT_QWEN}"
-    return f"{question} {SHORT}" if family == "internvl" else f"{question}\n{SHORT}"
-
-
-def realworldqa(family: Family, question: str) -> str:
-    """The question holds its options and its instruction already."""
-    return question
-
-
-def refcoco(family: Family, expression: str) -> str:
-    if family == "qwen":
-        return LOCATE_QWEN.format(expression)
-    return LOCATE.format(f"<ref>{expression}</ref>" if family == "internvl" else expression)
+def benchmark_prompt(key: str, family: Family, question: str, options: Sequence[str]) -> str:
+    """The text that follows the image when this benchmark asks this family."""
+    asked = Sample(
+        id="",
+        group="",
+        image_key="",
+        image=bytes,
+        question=question,
+        gold=(),
+        options=dict(zip(LETTERS, options, strict=False)),
+        language="zh" if key == "mmbench_cn" else "en",
+    )
+    return registry.get(key).prompt(asked, DIALECTS[family])
 
 
 def box_numbers(family: Family, scene: Scene, thing: Thing) -> tuple[int, int, int, int]:

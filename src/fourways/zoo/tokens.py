@@ -12,7 +12,7 @@ from string import Formatter
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from . import prompts, words
+from . import words
 
 SPECIAL: tuple[str, ...] = (
     "<|endoftext|>",
@@ -41,6 +41,20 @@ _WORDS = (
 )
 
 
+_INSTRUCTIONS = (
+    "Answer the question using a single word or phrase.",
+    "Please try to answer the question with short words or phrases if possible.",
+    "Please select the correct answer from the options above.",
+    "Answer with the option's letter from the given choices directly.",
+    "请直接回答选项字母。",
+    "Locate ",
+    " in this image and output the bbox coordinates in JSON format.",
+    "Please provide the bounding box coordinate of the region this sentence describes: ",
+)
+"""What the benchmarks' prompts add to a question. Part of the vocabulary, which stays as the checkpoints learned it
+even where a prompt changes."""
+
+
 def _pieces(template: str) -> list[str]:
     return [text for text, *_ in Formatter().parse(template) if text]
 
@@ -67,8 +81,7 @@ def phrases() -> list[str]:
         words.DRILL,
         *_pieces(words.EXPRESSION),
     ]
-    found += [prompts.SHORT, prompts.SHORT_QWEN, prompts.SELECT_QWEN, prompts.LETTER_DIRECT, prompts.LETTER_CN]
-    found += [*_pieces(prompts.LOCATE_QWEN), *_pieces(prompts.LOCATE), "<ref>", "</ref>"]
+    found += [*_INSTRUCTIONS, "<ref>", "</ref>"]
     found += ['```json\n[{"bbox_2d": [', '], "label": "', '"}]\n```', "<box>[[", "]]</box>", ", ", "; ", ": "]
     found += ["user\n", "assistant\n", "system\n", "You are a helpful assistant.", "Question: ", "\nOptions:"]
     found += ["\n\nA. ", *(f"\n{letter}. " for letter in words.LETTERS)]
