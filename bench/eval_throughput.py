@@ -2,10 +2,11 @@
 
     python bench/eval_throughput.py [--models qwen llava internvl] [--blocks 5] [--images 12]
 
-Both sides answer the same questions about the same images, from the file's bytes to the reply's text, with the same weights in
-fp32 on the CPU. A block is a suite of its own (new images, four questions an image where the format leaves that open); the two
-sides take turns block by block, and the engine's caches are emptied before each. Each side runs at its own best number of
-threads. Prints the median ratio with its range; replies that differ are listed, and make the bench fail.
+Both sides answer the same questions about the same images, from the file's bytes to the reply's text, with the same
+weights in fp32 on the CPU. A block is a suite of its own (new images, four questions an image where the format leaves
+that open); the two sides take turns block by block, and the engine's caches are emptied before each. Each side runs
+at its own best number of threads. Prints the median ratio with its range; replies that differ are listed, and make
+the bench fail.
 """
 
 from __future__ import annotations
@@ -121,10 +122,10 @@ async def bench(name: str, folder: Path, blocks: int, images: int) -> dict[str, 
         "plain_trial_rates": plain_rates, "blocks": raw, "ratio_median": statistics.median(ratios),
         "ratio_min": ratios[0], "ratio_max": ratios[-1], "different": different, "counters": counters,
         "max_batch": engines[ours].engine.info.settings["max_batch"],
-    }  # fmt: skip
-    verdict = "meets" if result["ratio_median"] >= BAR else "MISSES"
-    print(f"{name}: ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}, {blocks} blocks), {verdict} "
-          f"{BAR:g}; engine on {ours} thread(s), plain loop on {theirs}; {len(different)} different replies", flush=True)  # fmt: skip
+    }  # fmt: skip verdict = "meets" if result["ratio_median"] >= BAR else "MISSES" print(f"{name}: ratio
+    {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}, {blocks} blocks), {verdict} "
+          f"{BAR:g}; engine on {ours} thread(s), plain loop on {theirs}; {len(different)} different replies",
+          flush=True)  # fmt: skip
     return result
 
 
@@ -150,8 +151,8 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         results = [await bench(name, Path(folder), asked.blocks, asked.images) for name in asked.models]
     written = {
-        "bench": "eval_throughput", "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": os.getloadavg(), "python": platform.python_version(),
+        "bench": "eval_throughput", "date": datetime.now(UTC).isoformat(timespec="seconds"), "machine": {"cpu":
+        _cpu(), "cores": os.cpu_count(), "load": os.getloadavg(), "python": platform.python_version(),
                     "torch": torch.__version__, "transformers": transformers.__version__},
         "bar": BAR, "benchmarks": BENCHMARKS, "images": asked.images, "results": results,
     }  # fmt: skip

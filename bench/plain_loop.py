@@ -1,8 +1,8 @@
 """The loop that evaluation kits run: one sample at a time through transformers' processor and `generate`.
 
-For each sample it decodes the image's bytes, runs the image processor, writes the prompt with the chat template, expands the
-placeholders as the family's Hugging Face processor does, generates greedily and decodes the reply. Nothing is shared between
-samples. It uses no code of Fourways.
+For each sample it decodes the image's bytes, runs the image processor, writes the prompt with the chat template,
+expands the placeholders as the family's Hugging Face processor does, generates greedily and decodes the reply.
+Nothing is shared between samples. It uses no code of Fourways.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class PlainLoop:
             "internvl": GotOcr2ImageProcessorPil,
         }[self.model.config.model_type].from_pretrained(folder)
 
-    @torch.inference_mode()
     def answer(self, image: bytes, question: str, max_new_tokens: int) -> tuple[list[int], str]:
         """Token ids of the reply (without its end) and its text."""
         picture = Image.open(io.BytesIO(image)).convert("RGB")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class LocalEngine:
         family: Family,
         *,
         threads: int | None = None,
-        max_batch: int = 32,
+        max_batch: int = 64,
         max_prefill_tokens: int = 4096,
         feature_cache_bytes: int = 256 * MIB,
         prefix_cache_bytes: int = 512 * MIB,
@@ -82,7 +82,7 @@ class LocalEngine:
             family, store, self._features, self._prefixes,
             threads=preparing, ready=self._worker.submit, failed=self._worker.failed,
         )  # fmt: skip
-        self._gate = Gate(4 * max_batch)
+        self._gate = Gate(2 * max_batch)
         self._info = EngineInfo(
             "local", family.dialect, family.box_format, _CAPABILITIES,
             {
@@ -111,12 +111,13 @@ class LocalEngine:
             raise EngineError("the engine is closed")
         await self._gate.enter()
         try:
-            async for item in self._stream(request):
-                yield item
+            async with aclosing(self._stream(request)) as items:
+                async for item in items:
+                    yield item
         finally:
             self._gate.leave()
 
-    async def _stream(self, request: Request) -> AsyncIterator[Event | Done]:
+    async def _stream(self, request: Request) -> AsyncGenerator[Event | Done, None]:
         outbox = Outbox()
         submitted = time.perf_counter_ns()
         plan = request.plan
@@ -130,7 +131,7 @@ class LocalEngine:
             yield sequence.failed("error", time.perf_counter_ns(), told.message, told.hint)
             return
         self._live.add(sequence)
-        self._preparer.submit(sequence)
+        self._prepare(sequence)
         ended = False
         try:
             while not ended:

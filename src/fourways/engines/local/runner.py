@@ -69,9 +69,8 @@ class Runner:
         self, first: int, embeds: Tensor, positions: Tensor, starts: list[int], deepstack: Tensor | None
     ) -> Tensor:
         query = embeds.shape[1]
-        longest = max(starts) + query
-        self._store.reserve(self._store.used, longest)
-        window = self._store.window(first, torch.tensor(starts, device=embeds.device), query, longest)
+        self._store.reserve(self._store.used, max(starts) + query)
+        window = self._store.window(first, starts, query)
         return self._family.forward(embeds, positions.to(embeds.device), window.mask(), window, deepstack)
 
     def _prompt(self, sequence: Sequence) -> PromptEmbeddings:

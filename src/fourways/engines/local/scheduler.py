@@ -13,6 +13,9 @@ from fourways.engines.local.kv import KVStore
 from fourways.engines.local.prefix import PrefixCache, PrefixKey
 from fourways.engines.local.sequence import Sequence
 
+_PADDING = 64
+"""Tokens of padding that cost about as much as a forward pass of their own would."""
+
 
 class Scheduler:
     """waiting: planned and preprocessed, in order of arrival. running: one a row of the KV store, in row order."""
@@ -25,9 +28,12 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.adapter: Adapter | None = None
+        self.followed = False
+        """Whether some that wait share a prefix which the last batch computed."""
 
     def next_prefill(self) -> list[Sequence]:
         """Takes from `waiting` what is to be started now; may be empty."""
+        self.followed = False
         if not self.waiting:
             return []
         head = self.waiting[0]
@@ -47,7 +53,7 @@ class Scheduler:
         leading: set[PrefixKey] = set()
         rows = len(self.running)
         reserve = max((s.reserve for s in self.running), default=0)
-        longest = 0
+        longest = tokens = 0
         for sequence in self.waiting:
             reserve = max(reserve, sequence.reserve)
             if sequence.adapter is not self.adapter or len(self.running) + len(batch) >= self._max_rows:
@@ -55,15 +61,15 @@ class Scheduler:
             if not self._store.fits(rows + sequence.rows, reserve):
                 break
             if sequence.prefix_key in leading:
-                continue  # this very batch computes its prefix: the next one finds it
-            self._look_up_prefix(sequence)
-            if batch and not _similar(sequence.query, head.query):
+                self.followed = True  # the next batch finds what this one computes
                 continue
-            longest = max(longest, sequence.query)
-            if batch and longest * (len(batch) + 1) > self._max_prefill_tokens:
-                break
+            self._look_up_prefix(sequence)
+            padded, real = max(longest, sequence.query) * (len(batch) + 1), tokens + sequence.query
+            if batch and (padded > self._max_prefill_tokens or padded - real > _PADDING + real // 8):
+                continue
             batch.append(sequence)
             rows += sequence.rows
+            longest, tokens = max(longest, sequence.query), real
             if sequence.prefix is None and sequence.prefix_key is not None:
                 leading.add(sequence.prefix_key)
         return batch
@@ -86,9 +92,3 @@ class Scheduler:
             last.row = sequence.row
             self.running[last.row] = last
         sequence.row = -1
-
-
-def _similar(query: int, other: int) -> bool:
-    """Whether padding one to the other wastes little."""
-    short, long = sorted((query, other))
-    return long <= 1.25 * short + 16

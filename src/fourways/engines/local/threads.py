@@ -60,7 +60,7 @@ def _trial(family: Family) -> float:
         for start, length in ((0, query), *((query + n, 1) for n in range(steps))):
             tokens = torch.zeros((rows, length), dtype=torch.long)
             positions = torch.arange(start, start + length).expand(family.spec.position_rows, rows, length)
-            window = store.window(0, torch.full((rows,), start), length, start + length)
+            window = store.window(0, [start] * rows, length)
             hidden = family.forward(family.embed_tokens(tokens), positions, window.mask(), window)
             family.logits(hidden[:, -1])
         return time.perf_counter() - began

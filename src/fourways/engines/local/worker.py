@@ -121,11 +121,10 @@ class Worker(threading.Thread):
         """Wait for something to do and take it in."""
         scheduler = self._scheduler
         with self._wake:
-            while not (
-                self._inbox or self._failures or self._jobs or self._sweep or self._stopping
-                or scheduler.waiting or scheduler.running
-            ):  # fmt: skip
+            while not self._something_to_do():
                 self._wake.wait()
+                # Another engine of this process may have set another number: part of it is process-wide.
+                torch.set_num_threads(self._threads)
             arrived, failures = list(self._inbox), list(self._failures)
             self._inbox.clear()
             self._failures.clear()
@@ -142,13 +141,15 @@ class Worker(threading.Thread):
                 job()
         self._renew()
 
+    def _something_to_do(self) -> bool:
+        told = self._inbox or self._failures or self._jobs or self._sweep or self._stopping
+        return bool(told or self._scheduler.waiting or self._scheduler.running)
+
     def _iterate(self) -> None:
         if not self._jobs and not self._stopping:
-            batch = self._scheduler.next_prefill()
-            if batch:
-                self._starting = batch
-                self._prefill(batch)
-                self._starting = []
+            self._prefill(self._scheduler.next_prefill())
+            if self._scheduler.followed:
+                self._prefill(self._scheduler.next_prefill())
         if self._scheduler.running:
             self._decode()
 
@@ -170,6 +171,9 @@ class Worker(threading.Thread):
 
     # -- the model -----------------------------------------------------------------------------------------------
     def _prefill(self, batch: list[Sequence]) -> None:
+        if not batch:
+            return
+        self._starting = batch
         began = time.perf_counter_ns()
         for sequence in batch:
             waited = (began - sequence.submitted_ns) / 1e6
@@ -183,6 +187,7 @@ class Worker(threading.Thread):
         self._guarded(batch, self._prefill_step)
         self.counts["prefill_batches"] += 1
         self._take_chosen(time.perf_counter_ns())
+        self._starting = []
 
     def _attach(self, batch: list[Sequence]) -> None:
         with torch.inference_mode(False):
