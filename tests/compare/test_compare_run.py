@@ -79,8 +79,8 @@ def test_a_run_is_called_like_its_folder(
 
 def test_every_file_of_a_run_keeps_its_published_schema(finished: Outcome) -> None:
     folder = finished.folder
-    for name, file in (("run", RUN_FILE), ("summary", SUMMARY_FILE)):
-        jsonschema.Draft202012Validator(load_schema(name)).validate(json.loads((folder / file).read_text()))  # type: ignore[arg-type]  # a literal of two
+    for name, file in (("run", RUN_FILE), ("state", STATE_FILE), ("summary", SUMMARY_FILE)):
+        jsonschema.Draft202012Validator(load_schema(name)).validate(json.loads((folder / file).read_text()))  # type: ignore[arg-type]  # a literal
     lines = (folder / ROWS_FILE).read_text().splitlines()
     validator = jsonschema.Draft202012Validator(load_schema("rows"))
     assert [json.loads(line)["kind"] for line in lines[:2]] == ["header", "answer"]

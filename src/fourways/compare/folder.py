@@ -13,23 +13,17 @@ import msgspec
 
 from fourways.core.errors import UserError
 from fourways.core.rows import ROWS_SCHEMA, AnswerRow, FailureRow, RequestRow, Row, RowsHeader
-from fourways.core.run import RunHeader
+from fourways.core.run import RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, read_rows, write_whole
 from fourways.evidence import RowLog, axis_of, redact, supersede
 
 STATE_FILE = "state.json"
 
 
-class State(msgspec.Struct):
-    """finished: axis → candidates."""
-
-    finished: dict[str, list[str]] = {}
-
-
 class RunFolder:
     """An open run. Only one process may hold it."""
 
-    def __init__(self, path: Path, header: RunHeader, state: State) -> None:
+    def __init__(self, path: Path, header: RunHeader, state: RunState) -> None:
         """Raises UserError if another process holds the run."""
         self.path = path
         self.header = header
@@ -59,17 +53,17 @@ class RunFolder:
         self._log.close()
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path) -> RunState:
     """The state of a run; empty if it was stopped before anything was finished."""
     try:
-        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=State)
+        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=RunState)
     except FileNotFoundError:
-        return State()
+        return RunState()
     except msgspec.DecodeError as error:
         raise UserError(f"{path / STATE_FILE} is not a run's state: {error}", hint="was it edited?") from error
 
 
-def clear_unfinished(path: Path, state: State) -> int:
+def clear_unfinished(path: Path, state: RunState) -> int:
     """Sets aside what the next pass makes again: of each unfinished (axis, candidate) pair the timed requests, because
     latency is interleaved and starts anew, and the failures; the other axes go on from their rows. Says how many."""
 

@@ -17,7 +17,7 @@ import msgspec
 from fourways import figures, report
 from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
-from fourways.compare.folder import RunFolder, State, clear_unfinished, read_state
+from fourways.compare.folder import RunFolder, clear_unfinished, read_state
 from fourways.compare.job import Job
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
 from fourways.compare.progress import Show
@@ -28,7 +28,7 @@ from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import SUMMARY_SCHEMA, Summary
 from fourways.core.figure import Axis as AxisName
 from fourways.core.rows import FailureRow
-from fourways.core.run import CandidateRecord, RunHeader
+from fourways.core.run import CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
 from fourways.evidence import RowsNotWritten, axis_of, build_header, changes, new_run_id, write_header
 from fourways.evidence.redact import MASK
@@ -134,7 +134,7 @@ async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, 
         header = _header(run_id, job, await _records(pool, job.candidates))
         _make(folder)
         write_header(header, folder)
-        await _measure(folder, header, State(), job, pool, show)
+        await _measure(folder, header, RunState(), job, pool, show)
     return _publish(folder, header, job, show)
 
 
@@ -217,7 +217,7 @@ async def _pool(checkpoints: Checkpoints, old: RunHeader | None = None) -> Async
         await pool.close()
 
 
-async def _measure(path: Path, header: RunHeader, state: State, job: Job, pool: EnginePool, show: Show) -> None:
+async def _measure(path: Path, header: RunHeader, state: RunState, job: Job, pool: EnginePool, show: Show) -> None:
     folder = RunFolder(path, header, state)
     settings = Settings(
         seed=job.seed, suite=job.suite, workdir=path, limit=job.limit, quick=job.quick, progress=show.step

@@ -1,4 +1,5 @@
-"""run.json: what was run, on what, by whom made. Written before the first row; a resumed run must still match it."""
+"""run.json: what was run, on what, by whom made. Written before the first row; a resumed run must still match it.
+state.json: how far it has come."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from fourways.core.candidate import Candidate
 from fourways.core.engine import EngineInfo
 
 RUN_SCHEMA = "fourways.run/v1"
+STATE_SCHEMA = "fourways.state/v1"
 
 
 class SourceState(msgspec.Struct, frozen=True):
@@ -98,3 +100,10 @@ class RunHeader(msgspec.Struct, frozen=True):
     definitions: dict[str, str]
     environment: Environment
     clock: ClockRecord
+
+
+class RunState(msgspec.Struct):
+    """state.json: how far a run has come. finished: axis → candidates whose rows are all in rows.jsonl."""
+
+    schema: str = STATE_SCHEMA
+    finished: dict[str, list[str]] = {}

@@ -13,21 +13,22 @@ import msgspec
 
 from fourways.core.figure import Summary
 from fourways.core.rows import Row, RowsHeader
-from fourways.core.run import RunHeader
+from fourways.core.run import RunHeader, RunState
 
-PublishedFile = Literal["run", "rows", "summary"]
+PublishedFile = Literal["run", "rows", "state", "summary"]
 VERSION = 1
 
 _TYPES: dict[PublishedFile, tuple[Any, str]] = {
     "run": (RunHeader, "run.json: the header of a run"),
-    "rows": (RowsHeader | Row, "one line of rows.jsonl: the header (line 1) or a row"),
+    "rows": (RowsHeader | Row, "one line of rows.jsonl (or rows.superseded.jsonl): the header (line 1) or a row"),
+    "state": (RunState, "state.json: which axes of which candidates are finished"),
     "summary": (Summary, "summary.json: the figures of a run"),
 }
 _FOLDER = Path(__file__).parent / "published"
 
 
 def load_schema(name: PublishedFile) -> dict[str, Any]:
-    """The published schema (JSON Schema 2020-12) of run.json, of a line of rows.jsonl, or of summary.json."""
+    """The published schema (JSON Schema 2020-12) of that file; of rows.jsonl it is the schema of a line."""
     loaded: dict[str, Any] = msgspec.json.decode(_path(name).read_bytes())
     return loaded
 
