@@ -63,12 +63,14 @@ def thin(items: Sequence[T], most: int = MOST_POINTS) -> list[T]:
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
-def ecdf(values: Sequence[float]) -> list[tuple[float, float]]:
-    """The steps of the empirical distribution: at each value, the share of values up to it."""
+def ecdf(values: Sequence[float], beyond: int = 0) -> list[tuple[float, float]]:
+    """The steps of the empirical distribution: at each value, the share of all up to it. beyond: how many more have no
+    value and lie above every other (requests that failed); with them the curve ends below 1."""
     ordered = sorted(values)
+    number = len(ordered) + beyond
     steps = [(0.0, 0.0)] if not ordered else [(ordered[0], 0.0)]
     for rank, value in enumerate(ordered, start=1):
-        steps += [(value, (rank - 1) / len(ordered)), (value, rank / len(ordered))]
+        steps += [(value, (rank - 1) / number), (value, rank / number)]
     return steps
 
 

@@ -26,7 +26,8 @@ _FOUR_AXES = (
 )
 _TIMES = (
     "How the times of single requests are spread: at each time, the share of requests that took no longer. "
-    "Further left is better. e2e and ttft count from the scheduled send."
+    "Further left is better. e2e and ttft count from the scheduled send. A curve that ends below 1 had requests that "
+    "failed."
 )
 _AXES_SAID = {1: "one way", 2: "two ways", 3: "three ways", 4: "four ways"}
 

@@ -82,9 +82,13 @@ def _panel(what: str, setting: Setting, by_name: Mapping[str, Timings], names: S
         values = _values(by_name[name], what) if name in by_name else []
         if not values:
             continue
-        content.append(Curve(i, thin(ecdf(values))))
-        middle = sorted(values)[len(values) // 2]
-        said.append(f"{name}: half within {middle:.0f} ms, all within {max(values):.0f} ms, n = {len(values)}")
+        failed = by_name[name].failed
+        content.append(Curve(i, thin(ecdf(values, failed))))
+        middle = sorted(values)[(len(values) - 1) // 2]
+        said.append(
+            f"{name}: of those that finished, half within {middle:.0f} ms, all within {max(values):.0f} ms; "
+            f"n = {len(values) + failed}, {failed} failed"
+        )
     y = Linear(0.0, 1.0, *y_frame())
     title = f"{what}, {words(setting)}"
     return curves(title, content, x=x, y=y, x_label=f"{what} (ms); share of requests up to it", about="; ".join(said))
