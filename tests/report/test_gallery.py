@@ -94,6 +94,15 @@ def test_what_no_run_reads_is_not_opened_for_the_page_either() -> None:
         assert thumbnail(packed.getvalue()) is None
 
 
+def test_a_16_bit_picture_is_not_shown_white() -> None:
+    packed = io.BytesIO()
+    Image.new("I;16", (30, 20), 128 << 8).save(packed, "PNG")
+    small = thumbnail(packed.getvalue())
+    assert small is not None
+    with Image.open(io.BytesIO(base64.b64decode(small.data_url.partition(",")[2]))) as shown:
+        assert shown.getpixel((3, 3)) == (128, 128, 128)
+
+
 @pytest.mark.parametrize("mode", ["P", "L", "LA", "RGBA", "CMYK", "I;16", "1"])
 def test_every_mode_can_be_shown(mode: str) -> None:
     packed = io.BytesIO()

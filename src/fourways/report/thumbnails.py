@@ -7,6 +7,7 @@ import io
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP")
@@ -41,6 +42,8 @@ def _shrink(source: bytes) -> Thumbnail | None:
         if opened.width * opened.height > MOST_PIXELS:
             return None
         upright = ImageOps.exif_transpose(opened)
+        if upright.mode.startswith("I"):  # 16-bit grey, which would be cut off at 255
+            upright = Image.fromarray((np.asarray(upright, dtype=np.uint32) >> 8).astype(np.uint8))
         width, height = upright.size
         upright.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         small = Image.new("RGB", upright.size, "white")
