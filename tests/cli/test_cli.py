@@ -154,6 +154,17 @@ def test_a_fault_of_ours_is_one_line_too_and_exit_code_one(fourways: Run, monkey
     assert said.err.startswith("error: ZeroDivisionError: on purpose\nhint: this is a fault of Fourways")
 
 
+def test_a_disk_that_refuses_is_named_with_its_reason(
+    fourways: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FOURWAYS_CACHE", str(tmp_path / "file"))
+    said = fourways("compare")
+    assert said.code == 1
+    assert said.err.startswith(f"error: {tmp_path / 'file'}")
+    assert "hint: is the disk full" in said.err
+
+
 def test_ctrl_c_while_starting_is_no_error(fourways: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(words: object) -> None:
         raise KeyboardInterrupt

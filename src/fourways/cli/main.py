@@ -49,6 +49,14 @@ def main() -> None:
         _stop(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _stop(
+            FourwaysError(
+                f"{where}{error.strerror or error}",
+                hint="is the disk full, or the folder not yours? FOURWAYS_DEBUG=1 shows where it happened",
+            )
+        )
     except Exception as error:
         text = " ".join(str(error).split())
         _stop(

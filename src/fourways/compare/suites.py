@@ -64,11 +64,12 @@ def embedded_suite() -> Suite:
     if not (folder / FILE).is_file():
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=folder.parent))
-        write_suite(beside)
         try:
-            beside.rename(folder)
-        except OSError:  # another process was first
-            shutil.rmtree(beside)
+            write_suite(beside)
+            with suppress(OSError):  # another process was first
+                beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
     return _of_folder(folder)
 
 
