@@ -293,3 +293,10 @@ def test_a_requirement_says_who_qualifies_why_not_and_who_is_beaten() -> None:
     assert "yes" in fast and "on it" in fast
     assert "no" in slow and "900" in slow and "behind fast" in slow
     assert "no access" in gone and "no value to place it by" in gone
+
+
+def test_nobody_is_on_a_front_that_has_no_values() -> None:
+    summary = Summary(SUMMARY_SCHEMA, "r", (figure("gone", None), figure("lost", None)))
+    console = Console(width=160, record=True, file=io.StringIO())
+    verdicts.show(parse_requirements("p95<500ms"), summary, console)
+    assert console.export_text().count("no value to place it by") == 2

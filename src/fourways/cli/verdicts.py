@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from fourways.core.figure import Axis, Summary
+from fourways.core.figure import Summary
 from fourways.figures import Clause, Placed, Verdict, judge, pareto
 
 
@@ -15,12 +15,11 @@ def show(clauses: Sequence[Clause], summary: Summary, console: Console) -> None:
     """One line a candidate, in the order of the table above it."""
     placed = pareto(summary.figures)
     verdicts = judge(clauses, summary.figures, [one.candidate for one in placed])
-    axes = {figure.axis for figure in summary.figures if figure.headline}
     table = Table(title=f"required: {', '.join(clause.text for clause in clauses)}", title_justify="left")
     for column in ("candidate", "qualifies", "why", "Pareto front"):
         table.add_column(column, overflow="fold")
     for one, verdict in zip(placed, verdicts, strict=True):
-        table.add_row(one.candidate, "no" if verdict.reasons else "yes", _why(verdict), _front(one, axes))
+        table.add_row(one.candidate, "no" if verdict.reasons else "yes", _why(verdict), _front(one))
     console.print(table)
 
 
@@ -29,8 +28,8 @@ def _why(verdict: Verdict) -> str:
     return "; ".join((*verdict.reasons, *unsure))
 
 
-def _front(one: Placed, axes: Set[Axis]) -> str:
-    if axes <= set(one.missing):
+def _front(one: Placed) -> str:
+    if not one.measured:
         return "no value to place it by"
     place = f"behind {', '.join(one.beaten_by)}" if one.beaten_by else "on it"
     return f"{place} (no value: {', '.join(one.missing)})" if one.missing else place
