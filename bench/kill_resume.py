@@ -47,9 +47,16 @@ def lines(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+def finish(arguments: list[str]) -> None:
+    """A run left alone to its end; what it said is shown if that is not a good one."""
+    done = subprocess.run([*COMMAND, *arguments], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"fourways compare {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
 def run_whole(model: str, suite: Path, folder: Path) -> Whole:
     arguments = [f"zoo:{model}", "--axes", "accuracy", "--suite", str(suite)]
-    subprocess.run([*COMMAND, *arguments, "--out", str(folder)], check=True, capture_output=True)
+    finish([*arguments, "--out", str(folder)])
     return Whole(arguments, read_summary(folder).figures, lines(folder))
 
 
@@ -69,7 +76,7 @@ def once(whole: Whole, folder: Path, chance: random.Random) -> dict[str, object]
     """One kill, one resume, and whether the result is the same."""
     had = kill_once(whole, folder, chance)
     killed = not (folder / SUMMARY_FILE).exists()
-    subprocess.run([*COMMAND, "--resume", str(folder)], check=True, capture_output=True)
+    finish(["--resume", str(folder)])
     answers = [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow)]
     distinct = {(row.candidate, row.benchmark, row.sample) for row in answers}
     same = read_summary(folder).figures == whole.figures and len(answers) == len(distinct) == whole.rows - 1
