@@ -22,7 +22,11 @@ from fourways.core.rows import AnswerRow
 from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_rows, read_summary
 
 KILLS = 2
-COMMAND = [sys.executable, "-c", "from fourways.cli import main; main()", "compare"]
+# A process started in the background inherits an ignored Ctrl-C; a person's terminal does not ignore it.
+_PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fourways.cli import main; main()"
+)
+COMMAND = [sys.executable, "-c", _PROGRAM, "compare"]
 LIMIT_S = 240
 
 
