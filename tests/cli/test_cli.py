@@ -116,6 +116,7 @@ def test_the_version_is_said(fourways: Run) -> None:
         (["zoo:gpt"], "error: there is no embedded model 'gpt'", "hint: the embedded ones: internvl, llava, qwen"),
         (["zoo:qwen", "--axes", "speed"], "error: --axes: there is no axis 'speed'", "hint: the axes are accuracy"),
         (["zoo:qwen", "--suite", "nowhere"], "error: nowhere: no such suite", "hint: name a folder"),
+        (["zoo:qwen", "--out", f"{__file__}/run"], f"error: {__file__}/run cannot be made", "hint: name another --out"),
         (["zoo:qwen", "--require", "p95?"], "error: --require: cannot read 'p95?'", "hint: "),
         (["--resume", "nowhere"], "error: nowhere holds no run: run.json cannot be read", "hint: name a folder"),
         (["--add", "zoo:qwen", "nowhere"], "error: nowhere holds no run", "hint: "),

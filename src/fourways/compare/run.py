@@ -35,6 +35,7 @@ from fourways.evidence.redact import MASK
 
 NO_IMAGES = "--no-images"
 """A run that was started with it never shows its pictures, however it is gone on with."""
+_ELSEWHERE = "name another --out"
 
 
 class Interrupted(FourwaysError):
@@ -110,13 +111,16 @@ def job_of(header: RunHeader) -> Job:
 def _check_new(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
+    parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{folder} cannot be made: {parent} is no folder that you may write to", hint=_ELSEWHERE)
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint="name another --out") from error
+        raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint=_ELSEWHERE) from error
 
 
 def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
