@@ -154,7 +154,7 @@ def _prefill(family: Family, request: ProbeRequest, features: list[Tensor], stor
     visuals = [family.assemble(layout.visuals[0], features[i : i + each]) for i in range(0, len(features), each)]
     prompts = [family.embed(layout, [visual]) for visual in visuals]
     device, length = family.spec.device, len(layout.token_ids)
-    window = store.window(0, torch.zeros(len(prompts), dtype=torch.int64, device=device), length, length)
+    window = store.window(0, [0] * len(prompts), length)
     stacks = [p.deepstack for p in prompts if p.deepstack is not None]
     hidden = family.forward(
         torch.stack([p.embeds for p in prompts]),
@@ -169,7 +169,7 @@ def _prefill(family: Family, request: ProbeRequest, features: list[Tensor], stor
 def _decode(family: Family, layout: PromptLayout, tokens: Tensor, store: KVStore, index: int) -> Tensor:
     """The tokens after answer token `index`, (batch,)."""
     device, start = family.spec.device, len(layout.token_ids) + index
-    window = store.window(0, torch.full((len(tokens),), start, device=device), 1, start + 1)
+    window = store.window(0, [start] * len(tokens), 1)
     rows = family.spec.position_rows
     positions = torch.full((rows, len(tokens), 1), layout.next_position + index, device=device)
     hidden = family.forward(family.embed_tokens(tokens)[:, None], positions, window.mask(), window)
