@@ -15,7 +15,7 @@ import transformers
 
 from fourways.core.conversation import Conversation, Text, Turn
 from fourways.core.engine import Capability, EngineInfo
-from fourways.core.errors import CapabilityError, EngineError
+from fourways.core.errors import CapabilityError, EngineError, FourwaysError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
 from fourways.engines.local.adapters import Adapters
@@ -62,6 +62,7 @@ class LocalEngine:
         self._family = family
         self._visual_budget, self._adapter = visual_budget, adapter
         self._closed = False
+        self._fault: FourwaysError | None = None
         self._live: set[Sequence] = set()
         spec = family.spec
         kv_bytes = kv_bytes if kv_bytes is not None else _kv_bytes(spec.device)
@@ -75,7 +76,7 @@ class LocalEngine:
         self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._worker = Worker(
             family, store, self._scheduler, self._adapters, self._features, self._prefixes,
-            threads=chosen, again=self._prepare,
+            threads=chosen, again=self._prepare, broken=self._stopped,
         )  # fmt: skip
         preparing = max(1, min(4, cores() // 2))
         self._preparer = Preparer(
@@ -131,7 +132,11 @@ class LocalEngine:
             yield sequence.failed("error", time.perf_counter_ns(), told.message, told.hint)
             return
         self._live.add(sequence)
-        self._prepare(sequence)
+        if self._closed or self._fault is not None:  # while it waited to be let in, or it was asked too late
+            self._live.discard(sequence)
+            yield self._last_word(sequence)
+            return
+        self._preparer.submit(sequence)
         ended = False
         try:
             while not ended:
@@ -151,14 +156,28 @@ class LocalEngine:
         """End all requests (as cancelled) and the threads."""
         self._closed = True
         await asyncio.to_thread(self._shut)
-        for sequence in list(self._live):
-            sequence.outbox.end(sequence.failed("cancelled", time.perf_counter_ns(), None, None))
+        self._end_all()
 
     def _shut(self) -> None:
         self._preparer.close()
         self._worker.stop()
         if self._worker.is_alive():
             self._worker.join()
+
+    def _stopped(self, fault: FourwaysError) -> None:
+        """Called by the worker as it breaks."""
+        self._fault = fault
+        self._end_all()
+
+    def _end_all(self) -> None:
+        for sequence in list(self._live):
+            sequence.outbox.end(self._last_word(sequence))
+
+    def _last_word(self, sequence: Sequence) -> Done:
+        now, fault = time.perf_counter_ns(), self._fault
+        if fault is None:
+            return sequence.failed("cancelled", now, None, None)
+        return sequence.failed("error", now, fault.message, fault.hint)
 
     def _prepare(self, sequence: Sequence) -> None:
         self._preparer.submit(sequence)
@@ -189,8 +208,11 @@ class LocalEngine:
             self._family.module.eval()
 
         done = self._worker.call(lend)
+        done.add_done_callback(lambda _: inside.set())
         try:
             await asyncio.to_thread(inside.wait)
+            if done.done():  # it was never lent
+                done.result()
             yield self._family
         finally:
             back.set()

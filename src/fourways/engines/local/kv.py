@@ -85,10 +85,10 @@ class KVStore:
         old, self._store = self._store, self._zeros(new_rows, new_tokens)
         self._store[:, :, : self.used, :, :have_tokens] = old[:, :, : self.used]
 
-    def release(self) -> None:
-        """Give the memory back; no row may be in use."""
-        if self.used == 0:
-            self._store = self._zeros(0, 0)
+    def reset(self) -> None:
+        """Give all rows back, and their memory, whatever was in them."""
+        self.used = 0
+        self._store = self._zeros(0, 0)
 
     def _zeros(self, rows: int, tokens: int) -> Tensor:
         spec = self._spec

@@ -1,7 +1,8 @@
 """Which requests run next. Read top to bottom, this is the policy.
 
-Between any two decode steps at most one prefill batch starts, so a long answer never blocks a short one, nor a crowd
-of new requests the running ones. Oldest first; one adapter at a time.
+Between any two decode steps at most two prefill batches start (the second only behind a prefix that the first has
+computed), so a long answer never blocks a short one, nor a crowd of new requests the running ones. Oldest first; one
+adapter at a time.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class Scheduler:
             if self.running:
                 return []
             self.adapter = head.adapter
-        batch = self._like(head)
+        batch = self._together()
         chosen = set(map(id, batch))
         self.waiting = deque(sequence for sequence in self.waiting if id(sequence) not in chosen)
         return batch
 
-    def _like(self, head: Sequence) -> list[Sequence]:
+    def _together(self) -> list[Sequence]:
         """The head and those behind it that fit beside it in one padded batch."""
         batch: list[Sequence] = []
         leading: set[PrefixKey] = set()

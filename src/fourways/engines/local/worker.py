@@ -9,7 +9,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,7 +33,8 @@ T = TypeVar("T")
 class Worker(threading.Thread):
     """Other threads use `submit`, `failed`, `cancel`, `call` and `stop`; everything else happens in this one.
 
-    again(sequence): prepares anew a sequence whose findings come from caches that were cleared since.
+    again(sequence): prepares anew a sequence whose findings come from caches that were cleared since. broken(error):
+    the thread ends, because not even failing what it had in hand worked (a lost device); nothing more will be sent.
     """
 
     def __init__(
@@ -47,17 +48,18 @@ class Worker(threading.Thread):
         *,
         threads: int,
         again: Callable[[Sequence], None],
+        broken: Callable[[FourwaysError], None],
     ) -> None:
         super().__init__(name="fourways-model", daemon=True)
         self._family, self._store, self._scheduler, self._adapters = family, store, scheduler, adapters
         self._features, self._prefixes = features, prefixes
         self._runner = Runner(family, store)
         self._threads = threads
-        self._again = again
+        self._again, self._broken = again, broken
         self._wake = threading.Condition()
         self._inbox: deque[Sequence] = deque()
         self._failures: deque[tuple[Sequence, Exception]] = deque()
-        self._jobs: deque[Callable[[], None]] = deque()
+        self._jobs: deque[tuple[Future[Any], Callable[[], None]]] = deque()
         self._stopping = False
         self._sweep = False
         self._starting: list[Sequence] = []
@@ -82,10 +84,13 @@ class Worker(threading.Thread):
             self._wake.notify()
 
     def call(self, job: Callable[[], T]) -> Future[T]:
-        """Run a job in this thread once no request is running; new ones wait behind it."""
+        """Run a job in this thread once no request is running; new ones wait behind it. Raises EngineError where the
+        thread has ended or is about to."""
         future: Future[T] = Future()
 
         def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
                 future.set_result(job())
             except Exception as error:
@@ -94,7 +99,7 @@ class Worker(threading.Thread):
         with self._wake:
             if self._stopping:
                 raise EngineError("the engine is closed")
-            self._jobs.append(run)
+            self._jobs.append((future, run))
             self._wake.notify()
         return future
 
@@ -107,15 +112,21 @@ class Worker(threading.Thread):
     # -- the loop ------------------------------------------------------------------------------------------------
     def run(self) -> None:
         torch.set_num_threads(self._threads)
-        with torch.inference_mode():
-            while not self._stopping:
-                try:
-                    self._next()
-                    self._iterate()
-                except Exception as error:
-                    self._fail_all(error)
-                self._deliver()
-            self._end()
+        try:
+            with torch.inference_mode():
+                while not self._stopping:
+                    self._step()
+                self._end()
+        except Exception as error:
+            self._break(error)
+
+    def _step(self) -> None:
+        try:
+            self._next()
+            self._iterate()
+        except Exception as error:
+            self._fail_all(error)
+        self._deliver()
 
     def _next(self) -> None:
         """Wait for something to do and take it in."""
@@ -129,7 +140,7 @@ class Worker(threading.Thread):
             self._inbox.clear()
             self._failures.clear()
             sweep, self._sweep = self._sweep, False
-            job = self._jobs.popleft() if self._jobs and not scheduler.running else None
+            _, job = self._jobs.popleft() if self._jobs and not scheduler.running else (None, None)
         scheduler.waiting.extend(arrived)
         self.counts["requests"] += len(arrived)
         for sequence, error in failures:
@@ -147,11 +158,18 @@ class Worker(threading.Thread):
 
     def _iterate(self) -> None:
         if not self._jobs and not self._stopping:
-            self._prefill(self._scheduler.next_prefill())
-            if self._scheduler.followed:
-                self._prefill(self._scheduler.next_prefill())
+            self._prefill_some()
         if self._scheduler.running:
             self._decode()
+
+    def _prefill_some(self) -> None:
+        """One batch, and one more if some waited for its prefixes."""
+        for _ in range(2):
+            batch = self._scheduler.next_prefill()
+            if batch:
+                self._prefill(batch)
+            if not self._scheduler.followed:
+                return
 
     def _renew(self) -> None:
         """What waits with features or prefixes of cleared caches is prepared again, without them."""
@@ -171,8 +189,6 @@ class Worker(threading.Thread):
 
     # -- the model -----------------------------------------------------------------------------------------------
     def _prefill(self, batch: list[Sequence]) -> None:
-        if not batch:
-            return
         self._starting = batch
         began = time.perf_counter_ns()
         for sequence in batch:
@@ -199,6 +215,8 @@ class Worker(threading.Thread):
         for sequence in batch:
             missing.update(self._missing(sequence))
         encoded = dict(zip(missing, self._runner.encode(list(missing.values())), strict=True))
+        if encoded and self._family.spec.device.type == "cuda":
+            torch.cuda.synchronize(self._family.spec.device)  # else the prefill's time would hold the encoder's
         self.counts["encoded_units"] += len(encoded)
         for sequence in batch:
             self._take_features(sequence, encoded)
@@ -244,6 +262,7 @@ class Worker(threading.Thread):
                 if sequence.prefix is not None:
                     self._store.write(row, sequence.prefix)
             logits = self._runner.prefill(first, batch)
+            self._keep_prefixes(first, batch)
             generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
             drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
         except BaseException:
@@ -257,12 +276,15 @@ class Worker(threading.Thread):
             if sequence.ranks:
                 self._rank(sequence, logits[n])
 
+    def _keep_prefixes(self, first: int, batch: list[Sequence]) -> None:
+        for row, sequence in enumerate(batch, first):
+            if sequence.prefix is None and sequence.prefix_key is not None:
+                self._prefixes.put(sequence.prefix_key, self._store.read(row, sequence.prefix_length))
+
     def _after_prefill(self, sequence: Sequence) -> None:
         sequence.length = sequence.prompt_tokens
         sequence.first_token_ns = time.perf_counter_ns()
         sequence.stages_ms["prefill"] = (sequence.first_token_ns - sequence.started_ns) / 1e6
-        if sequence.prefix is None and sequence.prefix_key is not None:
-            self._prefixes.put(sequence.prefix_key, self._store.read(sequence.row, sequence.prefix_length))
         sequence.prefix = None
         sequence.units, sequence.features = [], []
 
@@ -340,19 +362,35 @@ class Worker(threading.Thread):
 
     def _fail_all(self, error: Exception) -> None:
         """A fault of the engine itself: all that it had in hand is lost, but it goes on."""
+        lost = {id(s): s for s in (*self._starting, *self._scheduler.running)}.values()
         self._chosen.clear()
-        for sequence in {id(s): s for s in (*self._starting, *self._scheduler.running)}.values():
+        self._scheduler.running.clear()
+        self._starting = []
+        self._store.reset()
+        for sequence in lost:
+            sequence.row = -1
             if not sequence.ended:
                 self._fail(sequence, error)
-        self._starting = []
 
     def _end(self) -> None:
         with self._wake:
             jobs, self._jobs = list(self._jobs), deque()
         with torch.inference_mode(False):
-            for job in jobs:
+            for _, job in jobs:
                 job()
             self._adapters.attach(None)
+
+    def _break(self, error: Exception) -> None:
+        """Nothing works any more: say so to everyone who waits or will ask."""
+        known = explain(error)
+        told = EngineError(f"the engine has stopped: {known.message}", hint="close it and open the candidate again")
+        with self._wake:
+            self._stopping = True
+            jobs, self._jobs = list(self._jobs), deque()
+        for future, _ in jobs:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(told)
+        self._broken(told)
 
     # -- delivery ------------------------------------------------------------------------------------------------
     def _send(self, sequence: Sequence, item: Item) -> None:
