@@ -214,7 +214,7 @@ async def test_a_busy_server_is_asked_again_when_it_says(code: int) -> None:
         before = time.perf_counter()
         events, done = await collect(engine, ask())
     assert done.error is None and events[0].text == "ok" and len(server.chats) == 2
-    assert 1.0 <= time.perf_counter() - before < 3.0
+    assert time.perf_counter() - before >= 1.0
 
 
 async def test_a_server_that_stays_busy_fails_the_request_and_says_so() -> None:
@@ -239,11 +239,11 @@ async def test_a_connection_lost_after_the_first_token_is_an_error_and_never_a_s
 
 @pytest.mark.parametrize("before", [(), (b": ping\n\n",)])
 async def test_a_silent_server_times_out_once(before: tuple[bytes, ...]) -> None:
-    async with connected(web.stall(5.0, *before), timeout_s=0.3) as (engine, server):
+    async with connected(web.stall(30.0, *before), timeout_s=0.3) as (engine, server):
         started = time.perf_counter()
         _, done = await collect(engine, ask())
     assert "no answer for 0.3 s" in str(done.error) and len(server.chats) == 1
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < 20.0
 
 
 @pytest.mark.parametrize(
