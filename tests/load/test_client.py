@@ -173,7 +173,7 @@ def ends_with(*items: Event | Done, error: Exception | None = None, forever: boo
         (ends_with(done()), "the reply had no visible text"),
         (ends_with(Event("", (1,), 1), done()), "the reply had no visible text"),
         (ends_with(Event("a", None, 1), done(3)), "3 tokens came, 4 were asked for"),
-        (ends_with(Event("a", None, 1), forever=True), "no end after 0.05 s"),
+        (ends_with(Event("a", None, 1), forever=True), "no end after 0.5 s"),
     ],
 )
 async def test_a_failure_is_a_timing_and_the_others_finish(answer: Answer, error: str) -> None:
@@ -181,7 +181,7 @@ async def test_a_failure_is_a_timing_and_the_others_finish(answer: Answer, error
         async for item in answer(request) if request.id in ("r1", "r2") else good(request):
             yield item
 
-    timings, engine = await run(mixed, timeout_s=0.05)
+    timings, engine = await run(mixed, timeout_s=0.5)
     assert [timing.error for timing in timings] == [None, error, error, None, None, None]
     assert engine.running == 0
     failed = row(timings[1])
@@ -247,8 +247,8 @@ async def test_a_servers_own_pace_is_recovered_over_http() -> None:
     assert [seen.error for seen in rows] == [None] * 16
     assert server.most_in_flight == 4
     middle = sorted(seen.tpot_ms or 0.0 for seen in rows)[8]
-    assert 20.0 <= middle < 80.0
-    assert all(40.0 <= (seen.ttft_ms or 0.0) < 1000.0 for seen in rows)
+    assert 20.0 <= middle < 200.0
+    assert all(40.0 <= (seen.ttft_ms or 0.0) < 5000.0 for seen in rows)
 
 
 async def test_a_server_that_fails_now_and_then_costs_those_requests_only() -> None:
