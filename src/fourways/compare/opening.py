@@ -168,6 +168,6 @@ def explain(error: Exception) -> FourwaysError:
     if isinstance(error, FourwaysError):
         return error
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return OutOfMemory("out of memory", hint="a smaller dtype, quantization, visual budget, or a larger device")
+        return OutOfMemory("out of memory", hint="a smaller dtype or visual budget, or a larger device")
     text = " ".join(str(error).split())
     return FourwaysError(f"{type(error).__name__}: {text}"[:500], hint="FOURWAYS_DEBUG=1 shows where it happened")

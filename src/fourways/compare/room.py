@@ -51,7 +51,7 @@ def check_room(candidate: Candidate, checkpoint: Checkpoint) -> None:
         raise OutOfMemory(
             f"out of memory: it needs about {needed / 2**30:.1f} GiB, "
             f"and {candidate.device} has {free / 2**30:.1f} GiB free",
-            hint="a smaller dtype or quantization, or a larger device",
+            hint="a smaller dtype, or a larger device",
         )
 
 
