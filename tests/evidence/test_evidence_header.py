@@ -100,6 +100,12 @@ def test_a_changed_machine_is_named(header: RunHeader) -> None:
     assert line.startswith("environment.cpu: ")
 
 
+def test_a_header_of_another_schema_is_not_read_as_if_it_were_ours(header: RunHeader, tmp_path: Path) -> None:
+    write_header(msgspec.structs.replace(header, schema="fourways.run/v9"), tmp_path)
+    with pytest.raises(UserError, match=r"schema 'fourways\.run/v9', and this version reads fourways\.run/v1"):
+        read_header(tmp_path)
+
+
 def test_a_folder_that_is_no_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no run"):
         read_header(tmp_path)

@@ -10,7 +10,7 @@ import msgspec
 
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import SUMMARY_SCHEMA, Summary
-from fourways.core.rows import Row, RowsHeader
+from fourways.core.rows import ROWS_SCHEMA, Row, RowsHeader
 from fourways.core.run import RUN_SCHEMA, RunHeader
 
 RUN_FILE = "run.json"
@@ -18,6 +18,7 @@ ROWS_FILE = "rows.jsonl"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 
+_EDITED = "was it edited, or made by another version?"
 _row = msgspec.json.Decoder(Row)
 _rows_header = msgspec.json.Decoder(RowsHeader)
 
@@ -26,33 +27,35 @@ def read_header(folder: Path) -> RunHeader:
     """Raises UserError if the folder holds no run, or one of another schema."""
     path = folder / RUN_FILE
     try:
-        return msgspec.json.decode(_read(path, folder), type=RunHeader)
+        header = msgspec.json.decode(_read(path, folder), type=RunHeader)
     except msgspec.DecodeError as error:
-        raise UserError(
-            f"{path} is not a {RUN_SCHEMA} header: {error}", hint="was it edited, or made by another version?"
-        ) from error
+        raise UserError(f"{path} is not a {RUN_SCHEMA} header: {error}", hint=_EDITED) from error
+    _check_schema(path, header.schema, RUN_SCHEMA)
+    return header
 
 
 def read_summary(folder: Path) -> Summary:
     """Raises UserError if the folder holds no summary, or one of another schema."""
     path = folder / SUMMARY_FILE
     try:
-        return msgspec.json.decode(_read(path, folder), type=Summary)
+        summary = msgspec.json.decode(_read(path, folder), type=Summary)
     except msgspec.DecodeError as error:
-        raise UserError(
-            f"{path} is not a {SUMMARY_SCHEMA} file: {error}", hint="was it edited, or made by another version?"
-        ) from error
+        raise UserError(f"{path} is not a {SUMMARY_SCHEMA} file: {error}", hint=_EDITED) from error
+    _check_schema(path, summary.schema, SUMMARY_SCHEMA)
+    return summary
 
 
 def read_rows_header(path: Path) -> RowsHeader:
-    """Line 1 of a rows.jsonl. Raises UserError if it is not one."""
+    """Line 1 of a rows.jsonl. Raises UserError if it is not one, or one of another schema."""
     try:
         with path.open("rb") as stream:
-            return _rows_header.decode(stream.readline())
+            header = _rows_header.decode(stream.readline())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
         raise UserError(f"{path}, line 1: not a rows header: {error}") from error
+    _check_schema(path, header.schema, ROWS_SCHEMA)
+    return header
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -84,6 +87,11 @@ def write_whole(path: Path, content: bytes) -> None:
         raise FourwaysError(
             f"{path} could not be written: {error.strerror or error}", hint="free some space or name another --out"
         ) from error
+
+
+def _check_schema(path: Path, found: str, known: str) -> None:
+    if found != known:
+        raise UserError(f"{path} is of schema {found!r}, and this version reads {known}", hint=_EDITED)
 
 
 def _read(path: Path, folder: Path) -> bytes:
