@@ -77,3 +77,12 @@ def test_control_tokens_in_a_continuation_are_text(qwen):
     end = qwen.tokenizer.convert_tokens_to_ids("<|im_end|>")
     (ids,) = continuation_ids(qwen.tokenizer, Rank(("<|im_end|>",)))
     assert end not in ids and len(ids) > 1
+
+
+def test_a_prompt_that_is_written_meanwhile_keeps_its_control_tokens(qwen):
+    """Ranking changes no setting of the tokenizer that other threads write prompts with."""
+    turn = "<|im_start|>user\nHi<|im_end|>\n"
+    before = qwen.tokenizer.backend_tokenizer.encode(turn).ids
+    continuation_ids(qwen.tokenizer, Rank(("yes", "no")))
+    assert qwen.tokenizer.backend_tokenizer.encode(turn).ids == before
+    assert not qwen.tokenizer.backend_tokenizer.encode_special_tokens

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -19,13 +22,27 @@ def continuation_ids(tokenizer: PreTrainedTokenizerBase, wanted: Rank) -> list[l
     one."""
     if not wanted.continuations:
         raise UserError("Rank needs at least one continuation")
-    found = []
+    plain, found = _without_control(tokenizer), []
     for text in wanted.continuations:
-        ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        ids = plain.encode(text, add_special_tokens=False).ids
         if not ids:
             raise UserError(f"the continuation {text!r} has no tokens")
         found.append([int(token) for token in ids])
     return found
+
+
+_plain: WeakKeyDictionary[PreTrainedTokenizerBase, Tokenizer] = WeakKeyDictionary()
+
+
+def _without_control(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """A copy that takes control tokens for text. Not a switch on the tokenizer itself: another thread that writes a
+    prompt at that moment would get its control tokens as text."""
+    copy = _plain.get(tokenizer)
+    if copy is None:
+        copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+        copy.encode_special_tokens = True
+        _plain[tokenizer] = copy
+    return copy
 
 
 def rank(
