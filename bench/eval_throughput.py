@@ -1,4 +1,4 @@
-"""Samples per second of the accuracy axis against the plain loop that evaluation kits run (see README.md).
+"""Samples per second of the accuracy axis against the plain loop that evaluation kits run.
 
     python bench/eval_throughput.py [--models qwen llava internvl] [--blocks 5] [--images 40]
 
