@@ -8,7 +8,7 @@ import json
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from fourways.core.conversation import Conversation
@@ -181,3 +181,24 @@ async def test_a_borrowed_model_is_the_borrowers_alone(qwen, serve, ask, reply, 
             assert not waiting.done()
         again = await waiting
     assert again.tokens == adapted.tokens and not again.done.visuals[0].cached
+
+
+async def test_an_adapter_that_cannot_be_put_in_fails_its_requests_and_leaves_no_half(
+    qwen, serve, ask, reply, tmp_path, conversation, monkeypatch
+):
+    def halfway(model, tensors, name):
+        set_peft_model_state_dict(model, tensors, name)
+        raise torch.OutOfMemoryError("no room")
+
+    async with serve(qwen) as engine:
+        plain = await reply(engine, ask(conversation, WANTED))
+        await engine.load_adapter("a", _adapter(qwen, tmp_path / "a", "all"))
+        with monkeypatch.context() as patch:
+            patch.setattr("fourways.engines.local.adapters.set_peft_model_state_dict", halfway)
+            failed = await reply(engine, ask(conversation, WANTED, adapter="a"))
+        await engine.clear_caches()
+        back = await reply(engine, ask(conversation, WANTED))
+        adapted = await reply(engine, ask(conversation, WANTED, adapter="a"))
+    assert "out of memory" in failed.done.error
+    assert plain.tokens == back.tokens != adapted.tokens
+    assert not any("lora" in name for name, _ in qwen.module.named_modules())

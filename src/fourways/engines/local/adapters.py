@@ -94,19 +94,27 @@ class Adapters:
         """Make the model answer under this adapter, or plainly."""
         if adapter is self._attached:
             return
-        module = self._family.module
-        if self._tuner is not None:
-            self._tuner.unload()
-            for name, parameter in module.named_parameters():
-                parameter.requires_grad_(name in self._trainable)
-            self._tuner = self._attached = None
+        self._detach()
         if adapter is None:
             return
+        module = self._family.module
         self._trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
         self._tuner = LoraModel(module, adapter.config, adapter.name)
-        set_peft_model_state_dict(module, adapter.tensors, adapter.name)
+        try:
+            set_peft_model_state_dict(module, adapter.tensors, adapter.name)
+        except BaseException:  # half an adapter must not answer for the plain model
+            self._detach()
+            raise
         module.eval()
         self._attached = adapter
+
+    def _detach(self) -> None:
+        if self._tuner is None:
+            return
+        self._tuner.unload()
+        for name, parameter in self._family.module.named_parameters():
+            parameter.requires_grad_(name in self._trainable)
+        self._tuner = self._attached = None
 
 
 def _read_config(folder: Path) -> LoraConfig:
