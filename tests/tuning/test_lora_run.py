@@ -81,6 +81,18 @@ def test_gradient_norms_come_every_so_many_steps_for_each_module(
     assert all(norm > 1e-9 for norm in norms.values()), "the norms are those before clipping"
 
 
+def test_what_is_trained_on_is_seen_under_the_budget_it_is_asked_under(
+    family_of: MakeFamily, examples: list[Example]
+) -> None:
+    family, _ = family_of("qwen")
+    conversation = examples[0].conversation
+    native, small = (family.layout(conversation, budget).visuals[0].geometry.visual_tokens for budget in (None, 4))
+    assert small < native
+    data = TrainingSet(family, examples, 4)
+    assert data.items[0].layout.visuals[0].geometry.visual_tokens == small
+    assert sum(len(rows) for rows in data.visuals.of(data.items[0].layout)) == small
+
+
 def test_a_logged_norm_is_that_of_both_matrices_together(family_of: MakeFamily, examples: list[Example]) -> None:
     family, _ = family_of("qwen")
     with LoraRun(family, recipe(steps=1, max_grad_norm=1e9)) as run:

@@ -186,7 +186,8 @@ class _Candidate:
             async with self._engine.borrow() as family:
                 if self._data is None:
                     examples = self._task.examples(self._dialect)
-                    self._data = await loop.run_in_executor(trainer, TrainingSet, family, examples)
+                    budget = self._candidate.visual_budget
+                    self._data = await loop.run_in_executor(trainer, TrainingSet, family, examples, budget)
                 with LoraRun(family, recipe(seed, self._settings.quick)) as run:
                     steps = run.steps(self._data)
                     while (step := await loop.run_in_executor(trainer, next, steps, None)) is not None:

@@ -43,11 +43,12 @@ class Step:
 
 
 class TrainingSet:
-    """Examples, planned and preprocessed once; several runs (seeds) on one family share it and its features."""
+    """Examples, planned and preprocessed once under the visual budget that the model is asked under; several runs
+    (seeds) on one family share it and its features."""
 
-    def __init__(self, family: Family, examples: Sequence[Example]) -> None:
+    def __init__(self, family: Family, examples: Sequence[Example], visual_budget: int | None = None) -> None:
         self.visuals = Visuals(family)
-        self.items: list[Prepared] = prepare(family, examples, self.visuals)
+        self.items: list[Prepared] = prepare(family, examples, self.visuals, visual_budget)
         self.sha256 = data_sha256(examples)
 
 

@@ -75,14 +75,16 @@ class Visuals:
         ]
 
 
-def prepare(family: Family, examples: Sequence[Example], visuals: Visuals) -> list[Prepared]:
+def prepare(
+    family: Family, examples: Sequence[Example], visuals: Visuals, visual_budget: int | None = None
+) -> list[Prepared]:
     """Plan every example and hand its visual units to `visuals`.
 
     Nothing is ever cut. Raises UserError where an example does not fit the model's context, or has no answer.
     """
     prepared = []
     for example in examples:
-        layout = family.layout(example.conversation)
+        layout = family.layout(example.conversation, visual_budget)
         item = Prepared(example.id, layout, _answer_ids(family, example))
         if item.length > family.spec.context:
             raise UserError(
@@ -90,7 +92,7 @@ def prepare(family: Family, examples: Sequence[Example], visuals: Visuals) -> li
                 hint="use smaller images or shorter texts: cutting would lose image tokens or the answer",
             )
         for visual in example.conversation.visuals:
-            visuals.add(family.preprocess(visual))
+            visuals.add(family.preprocess(visual, visual_budget))
         prepared.append(item)
     return prepared
 
