@@ -103,7 +103,7 @@ def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
         join([swatch(index), " ", tag("bdi", c.name)]),
         join([tag("bdi", c.model or c.url or ""), tag("br"), record.architecture or "architecture not known"]),
         record.failure or (engine.engine if engine else ""),
-        f"{c.dtype}{'' if c.quantization is None else ', ' + c.quantization}",
+        "no access" if c.url else f"{c.dtype}{'' if c.quantization is None else ', ' + c.quantization}",
         c.device,
         _how(c),
         settings,
