@@ -29,6 +29,8 @@ from fourways.families.loading import read_json
 Kind = Literal["image", "video"]
 _NOTHING = r"(?!)"
 _MARK = re.compile("\ue000(\\d+)\ue001")
+_FORMS = 256
+"""Forms of conversation (roles, visuals, white space) whose rendering is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class ChatPrompt:
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
+        self._written: dict[str, str] = {}
         patterns = (f"(?P<{kind}>{marker.pattern})" for kind, marker in markers.items())
         self._marker = re.compile("|".join(patterns) or _NOTHING)
         self._ids = {str(token): int(index) for index, token in tokenizer.added_tokens_decoder.items()}
@@ -122,6 +125,15 @@ class ChatPrompt:
         texts: list[str] = []
         remaining = iter(slots)
         messages = [_message(turn, texts, remaining) for turn in conversation.turns]
+        pieces: list[_Piece] = []
+        for index, part in enumerate(_MARK.split(self._write(messages))):
+            pieces.append(_Piece(texts[int(part)], trusted=False) if index % 2 else _Piece(part, trusted=True))
+        return pieces
+
+    def _write(self, messages: list[dict[str, Any]]) -> str:
+        """The template's output; kept, since messages hold marks for texts, and conversations of one form are alike."""
+        if (known := self._written.get(form := repr(messages))) is not None:
+            return known
         special: dict[str, Any] = dict(self._tokenizer.special_tokens_map)
         try:
             rendered: Any = render_jinja_template(
@@ -135,10 +147,10 @@ class ChatPrompt:
                 f"the chat template cannot write this conversation: {error}",
                 hint="check the order of turns (system, then user and assistant in turn), or the checkpoint's template",
             ) from error
-        pieces: list[_Piece] = []
-        for index, part in enumerate(_MARK.split(rendered[0][0])):
-            pieces.append(_Piece(texts[int(part)], trusted=False) if index % 2 else _Piece(part, trusted=True))
-        return pieces
+        if len(self._written) >= _FORMS:
+            self._written.clear()
+        self._written[form] = str(rendered[0][0])
+        return self._written[form]
 
     def _fill(self, pieces: list[_Piece], slots: list[Slot]) -> list[_Piece]:
         found: list[str] = []
