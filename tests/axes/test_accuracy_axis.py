@@ -114,7 +114,7 @@ async def test_a_right_yes_scores_and_a_wrong_one_does_not(suite: Mapping[str, P
 
 
 async def test_requests_run_together_but_never_more_than_the_window(tmp_path: Path) -> None:
-    suite = zoo.write_suite(tmp_path, images=20, seed=1)
+    suite = zoo.write_suite(tmp_path, images=40, seed=1)
     engine = Patient()
     async with asyncio.timeout(60):
         rows = answers(await collect(engine, settings(suite, "mmbench_en")))

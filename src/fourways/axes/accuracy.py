@@ -27,7 +27,7 @@ from fourways.core.request import Generate, Plan, Request, derive_seed
 from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.media import read_image
 
-WINDOW = 64
+WINDOW = 128
 """Requests in flight. The engine decides how many of them it batches; the rest wait in its queue."""
 
 FORGET_EVERY = 512
