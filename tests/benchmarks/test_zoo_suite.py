@@ -1,5 +1,4 @@
-"""The embedded suite goes through the readers of the real sets, and its models are trained on the prompts asked
-here."""
+"""The embedded suite goes through the readers of the real sets."""
 
 from __future__ import annotations
 
@@ -14,11 +13,8 @@ from fourways.benchmarks.boxes import render
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.suite import detect
 from fourways.core.rows import AnswerRow
-from fourways.zoo import prompts as trained
 
 Answer = Callable[..., AnswerRow]
-
-DIALECTS: dict[trained.Family, str] = {"qwen": "qwen2.5-vl", "llava": "llava-next", "internvl": "internvl"}
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +58,3 @@ def test_metrics_are_declared(suite: dict[str, Path], key: str, answer: Answer) 
     assert primary.name == benchmark.primary
     assert primary.definition == next(iter(benchmark.definitions))
     assert not primary.labels
-
-
-def taught(key: str, family: trained.Family, sample: Sample) -> str:
-    if key == "mme":
-        return trained.mme(family, sample.question)
-    if key == "vqav2":
-        return trained.vqa(family, sample.question)
-    if key == "refcoco":
-        return trained.refcoco(family, sample.question)
-    if key == "realworldqa":
-        return trained.realworldqa(family, sample.question)
-    language = "en" if key == "mmbench_en" else "cn"
-    return trained.mmbench(family, sample.question, list(sample.options.values()), language)  # type: ignore[arg-type]  # a literal
-
-
-@pytest.mark.parametrize("family", DIALECTS)
-@pytest.mark.parametrize("key", registry.keys())
-def test_a_model_is_trained_on_the_prompt_it_is_asked(suite: dict[str, Path], key: str, family: trained.Family) -> None:
-    benchmark = registry.get(key)
-    for sample in benchmark.read(suite[key]):
-        assert benchmark.prompt(sample, DIALECTS[family]) == taught(key, family, sample)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,21 +93,23 @@ def test_rows_of_another_run_are_refused(tmp_path: Path) -> None:
         RowLog(tmp_path, RowsHeader(ROWS_SCHEMA, "other", None, None, None))
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file of this process may grow beyond this many bytes: what a full disk does to a write."""
-    limit = 4096
+@contextmanager
+def small_files(limit: int) -> Iterator[None]:
+    """No file of this process may grow beyond `limit` bytes: what a full disk does to a write. Only around the writes
+    themselves, or the test runner's own output may meet it."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_stops_the_run_with_one_line_and_every_whole_row_stays(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_stops_the_run_with_one_line_and_every_whole_row_stays(tmp_path: Path) -> None:
     log = RowLog(tmp_path, HEADER)
-    with pytest.raises(RowsNotWritten) as caught:
+    with small_files(4096), pytest.raises(RowsNotWritten) as caught:
         for number in range(1000):
             log.append(row(number))
     log.close()
@@ -116,7 +119,7 @@ def test_a_full_disk_stops_the_run_with_one_line_and_every_whole_row_stays(tmp_p
     assert f"its {len(kept)} rows so far are kept" in caught.value.message
     assert caught.value.hint is not None and f"--resume {tmp_path}" in caught.value.hint
     assert (tmp_path / ROWS_FILE).read_bytes().endswith(b"\n")
-    assert (tmp_path / ROWS_FILE).stat().st_size <= small_files
+    assert (tmp_path / ROWS_FILE).stat().st_size <= 4096
 
 
 def test_a_damaged_line_in_the_middle_is_named_by_its_number(tmp_path: Path) -> None:
