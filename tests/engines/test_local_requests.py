@@ -251,3 +251,28 @@ async def test_the_thread_count_is_measured_and_recorded(qwen, serve):
         settings = engine.info.settings
     assert int(settings["threads"]) >= 1 and settings["threads_measured"]
     assert settings["dtype"] == "float32" and settings["device"] == "cpu"
+
+
+async def test_caches_that_are_cleared_at_the_worst_moment_harm_nobody(qwen, serve, ask, reply, pictures, monkeypatch):
+    both = Conversation.ask("Which?", pictures[0], pictures[1])
+    original, engines = type(qwen).encode, []
+
+    def encode(self, units):
+        for engine in engines:
+            engine._features.clear()
+            engine._prefixes.clear()
+        return original(self, units)
+
+    async with serve(qwen) as engine:
+        expected = await reply(engine, ask(both, Generate(5)))
+        await engine.clear_caches()
+        monkeypatch.setattr(type(qwen), "encode", encode)
+        engines.append(engine)
+        first = ask(Conversation.ask("What?", pictures[0]), Generate(1))
+        got = await asyncio.gather(reply(engine, first), reply(engine, ask(both, Generate(5))))
+        engines.clear()
+        await reply(engine, first)
+        engines.append(engine)
+        later = await reply(engine, ask(both, Generate(5)))
+    assert got[0].done.error is None
+    assert got[1].tokens == later.tokens == expected.tokens

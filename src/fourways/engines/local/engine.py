@@ -204,7 +204,7 @@ class LocalEngine:
             inside.set()
             back.wait()
             self._features.clear()
-            self._prefixes.clear()
+            self._prefixes.outdate()
             self._family.module.eval()
 
         done = self._worker.call(lend)

@@ -21,7 +21,7 @@ class TensorCache(Generic[K]):
         self._items: OrderedDict[K, Tensor] = OrderedDict()
         self._lock = threading.Lock()
         self.generation = 0
-        """How often it was cleared: what was found under an older one must not be used any more."""
+        """How often it was outdated."""
         self._bytes = self._hits = self._misses = self._evictions = 0
 
     def find(self, key: K) -> Tensor | None:
@@ -57,7 +57,11 @@ class TensorCache(Generic[K]):
         with self._lock:
             self._items.clear()
             self._bytes = 0
-            self.generation += 1
+
+    def outdate(self) -> None:
+        """Clear, because what is in here became wrong: what was found before must not be used any more."""
+        self.clear()
+        self.generation += 1
 
     def counters(self) -> dict[str, int]:
         with self._lock:

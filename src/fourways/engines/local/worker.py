@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Worker(threading.Thread):
     """Other threads use `submit`, `failed`, `cancel`, `call` and `stop`; everything else happens in this one.
 
-    again(sequence): prepares anew a sequence whose findings come from caches that were cleared since. broken(error):
+    again(sequence): prepares anew a sequence whose findings come from caches that are outdated since. broken(error):
     the thread ends, because not even failing what it had in hand worked (a lost device); nothing more will be sent.
     """
 
@@ -172,7 +172,7 @@ class Worker(threading.Thread):
                 return
 
     def _renew(self) -> None:
-        """What waits with features or prefixes of cleared caches is prepared again, without them."""
+        """What waits with features or prefixes of other weights is prepared again, without them."""
         waiting, now = self._scheduler.waiting, self._prefixes.generation
         if all(sequence.generation == now for sequence in waiting):
             return
@@ -211,28 +211,35 @@ class Worker(threading.Thread):
 
     def _encode(self, batch: list[Sequence]) -> None:
         """Give every sequence the features it needs; each distinct unit is encoded once."""
-        missing: dict[FeatureKey, VisualUnit] = {}
-        for sequence in batch:
-            missing.update(self._missing(sequence))
+        known, missing = self._look_up(batch)
         encoded = dict(zip(missing, self._runner.encode(list(missing.values())), strict=True))
         if encoded and self._family.spec.device.type == "cuda":
             torch.cuda.synchronize(self._family.spec.device)  # else the prefill's time would hold the encoder's
         self.counts["encoded_units"] += len(encoded)
         for sequence in batch:
-            self._take_features(sequence, encoded)
+            self._take_features(sequence, known, encoded)
         for key, tensor in encoded.items():
             self._features.put(key, tensor)
 
-    def _missing(self, sequence: Sequence) -> dict[FeatureKey, VisualUnit]:
+    def _look_up(self, batch: list[Sequence]) -> tuple[dict[FeatureKey, Tensor], dict[FeatureKey, VisualUnit]]:
+        """Features that are cached, held from here on whatever becomes of the cache, and units that must be encoded."""
+        known: dict[FeatureKey, Tensor] = {}
         missing: dict[FeatureKey, VisualUnit] = {}
-        for shared in sequence.units:
-            for unit in shared.units.result() if shared is not None else ():
-                key = feature_key(unit.key, sequence.adapter)
-                if sequence.prefix is None and self._features.find(key) is None:
-                    missing[key] = unit
-        return missing
+        for sequence in batch:
+            for shared in sequence.units if sequence.prefix is None else ():
+                for unit in shared.units.result() if shared is not None else ():
+                    key = feature_key(unit.key, sequence.adapter)
+                    if key in known or key in missing:
+                        continue
+                    if (tensor := self._features.find(key)) is not None:
+                        known[key] = tensor
+                    else:
+                        missing[key] = unit
+        return known, missing
 
-    def _take_features(self, sequence: Sequence, encoded: dict[FeatureKey, Tensor]) -> None:
+    def _take_features(
+        self, sequence: Sequence, known: dict[FeatureKey, Tensor], encoded: dict[FeatureKey, Tensor]
+    ) -> None:
         if sequence.prefix is not None:
             sequence.cached = [True] * len(sequence.cached)
             self._prefixes.count(hits=1)
@@ -245,15 +252,7 @@ class Worker(threading.Thread):
             self._features.count(hits=len(keys) - fresh, misses=fresh)
             sequence.cached[n] = fresh == 0
             if sequence.features[n] is None:
-                sequence.features[n] = [self._feature(key, encoded) for key in keys]
-
-    def _feature(self, key: FeatureKey, encoded: dict[FeatureKey, Tensor]) -> Tensor:
-        tensor = encoded.get(key)
-        if tensor is None:
-            tensor = self._features.find(key)
-        if tensor is None:
-            raise EngineError("features were dropped from the cache while they were needed")
-        return tensor
+                sequence.features[n] = [encoded[key] if key in encoded else known[key] for key in keys]
 
     def _prefill_step(self, batch: list[Sequence]) -> None:
         first = self._store.add(len(batch), max(s.prompt_tokens for s in batch))
