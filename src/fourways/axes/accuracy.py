@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import ClassVar
 
 from fourways.axes.contract import Opened, Settings
@@ -29,6 +31,9 @@ from fourways.media import read_image
 
 WINDOW = 128
 """Requests in flight. The engine decides how many of them it batches; the rest wait in its queue."""
+
+READ_AHEAD = 8
+"""Samples whose pictures are read at once, since each turn of another thread has its price."""
 
 FORGET_EVERY = 512
 """Samples after which the engine's caches are emptied. Questions about one image stand together, so what is forgotten
@@ -98,12 +103,12 @@ async def _ask_all(
 ) -> AsyncGenerator[AnswerRow, None]:
     what = f"{one.candidate.name} · {benchmark.title}"
     admitted, finished = 0, total - len(samples)
-    waiting = _with_pictures(samples)
+    waiting, ahead = _with_pictures(samples), deque[tuple[Sample, _Picture]]()
     running: set[asyncio.Task[AnswerRow]] = set()
     settings.progress(finished, total, what)
     try:
         while True:
-            while len(running) < WINDOW and (following := await asyncio.to_thread(next, waiting, None)) is not None:
+            while len(running) < WINDOW and (following := await _next(waiting, ahead)) is not None:
                 running.add(asyncio.create_task(_ask(one, benchmark, *following, settings.seed)))
                 admitted += 1
                 if admitted % FORGET_EVERY == 0:
@@ -119,6 +124,15 @@ async def _ask_all(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _next(
+    waiting: Iterator[tuple[Sample, _Picture]], ahead: deque[tuple[Sample, _Picture]]
+) -> tuple[Sample, _Picture] | None:
+    """The next sample with its picture. Pictures are read in another thread, a few at a time."""
+    if not ahead:
+        ahead.extend(await asyncio.to_thread(lambda: list(islice(waiting, READ_AHEAD))))
+    return ahead.popleft() if ahead else None
 
 
 def _with_pictures(samples: Sequence[Sample]) -> Iterator[tuple[Sample, _Picture]]:
