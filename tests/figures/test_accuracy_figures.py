@@ -192,3 +192,11 @@ def test_a_sum_over_parts_says_nothing_where_a_part_has_one_image() -> None:
     found = one(figures, "mme_sum")
     assert (found.status, found.low, found.reason) == ("too_few", None, "a part of it rests on a single image")
     assert one(compute(rows), "mme_sum").status == "ok"
+
+
+def test_a_candidates_name_decides_no_interval(full_run: Callable[[], list[Row]]) -> None:
+    names = {"a": "something-else", "b": "x", "c": "y"}
+    rows = full_run()
+    again = [msgspec.structs.replace(row, candidate=names[row.candidate]) for row in rows]
+    for one, other in zip(compute(rows), compute(again), strict=True):
+        assert (one.metric, one.value, one.low, one.high) == (other.metric, other.value, other.low, other.high)

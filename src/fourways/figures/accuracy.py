@@ -15,7 +15,7 @@ from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
 from fourways.figures.linear import INTERVAL, estimate
 from fourways.figures.paired import DIFFERENCE, Pair, compare_pairs
-from fourways.figures.seeds import seed_for
+from fourways.figures.seeds import RESAMPLES, seed_for
 from fourways.stats import clustered_wilson
 
 _KNOWN = registry.keys()
@@ -29,7 +29,8 @@ AGGREGATE = Definition(
     "higher",
     "images",
     "unweighted mean over the run's benchmarks of the primary metric / its maximum",
-    "percentile cluster bootstrap over images, stratified by the benchmarks and parts they occur in, 2000 resamples",
+    "percentile cluster bootstrap over images, stratified by the benchmarks and parts they occur in, "
+    f"{RESAMPLES:,} resamples",
 )
 UNPARSED = Definition(
     "unparsed",
@@ -140,7 +141,7 @@ def _official(candidate: str, key: str, metric: Metric) -> Figure:
     """A benchmark's metric under its own name and definition."""
     name, _, version = metric.definition.partition("@")
     definition = Definition(name, "accuracy", metric.unit, "higher", "images", "", "", int(version))
-    found = estimate(metric.parts, seed_for(metric.definition, candidate, *metric.labels.values()))
+    found = estimate(metric.parts, seed_for(metric.definition, *metric.labels.values()))
     made = figure(definition, candidate, found, {"benchmark": key, **metric.labels}, least=LEAST_IMAGES)
     return msgspec.structs.replace(made, metric=metric.name)
 
@@ -167,7 +168,7 @@ def _aggregate(
         status: Status = "undefined" if all(one is not None and one[0] == "undefined" for one in lost) else "failed"
         reason = f"no figure for {', '.join(missing)}"
         return absent(AGGREGATE, candidate, status, reason, {}, headline=True)
-    found = estimate(_joined(list(primaries.values())), seed_for(AGGREGATE.id, candidate))
+    found = estimate(_joined(list(primaries.values())), seed_for(AGGREGATE.id))
     return figure(AGGREGATE, candidate, found, {}, least=LEAST_IMAGES, headline=True)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fourways.benchmarks.contract import MetricPart
 from fourways.figures.definition import Estimate
+from fourways.figures.seeds import RESAMPLES
 from fourways.stats import (
     Interval,
     LinearCombination,
@@ -19,8 +20,8 @@ from fourways.stats import (
 
 INTERVAL = (
     "one mean: score interval at the effective size (clusters: images); several: percentile cluster bootstrap over "
-    "images, stratified by the parts they occur in, 2000 resamples; where no resample varies, recovered from the "
-    "parts' score intervals"
+    f"images, stratified by the parts they occur in, {RESAMPLES:,} resamples; where no resample varies, recovered from "
+    "the parts' score intervals"
 )
 ONE_IMAGE = "a part of it rests on a single image"
 
@@ -41,7 +42,7 @@ def rests_on_one_image(parts: Sequence[MetricPart]) -> bool:
 def _interval(parts: Sequence[MetricPart], combination: LinearCombination, seed: int) -> Interval | None:
     if len(parts) == 1:
         return _recovered(parts)
-    replicates = bootstrap_linear(combination, seed)
+    replicates = bootstrap_linear(combination, seed, RESAMPLES)
     if replicates.min() == replicates.max():
         return _recovered(parts)
     return percentile_interval(replicates, combination.freedom + 1)

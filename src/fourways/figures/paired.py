@@ -11,7 +11,7 @@ from fourways.benchmarks.contract import MetricPart
 from fourways.core.figure import Figure
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.linear import ONE_IMAGE, rests_on_one_image
-from fourways.figures.seeds import seed_for
+from fourways.figures.seeds import RESAMPLES, seed_for
 from fourways.stats import (
     LinearCombination,
     Part,
@@ -32,8 +32,9 @@ DIFFERENCE = Definition(
     "none",
     "images",
     "aggregate of the candidate minus that of `versus`, over the samples that both were asked",
-    "paired percentile cluster bootstrap over images, 2000 resamples; separated where the sign-flip permutation test, "
-    "Holm-adjusted over all pairs, gives p < 0.05; a difference is seen with 80 % power at that level unadjusted",
+    f"paired percentile cluster bootstrap over images, {RESAMPLES:,} resamples; separated where the sign-flip "
+    "permutation test, Holm-adjusted over all pairs, gives p < 0.05; a difference is seen with 80 % power at that "
+    "level unadjusted",
 )
 SIGNIFICANT = 0.05
 
@@ -63,7 +64,7 @@ def compare_pairs(rows: Mapping[str, Rows], pair: Callable[[Rows, Rows], Pair | 
         if parts is None:
             yield absent(DIFFERENCE, first, "undefined", "no samples in common", {"versus": second})
         else:
-            compared[first, second] = _compare(parts, seed_for(DIFFERENCE.id, first, second))
+            compared[first, second] = _compare(parts, seed_for(DIFFERENCE.id))
     adjusted = holm([result.p for result in compared.values()])
     for ((first, second), result), p in zip(compared.items(), adjusted, strict=True):
         labels = {"versus": second, "verdict": _verdict(first, second, result, p), "p (Holm)": f"{p:.4f}"}
@@ -75,7 +76,8 @@ def _compare(pair: Pair, seed: int) -> Compared:
     parts = [Part(p.coefficient, p.clusters, p.values) for p in (*pair.first, *minus)]
     combination = LinearCombination.of(parts)
     alone = rests_on_one_image(pair.first)
-    interval = None if alone else percentile_interval(bootstrap_linear(combination, seed), combination.freedom + 1)
+    drawn = bootstrap_linear(combination, seed, RESAMPLES)
+    interval = None if alone else percentile_interval(drawn, combination.freedom + 1)
     error = standard_error(combination)
     estimate = Estimate(combination.value, interval, combination.clusters, ONE_IMAGE if alone else None)
     # The means of both sides share their denominators, so the difference is a sum of one term a cluster.

@@ -12,13 +12,13 @@ from fourways.core.figure import Figure
 from fourways.core.rows import TrainStepRow, TuneAnswerRow
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
-from fourways.figures.seeds import seed_for
+from fourways.figures.seeds import RESAMPLES, seed_for
 from fourways.stats import clustered_wilson, percentile_interval, pigeonhole, t_interval
 
 LEAST_IMAGES = 10
 _CROSSED = (
-    "pigeonhole bootstrap: images and training seeds redrawn independently, 2000 resamples, percentile; with two or "
-    "three seeds it cannot see all of their spread"
+    f"pigeonhole bootstrap: images and training seeds redrawn independently, {RESAMPLES:,} resamples, percentile; with "
+    "two or three seeds it cannot see all of their spread"
 )
 _OVER_SEEDS = "Student's t over training seeds"
 GAIN = Definition(
@@ -138,7 +138,7 @@ def _crossed(
     headline: bool,
 ) -> Figure:
     count, trained = len(set(images)), len(set(seeds))
-    replicates = pigeonhole(images, seeds, values, seed_for(definition.id, candidate, labels["task"]))
+    replicates = pigeonhole(images, seeds, values, seed_for(definition.id, labels["task"]), RESAMPLES)
     interval = percentile_interval(replicates, count)
     note = None
     if trained < 2:
