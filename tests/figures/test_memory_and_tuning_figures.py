@@ -28,7 +28,7 @@ def test_the_headline_is_the_largest_stage_of_each_process() -> None:
         rows.append(reading(repeat, "decode", "process_above_load", 900))
     (headline,) = [f for f in compute(rows) if f.headline]
     assert (headline.metric, headline.value, headline.n) == ("peak_memory", 13.0, 3)
-    assert headline.labels == {"quantity": "live_tensors"}
+    assert headline.labels == {"quantity": "live_tensors", "image": "640x480", "batch": "1"}
     assert headline.low is not None and headline.low < 13 < (headline.high or 0)
 
 

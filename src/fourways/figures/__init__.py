@@ -4,11 +4,12 @@ It must never invent a value: what cannot be computed is "undefined", "failed" o
 metric is defined once, here or with its benchmark, and carries name@version; a change of formula or interval is a new
 version.
 
-Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `pareto`, `parse_requirements` and
-`judge`."""
+Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `conditions` and
+`process_growth` (how a headline was measured), `pareto`, `parse_requirements` and `judge`."""
 
 from fourways.figures.catalogue import DEFINITIONS, TEXTS, definitions
 from fourways.figures.compute import compute
+from fourways.figures.conditions import conditions, process_growth
 from fourways.figures.definition import Definition
 from fourways.figures.pareto import Placed, pareto
 from fourways.figures.require import Clause, Verdict, judge, parse_requirements
@@ -21,8 +22,10 @@ __all__ = [
     "Placed",
     "Verdict",
     "compute",
+    "conditions",
     "definitions",
     "judge",
     "pareto",
     "parse_requirements",
+    "process_growth",
 ]

@@ -169,7 +169,8 @@ def _aggregate(
         reason = f"no figure for {', '.join(missing)}"
         return absent(AGGREGATE, candidate, status, reason, {}, headline=True)
     found = estimate(_joined(list(primaries.values())), seed_for(AGGREGATE.id))
-    return figure(AGGREGATE, candidate, found, {}, least=LEAST_IMAGES, headline=True)
+    labels = {"benchmarks": str(len(benchmarks))}
+    return figure(AGGREGATE, candidate, found, labels, least=LEAST_IMAGES, headline=True)
 
 
 def _joined(primaries: Sequence[Metric]) -> list[MetricPart]:

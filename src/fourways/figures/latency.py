@@ -71,6 +71,8 @@ DEFINITIONS = (*TIMES.values(), *GAPS.values(), STAGE, REQUESTS_PER_S, TOKENS_PE
 HEADLINE = TIMES["e2e", "p50"]
 """At concurrency 1 with a warm feature cache: what one user waits for a whole answer about a picture seen before."""
 HEADLINE_CONCURRENCY, HEADLINE_CACHE = 1, "warm"
+WORKLOADS = {"describe-32": "one picture a request, 32 new tokens"}
+"""What a request of a workload is, in words."""
 
 
 class Setting(NamedTuple):

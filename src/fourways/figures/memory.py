@@ -101,12 +101,15 @@ def _headline(candidate: str, measured: _Measured, failures: Failures) -> Figure
         return absent(HEADLINE, candidate, *lost, {}, headline=True)
     for quantity in _TENSORS:
         peaks: dict[int, float] = {}
-        for reading, values in measured.bytes.items():
-            if reading.quantity == quantity:
-                for repeat, value in values.items():
-                    peaks[repeat] = max(peaks.get(repeat, 0.0), value)
+        counted = [reading for reading in measured.bytes if reading.quantity == quantity]
+        for reading in counted:
+            for repeat, value in measured.bytes[reading].items():
+                peaks[repeat] = max(peaks.get(repeat, 0.0), value)
         if peaks:
-            return figure(HEADLINE, candidate, _over_processes(peaks), {"quantity": quantity}, headline=True)
+            labels: dict[str, str] = {"quantity": quantity}
+            for name in ("image", "batch"):
+                labels[name] = ", ".join(sorted({reading.labels[name] for reading in counted}))
+            return figure(HEADLINE, candidate, _over_processes(peaks), labels, headline=True)
     return absent(HEADLINE, candidate, "undefined", "no stage was measured", {}, headline=True)
 
 

@@ -121,7 +121,8 @@ def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader, su
     return join(
         [
             tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
-            result.result_table(names, cells, figures.TEXTS, what),
+            result.result_table(names, cells, figures.TEXTS, what, figures.conditions(summary.figures)),
+            *(tag("p", line, class_="muted") for line in result.growth(summary)),
             *_separated(summary),
             tag("h3", "Four axes, one picture a candidate"),
             tag("p", _FOUR_AXES),

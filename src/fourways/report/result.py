@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fourways.core.figure import AXES, Axis, Figure, Summary
-from fourways.figures import Placed
+from fourways.figures import Placed, process_growth
 from fourways.report.bars import Strip, strips
 from fourways.report.charts import Bubble, scatter
 from fourways.report.markup import Html, join, tag
@@ -37,10 +37,26 @@ def names_of(summary: Summary, header_names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*header_names, *(f.candidate for f in summary.figures)]))
 
 
-def result_table(names: Sequence[str], cells: Headlines, texts: Mapping[str, str], what: Mapping[str, str]) -> Html:
-    """One row a candidate, one column an axis; on a phone each row is a card."""
-    heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts) for a in AXES)]
-    rows = [_row(i, name, cells, texts, what.get(name, "")) for i, name in enumerate(names)]
+def growth(summary: Summary) -> list[str]:
+    """One sentence where processes grew by more than their tensors, which are all that the headline counts."""
+    found = process_growth(summary.figures)
+    if not found:
+        return []
+    scale = scale_for("bytes", max(grown for _, grown in found.values()))
+    named = ", ".join(f"{name} {scale.full(grown)}" for name, (_, grown) in found.items())
+    return [f"The processes themselves grew by more than that memory ({named}); the report's Memory section has it."]
+
+
+def result_table(
+    names: Sequence[str],
+    cells: Headlines,
+    texts: Mapping[str, str],
+    what: Mapping[str, str],
+    conditions: Mapping[Axis, str],
+) -> Html:
+    """One row a candidate, one column an axis; on a phone each row is a card. conditions: how each was measured."""
+    heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts, conditions) for a in AXES)]
+    rows = [_row(i, name, cells, texts, what.get(name, ""), conditions) for i, name in enumerate(names)]
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="result")
 
 
@@ -76,7 +92,9 @@ def front(points: Sequence[Point]) -> list[Point]:
     return sorted(kept, key=lambda p: p.latency.value or 0.0)
 
 
-def _axis_head(axis: Axis, names: Sequence[str], cells: Headlines, texts: Mapping[str, str]) -> Html:
+def _axis_head(
+    axis: Axis, names: Sequence[str], cells: Headlines, texts: Mapping[str, str], conditions: Mapping[Axis, str]
+) -> Html:
     found = next((cells[n, axis] for n in names if (n, axis) in cells), None)
     below = None
     if found is not None:
@@ -87,21 +105,26 @@ def _axis_head(axis: Axis, names: Sequence[str], cells: Headlines, texts: Mappin
             f", {better}" if better else "",
             class_="of",
         )
-    return tag("th", axis, below, scope="col", class_="num")
+    how = tag("span", conditions[axis], class_="of") if axis in conditions else None
+    return tag("th", axis, below, how, scope="col", class_="num")
 
 
-def _axis_said(axis: Axis, figure: Figure | None, texts: Mapping[str, str]) -> Html:
+def _axis_said(axis: Axis, figure: Figure | None, texts: Mapping[str, str], how: str | None) -> Html:
     """The column's head again, for narrow screens, where each cell stands alone."""
     metric = None if figure is None else defined(figure.metric.replace("_", " "), figure.definition, texts)
-    return tag("span", axis, " " if metric else None, metric, class_="said-again")
+    below = tag("span", how, class_="of") if how else None
+    return tag("span", axis, " " if metric else None, metric, below, class_="said-again")
 
 
-def _row(index: int, name: str, cells: Headlines, texts: Mapping[str, str], what: str) -> Html:
+def _row(
+    index: int, name: str, cells: Headlines, texts: Mapping[str, str], what: str, conditions: Mapping[Axis, str]
+) -> Html:
     head = tag("th", swatch(index), tag("bdi", name), tag("span", what, class_="of"), scope="row")
-    body = [
-        tag("td", _axis_said(axis, cells.get((name, axis)), texts), cell(show(cells.get((name, axis)))), class_="num")
-        for axis in AXES
-    ]
+    body = []
+    for axis in AXES:
+        figure = cells.get((name, axis))
+        said = _axis_said(axis, figure, texts, conditions.get(axis))
+        body.append(tag("td", said, cell(show(figure)), class_="num"))
     return tag("tr", head, *body)
 
 

@@ -8,17 +8,20 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from fourways import figures
 from fourways.core.figure import AXES, Axis, Figure, Summary
 from fourways.report.markup import clean
 from fourways.report.numbers import Shown, show
-from fourways.report.result import headlines, names_of
+from fourways.report.result import growth, headlines, names_of
 
 
 def terminal_table(summary: Summary) -> Table:
     """Candidates by axes: value, 95 % interval and n, or why there is none."""
     cells = headlines(summary)
     names = names_of(summary, [])
-    table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False)
+    measured = [f"{axis}: {said}" for axis, said in figures.conditions(summary.figures).items()]
+    caption = Text(clean("\n".join([*measured, *growth(summary)])), style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("candidate", overflow="fold")
     for axis in AXES:
         table.add_column(_head(axis, [cells[key] for key in cells if key[1] == axis]), justify="right", overflow="fold")
@@ -27,11 +30,11 @@ def terminal_table(summary: Summary) -> Table:
     return table
 
 
-def _head(axis: Axis, figures: Sequence[Figure]) -> Text:
+def _head(axis: Axis, found: Sequence[Figure]) -> Text:
     head = Text(axis)
-    if figures:
-        arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[figures[0].direction]
-        head.append(f"{arrow}\n{figures[0].metric}", style="dim")
+    if found:
+        arrow = {"higher": " ↑", "lower": " ↓", "none": ""}[found[0].direction]
+        head.append(f"{arrow}\n{found[0].metric}", style="dim")
     return head
 
 
