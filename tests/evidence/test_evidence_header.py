@@ -77,8 +77,8 @@ def test_how_long_a_trial_of_threads_took_is_no_change(header: RunHeader) -> Non
     ("field", "value", "said"),
     [
         ("seed", 8, "seed: 7 → 8"),
+        ("axes", ("accuracy", "memory"), "axes: accuracy → accuracy, memory"),
         ("limit", 5, "limit: None → 5"),
-        ("axes", ("accuracy", "memory"), "axes: "),
         ("suite", (msgspec.structs.replace(BENCHMARK, path="~/data/mme", sha256="ff"),), "suite[mme].sha256: "),
     ],
 )

@@ -50,6 +50,12 @@ def test_a_misspelt_name_gets_the_nearest_one() -> None:
     assert caught.value.hint is not None and "did you mean qwen?" in caught.value.hint
 
 
+def test_a_configuration_named_without_random_weights_says_what_is_missing() -> None:
+    with pytest.raises(CheckpointError, match="is a configuration without weights") as caught:
+        locate("Qwen2.5-VL-7B-Instruct", embedded=EMBEDDED)
+    assert caught.value.hint == "add --weights random, or give the Hub id: org/name"
+
+
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere", "a/b/c"])
 def test_a_path_that_is_not_there_is_called_no_folder(name: str) -> None:
     with pytest.raises(CheckpointError, match="no such folder"):

@@ -106,5 +106,5 @@ def _name(item: Any, index: int) -> str:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if len(text) <= 40 else f"{text[:37]}…"

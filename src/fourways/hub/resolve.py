@@ -77,6 +77,10 @@ def _unknown(name: str, folder: Path, embedded: Mapping[str, Path], weights: Wei
         return CheckpointError(
             f"{name}: no such folder", hint="a checkpoint folder holds config.json and safetensors files"
         )
+    if weights == "trained" and "/" not in name and shipped_config(name) is not None:
+        return CheckpointError(
+            f"{name} is a configuration without weights", hint="add --weights random, or give the Hub id: org/name"
+        )
     known = [*embedded, *(shipped_configs() if weights == "random" else ())]
     close = get_close_matches(name, known, n=1)
     meant = f"did you mean {close[0]}? " if close else ""
