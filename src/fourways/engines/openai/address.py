@@ -66,7 +66,10 @@ def _key(candidate: Candidate, *, encrypted: bool) -> str | None:
         return (os.environ.get(DEFAULT_KEY) or None) if encrypted else None
     key = os.environ.get(named)
     if not key:
-        raise UserError(f"candidate {candidate.name!r}: the environment variable {named} holds no key")
+        raise UserError(
+            f"candidate {candidate.name!r}: the environment variable {named} holds no key",
+            hint=f"set it (export {named}=…), or correct api_key_env",
+        )
     return key
 
 
