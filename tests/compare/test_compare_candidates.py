@@ -124,7 +124,8 @@ candidates:
         ("- 3", "candidate 1: Expected `object`"),
         ("{}", "holds no candidates"),
         ("[]", "holds no candidates"),
-        ("a: [", "is not YAML"),
+        ("- {model: zoo:qwen}\na: [", "is not YAML: line 2, column 1: "),
+        ("a: [", "is not YAML: line 1, column 5: "),
     ],
 )
 def test_a_wrong_file_names_the_candidate_and_the_field(elsewhere: Path, text: str, said: str) -> None:
@@ -132,6 +133,21 @@ def test_a_wrong_file_names_the_candidate_and_the_field(elsewhere: Path, text: s
     with pytest.raises(UserError, match=said) as caught:
         parse_candidates(["c.yaml"], DEFAULTS)
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("- {model: zoo:qwen, sampling: {top_q: 1}}", "the fields of sampling are temperature, top_p, top_k"),
+        ("- {model: zoo:qwen, box_format: {space: moon}}", "the fields of box_format are space, syntax"),
+        ("- {model: zoo:qwen, threads: 0}", "its fields are name, model"),
+    ],
+)
+def test_the_hint_lists_the_fields_of_what_is_wrong(elsewhere: Path, text: str, hint: str) -> None:
+    (elsewhere / "c.yaml").write_text(text)
+    with pytest.raises(UserError) as caught:
+        parse_candidates(["c.yaml"], DEFAULTS)
+    assert caught.value.hint is not None and caught.value.hint.startswith(hint)
 
 
 def test_a_file_that_is_not_there_is_named(elsewhere: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from fourways import zoo
+from fourways.compare.yaml_file import read_yaml
 from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate, Dtype, Quantization, Sampling
 from fourways.core.errors import UserError
@@ -59,6 +59,9 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     dialect: str | None = None
     box_format: BoxFormat | None = None
     api_key_env: str | None = None
+
+
+_WITH_FIELDS = {"sampling": _SamplingEntry.__struct_fields__, "box_format": BoxFormat.__struct_fields__}
 
 
 def parse_candidates(
@@ -124,12 +127,7 @@ def _short_name(model: str) -> str:
 
 
 def _of_file(path: Path, defaults: Defaults) -> list[Candidate]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    loaded = read_yaml(path)
     entries = loaded.get("candidates") if isinstance(loaded, dict) else loaded
     if not isinstance(entries, list) or not entries:
         raise UserError(
@@ -144,9 +142,7 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
     try:
         entry = msgspec.convert(raw, _Entry)
     except msgspec.ValidationError as error:
-        raise UserError(
-            f"{where}: {_readable(error)}", hint=f"its fields are {', '.join(_Entry.__struct_fields__)}"
-        ) from error
+        raise UserError(f"{where}: {_readable(error)}", hint=_fields(error)) from error
     target = entry.model or entry.url
     if target is None or (entry.model and entry.url):
         raise UserError(f"{where}: it needs exactly one of model and url")
@@ -179,9 +175,22 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
 
 
 def _readable(error: msgspec.ValidationError) -> str:
-    what, _, where = str(error).partition(" - at ")
-    field = where.strip("`").removeprefix("$").removeprefix(".")
+    what, field = _split(error)
     return f"{field}: {what}" if field else what
+
+
+def _fields(error: msgspec.ValidationError) -> str:
+    """The fields of the thing that is wrong: of a field that has its own, or of a candidate."""
+    outer = _split(error)[1].partition(".")[0]
+    if outer in _WITH_FIELDS:
+        return f"the fields of {outer} are {', '.join(_WITH_FIELDS[outer])}"
+    return f"its fields are {', '.join(_Entry.__struct_fields__)}"
+
+
+def _split(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong, and the field; "" for the candidate itself."""
+    what, _, where = str(error).partition(" - at ")
+    return what, where.strip("`").removeprefix("$").removeprefix(".")
 
 
 def _at_budget(candidate: Candidate, budget: int | None, several: bool) -> Candidate:

@@ -15,11 +15,11 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import yaml
 
 from fourways import zoo
 from fourways.benchmarks import registry
 from fourways.benchmarks.suite import detect
+from fourways.compare.yaml_file import read_yaml
 from fourways.core.digests import hash_data, hash_file
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import BenchmarkRecord
@@ -46,9 +46,11 @@ def load_suite(words: Sequence[str]) -> Suite:
 
 def write_suite(folder: Path, *, images: int = IMAGES, seed: int = SEED) -> Suite:
     """Writes the embedded suite, with its suite.json. images: pictures a benchmark. Raises UserError if the folder
-    holds something else."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not (folder / FILE).is_file():
-        raise UserError(f"{folder} is not empty and is no suite", hint="name a new folder")
+    is a file, or holds anything."""
+    if folder.is_file():
+        raise UserError(f"{folder} is a file", hint="name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", hint="name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     written = zoo.write_suite(folder, images=images, seed=seed)
     relative = {key: path.resolve().relative_to(folder.resolve()).as_posix() for key, path in written.items()}
@@ -97,7 +99,7 @@ def check_suite(suite: Suite) -> None:
     """Reads every benchmark once, without its pictures. Raises BenchmarkFormatError naming file, row and column: before
     hours of measuring, not in the middle of them."""
     for key, path in suite.items():
-        if not any(True for _ in registry.get(key).read(path)):
+        if sum(1 for _ in registry.get(key).read(path)) == 0:
             raise UserError(f"{path} holds no samples of {key}")
 
 
@@ -154,10 +156,8 @@ def _of_folder(folder: Path) -> Suite:
 
 def _of_listing(file: Path, base: Path) -> Suite:
     try:
-        places = msgspec.convert(yaml.safe_load(file.read_text(encoding="utf-8")), dict[str, str])
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror or error}") from error
-    except (UnicodeDecodeError, yaml.YAMLError, msgspec.ValidationError) as error:
+        places = msgspec.convert(read_yaml(file), dict[str, str])
+    except msgspec.ValidationError as error:
         raise UserError(f"{file} is no list of benchmarks: {error}", hint='it should be {"mme": "path", …}') from error
     if not places:
         raise UserError(f"{file} names no benchmark")
