@@ -106,6 +106,12 @@ def test_every_command_has_help_with_an_example(command: list[str], fourways: Ru
     assert "fourways compare" in said.out
 
 
+def test_the_help_says_the_axes_and_the_exit_codes(fourways: Run) -> None:
+    said = " ".join(fourways("compare", "--help").out.split())
+    assert "Any of accuracy, latency, memory, tuning." in said
+    assert "Exit codes: 0 all measured; 1 " in said
+
+
 def test_the_version_is_said(fourways: Run) -> None:
     assert fourways("--version") == Said(0, f"fourways {__version__}\n", "")
 
@@ -117,6 +123,7 @@ def test_the_version_is_said(fourways: Run) -> None:
         (["zoo:qwen", "--axes", "speed"], "error: --axes: there is no axis 'speed'", "hint: the axes are accuracy"),
         (["zoo:qwen", "--suite", "nowhere"], "error: nowhere: no such suite", "hint: name a folder"),
         (["zoo:qwen", "--out", f"{__file__}/run"], f"error: {__file__}/run cannot be made", "hint: name another --out"),
+        (["zoo:qwen", "--require", ""], "error: --require names no condition", "hint: write conditions like"),
         (["zoo:qwen", "--require", "p95?"], "error: --require: cannot read 'p95?'", "hint: "),
         (["--resume", "nowhere"], "error: nowhere holds no run: run.json cannot be read", "hint: name a folder"),
         (["--add", "zoo:qwen", "nowhere"], "error: nowhere holds no run", "hint: "),
@@ -180,9 +187,10 @@ def test_a_suite_is_written_once_and_read_back(fourways: Run, tmp_path: Path) ->
     assert set(listed) == set(zoo.BENCHMARKS)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("do not touch")
-    said = fourways("suite", "write", "other")
-    assert said.code == 2
-    assert "is not empty and is no suite" in said.err
+    for taken in ("other", "mine"):
+        said = fourways("suite", "write", taken)
+        assert said.code == 2
+        assert said.err == f"error: {taken} is not empty\nhint: name a new folder\n"
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 
@@ -206,8 +214,8 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(
     ]
     (tmp_path / "c.yaml").write_text(json.dumps(candidates))
     said = fourways("compare", "c.yaml", "--suite", "mine", "--dry-run")
-    assert said.code == 0
-    assert "there is no device 'cuda:99' here" in said.out
+    assert said.code == 2
+    assert "there is no device 'cuda:99' here\nhint: use --device cpu" in said.out
     assert "far: org/name is no local folder, and" in said.out
     assert "http://[redacted]@127.0.0.1:9/v1" in said.out
     assert "Nothing was run." in said.out
@@ -219,9 +227,37 @@ def test_a_dry_run_says_what_will_not_fit(fourways: Run, tmp_path: Path, monkeyp
     monkeypatch.setattr("fourways.compare.foresight.available_bytes", lambda device: 1 << 30)
     write_suite(tmp_path / "mine", images=4)
     said = fourways("compare", "Qwen2.5-VL-7B-Instruct", "--weights", "random", "--suite", "mine", "--dry-run")
-    assert said.code == 0, said.err
+    assert said.code == 1, said.err
     assert "Qwen2.5-VL-7B-Instruct: will not fit on cpu" in said.out
     assert "8,292,166,656" in said.out
+
+
+def test_a_dry_run_of_what_can_run_ends_with_zero(fourways: Run, tmp_path: Path) -> None:
+    write_suite(tmp_path / "mine", images=4)
+    said = fourways("compare", "zoo:qwen", "--suite", "mine", "--dry-run")
+    assert said.code == 0, said.err
+    assert "hint:" not in said.out
+
+
+def test_a_run_that_lost_a_candidate_prints_the_others_and_ends_with_one(fourways: Run, tmp_path: Path) -> None:
+    write_suite(tmp_path / "mine", images=4)
+    mme = f"mme={tmp_path}/mine/mme/MME_Benchmark_release_version"
+    said = fourways(
+        "compare", "zoo:qwen", "gone=http://127.0.0.1:9/v1", "--axes", "accuracy", "--suite", mme, "--limit", "4"
+    )
+    assert said.code == 1, said.err
+    assert "qwen" in said.out and "report: " in said.out
+    assert "opening 2 candidates" in said.err
+    assert "gone: accuracy: " in said.err and "to try again what failed" in said.err
+
+
+def test_what_could_not_be_asked_is_no_loss(fourways: Run, tmp_path: Path) -> None:
+    write_suite(tmp_path / "mine", images=4)
+    said = fourways(
+        "compare", "zoo:qwen", "--weights", "random", "--axes", "accuracy", "--suite", "mine", "--limit", "4"
+    )
+    assert said.code == 0, said.err
+    assert "opening 1 candidate\n" in said.err
 
 
 def test_brackets_in_a_message_are_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from fourways import zoo
-from fourways.compare import Job, Outcome, add, job_of, resume, start
+from fourways.compare import Job, Outcome, add, job_of, load_suite, resume, start
 from fourways.compare.folder import STATE_FILE
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate
@@ -195,7 +196,8 @@ def test_a_server_that_is_not_there_is_a_counted_failure_and_the_other_candidate
     small: Mapping[str, Path], qwen: Candidate, tmp_path: Path
 ) -> None:
     outcome = start(job(small, tmp_path / "run", NOT_THERE, qwen), Silent())
-    assert not outcome.all_failed
+    assert [failure.candidate for failure in outcome.failures] == ["gone"]
+    assert outcome.try_again
     assert [figure.value for figure in accuracy(outcome, "qwen") if figure.headline] != [None]
     broken = [figure for figure in accuracy(outcome, "gone") if figure.headline]
     assert len(broken) == 1
@@ -208,7 +210,6 @@ def test_a_candidate_that_cannot_fit_is_a_failure_with_its_size(
 ) -> None:
     monkeypatch.setattr("fourways.compare.room.available_bytes", lambda device: 1000)
     outcome = start(job(small, tmp_path / "run", qwen), Silent())
-    assert outcome.all_failed
     (failure,) = outcome.failures
     assert failure.message.startswith("out of memory: it needs about")
 
@@ -237,6 +238,49 @@ def test_a_benchmark_without_its_columns_is_told_before_anything_starts(qwen: Ca
     with pytest.raises(BenchmarkFormatError, match=r"broken\.tsv"):
         start(job({"mmbench_en": tmp_path / "broken.tsv"}, tmp_path / "run", qwen), Silent())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_row_far_into_a_benchmark_is_told_before_anything_starts(
+    suite_folder: Path, qwen: Candidate, tmp_path: Path
+) -> None:
+    whole = load_suite([str(suite_folder)])["mmbench_en"]
+    lines = whole.read_text().splitlines()
+    (tmp_path / "broken.tsv").write_text("\n".join([*lines[:9], lines[9].partition("\t")[0], *lines[10:]]) + "\n")
+    with pytest.raises(BenchmarkFormatError, match=r"broken\.tsv.*10"):
+        start(job({"mmbench_en": tmp_path / "broken.tsv"}, tmp_path / "run", qwen), Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fault_of_ours_costs_an_axis_and_says_where_it_lies(
+    small: Mapping[str, Path], qwen: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr("fourways.axes.accuracy.samples_of", broken)
+    monkeypatch.setenv("FOURWAYS_DEBUG", "1")
+    outcome = start(job(small, tmp_path / "run", qwen), Silent())
+    (failure,) = outcome.failures
+    assert failure.message == "ZeroDivisionError: on purpose"
+    assert failure.hint is not None
+    assert re.search(r"a fault of Fourways, in axes/accuracy\.py:\d+: please report it", failure.hint)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_server_without_its_key_is_told_before_anything_starts(small: Mapping[str, Path], tmp_path: Path) -> None:
+    served = msgspec.structs.replace(NOT_THERE, api_key_env="FOURWAYS_TEST_NO_SUCH_KEY")
+    with pytest.raises(UserError, match="FOURWAYS_TEST_NO_SUCH_KEY holds no key"):
+        start(job(small, tmp_path / "run", served), Silent())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_in_place_of_the_run_s_folder_is_called_a_file(
+    small: Mapping[str, Path], qwen: Candidate, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        start(job(small, tmp_path / "file", qwen), Silent())
 
 
 def test_a_candidate_that_could_not_be_opened_is_tried_again_by_the_next_resume(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fourways.cli.terminal import notes, results
+from fourways.core.errors import UserError
 from fourways.core.figure import AXES
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ fourways compare Qwen2.5-VL-7B-Instruct --weights random --axes latency,memory -
 fourways compare --visual-tokens native,256 --require 'p95<500ms,fits=24GB'
 
 fourways compare --resume runs/2026-11-22T10-04-05Z-qwen-llava-internvl
+
+Exit codes: 0 all measured; 1 a candidate lost an axis or benchmark, or a fault of ours; 2 your mistake; 130 Ctrl-C.
 """
 
 _CANDIDATES = (
@@ -45,7 +48,7 @@ def compare(
         list[str] | None, typer.Argument(metavar="[MODEL|NAME=URL|FILE.yaml]...", help=_CANDIDATES, show_default="zoo")
     ] = None,
     suite: Annotated[list[str] | None, typer.Option(metavar="S", help=_SUITE)] = None,
-    axes: Annotated[str, typer.Option(help="Which of the four ways.")] = ",".join(AXES),
+    axes: Annotated[str, typer.Option(help=f"Any of {', '.join(AXES)}.")] = ",".join(AXES),
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
     limit: Annotated[int | None, typer.Option(min=1, help="Samples a benchmark, drawn by the seed.")] = None,
@@ -68,19 +71,28 @@ def compare(
 ) -> None:
     """Compare models in four ways: accuracy, latency, memory, tunability."""
     from fourways.cli.options import Options
-    from fourways.figures import parse_requirements
 
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
     options = Options(**context.params, given=given)
-    clauses = parse_requirements(require) if require else ()
+    clauses = _clauses(require)
     if dry_run:
         _foresee(options)
         return
     outcome = _run(options)
     _print(outcome, clauses)
-    if outcome.all_failed:
+    if outcome.failures:
         raise typer.Exit(1)
+
+
+def _clauses(require: str | None) -> Sequence[Clause]:
+    from fourways.figures import parse_requirements
+
+    if require is None:
+        return ()
+    if not require.strip():
+        raise UserError("--require names no condition", hint="write conditions like p95<500ms,fits=24GB")
+    return parse_requirements(require)
 
 
 def _run(options: Options) -> Outcome:
@@ -112,8 +124,11 @@ def _print(outcome: Outcome, clauses: Sequence[Clause]) -> None:
     if clauses:
         verdicts.show(clauses, outcome.summary, console)
     for failure in outcome.failures:
-        notes().print(f"{failure.candidate}: {failure.axis}: {failure.message}", soft_wrap=True, highlight=False)
-    if outcome.failures:
+        where = ": ".join(part for part in (failure.candidate, failure.axis, failure.where) if part)
+        notes().print(f"{where}: {failure.message}", soft_wrap=True, highlight=False)
+        if failure.hint:
+            notes().print(f"hint: {failure.hint}", soft_wrap=True, highlight=False)
+    if outcome.try_again:
         notes().print(f"to try again what failed: fourways compare --resume {outcome.folder}", soft_wrap=True)
     console.print(f"run: {outcome.folder}\nreport: {outcome.report}", soft_wrap=True, highlight=False)
 
@@ -123,4 +138,7 @@ def _foresee(options: Options) -> None:
     from fourways.cli.options import foreseen_job
     from fourways.compare import foresee
 
-    show(foresee(foreseen_job(options)), results())
+    foresight = foresee(foreseen_job(options))
+    show(foresight, results())
+    if code := max((one.exit_code for one in foresight.candidates), default=0):
+        raise typer.Exit(code)

@@ -28,7 +28,10 @@ def show(foresight: Foresight, console: Console) -> None:
     console.print(candidates, axes)
     for one in foresight.candidates:
         if one.trouble is not None:
-            console.print(f"{one.candidate.name}: {one.trouble}", soft_wrap=True, highlight=False, style="bold red")
+            say = f"{one.candidate.name}: {one.trouble.message}"
+            console.print(say, soft_wrap=True, highlight=False, style="bold red")
+            if one.trouble.hint:
+                console.print(f"hint: {one.trouble.hint}", soft_wrap=True, highlight=False)
         elif one.fits is False:
             console.print(f"{one.candidate.name}: will not fit on {one.candidate.device}", style="bold red")
     total = sum(seconds for _, seconds in foresight.work.values())

@@ -9,12 +9,13 @@ from pathlib import Path
 from fourways.axes.contract import Settings
 from fourways.compare.axes import AXES
 from fourways.compare.job import Job
-from fourways.compare.opening import embedded
+from fourways.compare.opening import check_asked, embedded
 from fourways.compare.room import available_bytes, count_parameters, needed_bytes
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError
 from fourways.core.figure import Axis as AxisName
 from fourways.evidence import redact
+from fourways.families.registry import find_family
 from fourways.hub import Found, locate, look_at_config
 from fourways.hub import look as look_at_weights
 
@@ -22,7 +23,7 @@ from fourways.hub import look as look_at_weights
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """One candidate. download_bytes: 0 if it is here, None if the Hub could not be asked. needed_bytes: None for a
-    server by URL or an unknown size. fits: None if that cannot be told. trouble: what stands in the way."""
+    server by URL or an unknown size. fits: None if that cannot be told. trouble: what the run would stop at."""
 
     candidate: Candidate
     source: str
@@ -30,13 +31,20 @@ class Foreseen:
     needed_bytes: int | None = None
     available_bytes: int | None = None
     download_bytes: int | None = 0
-    trouble: str | None = None
+    trouble: FourwaysError | None = None
 
     @property
     def fits(self) -> bool | None:
         if self.needed_bytes is None or self.available_bytes is None:
             return None
         return self.needed_bytes <= self.available_bytes
+
+    @property
+    def exit_code(self) -> int:
+        """What the run would end with, if this candidate were all."""
+        if self.trouble is not None:
+            return self.trouble.exit_code
+        return 1 if self.fits is False else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +65,22 @@ def foresee(job: Job) -> Foresight:
 
 
 def _foreseen(candidate: Candidate) -> Foreseen:
-    if candidate.model is None:
-        return Foreseen(candidate, source=redact(candidate.url or ""))
     found: Found | None = None
     try:
+        check_asked(candidate)
+        if candidate.model is None:
+            return Foreseen(candidate, source=redact(candidate.url or ""))
         found = locate(candidate.model, embedded=embedded(), weights=candidate.weights)
         free = available_bytes(candidate.device)
         if found.folder is None:
             return _remote(candidate, found, free)
         look = look_at_config if candidate.weights == "random" else look_at_weights
-        parameters = count_parameters(look(found.folder))
+        checkpoint = look(found.folder)
+        find_family(checkpoint.architecture)
+        parameters = count_parameters(checkpoint)
     except FourwaysError as error:
-        source = candidate.model if found is None or found.folder is None else str(found.folder)
-        return Foreseen(candidate, source=redact(source), download_bytes=None, trouble=error.message)
+        source = str(found.folder) if found and found.folder else candidate.model or candidate.url or ""
+        return Foreseen(candidate, source=redact(source), download_bytes=None, trouble=error)
     return Foreseen(
         candidate, redact(str(found.folder)), parameters, needed_bytes(candidate, parameters), free, download_bytes=0
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +11,19 @@ from pathlib import Path
 import msgspec
 import torch
 
+import fourways
 from fourways import zoo
 from fourways.axes.contract import Opened
 from fourways.compare.room import available_bytes, check_room
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.digests import hash_file
 from fourways.core.engine import EngineInfo
-from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory
+from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
 from fourways.core.run import CandidateRecord
 from fourways.engines import open_engine
+from fourways.engines.openai.address import find_address
 from fourways.families.registry import find_family
 from fourways.hub import resolve
 
@@ -45,23 +49,35 @@ def find_checkpoints(candidates: Sequence[Candidate]) -> Checkpoints:
     if len(wrong) == 1:
         raise wrong[0]
     if wrong:
-        kind = CheckpointError if all(isinstance(error, CheckpointError) for error in wrong) else FourwaysError
+        kinds = (
+            (CheckpointError, UserError) if any(isinstance(error, UserError) for error in wrong) else (FourwaysError,)
+        )
+        kind = next((k for k in kinds if all(isinstance(error, k) for error in wrong)), kinds[-1])
         raise kind("; ".join(error.message for error in wrong), hint=next((e.hint for e in wrong if e.hint), None))
     return found
 
 
 def _find(candidate: Candidate) -> Checkpoint | None:
+    check_asked(candidate)
     if candidate.model is None:
         return None
+    checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
+    find_family(checkpoint.architecture)
+    return checkpoint
+
+
+def check_asked(candidate: Candidate) -> None:
+    """What can be known to be wrong before the checkpoint is looked at: its URL and key, its device, its adapter.
+    Raises UserError."""
+    if candidate.model is None:
+        find_address(candidate)
+        return
     available_bytes(candidate.device)
     if candidate.adapter is not None and not (Path(candidate.adapter).expanduser() / "adapter_config.json").is_file():
         raise CheckpointError(
             f"{candidate.name}: {candidate.adapter} is no LoRA adapter: it has no adapter_config.json",
             hint="name the folder that PEFT saved",
         )
-    checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
-    find_family(checkpoint.architecture)
-    return checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +180,24 @@ def threads_of(info: EngineInfo | None) -> int | None:
 
 
 def explain(error: Exception) -> FourwaysError:
-    """Any failure of a candidate in one clear line."""
+    """Any failure of a candidate in one clear line; FOURWAYS_DEBUG=1 prints its traceback."""
+    if os.environ.get("FOURWAYS_DEBUG") == "1":
+        traceback.print_exception(error)
     if isinstance(error, FourwaysError):
         return error
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return OutOfMemory("out of memory", hint="a smaller dtype or visual budget, or a larger device")
     text = " ".join(str(error).split())
-    return FourwaysError(f"{type(error).__name__}: {text}"[:500], hint="FOURWAYS_DEBUG=1 shows where it happened")
+    return FourwaysError(
+        f"{type(error).__name__}: {text}"[:500],
+        hint=f"this is a fault of Fourways, in {_origin(error)}: please report it; "
+        "FOURWAYS_DEBUG=1 prints the traceback",
+    )
+
+
+def _origin(error: Exception) -> str:
+    """`room/file.py:line`: the innermost line of this package on the way to the error."""
+    package = Path(fourways.__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(package)]
+    return f"{Path(ours[-1].filename).relative_to(package)}:{ours[-1].lineno}" if ours else "no line of its own"

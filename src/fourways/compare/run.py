@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import traceback
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.folder import RunFolder, clear_unfinished, read_state
 from fourways.compare.job import Job
+from fourways.compare.losses import losses, lost_axis
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
 from fourways.compare.progress import Show
 from fourways.compare.suites import check_suite, embedded_suite, image_finder, record_suite
@@ -46,14 +46,14 @@ class Interrupted(FourwaysError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run. failures: the rows of what broke, where a whole axis of a candidate was lost. all_failed: there
-    is nothing else."""
+    """A finished run. failures: whole axes and benchmarks of a candidate that were tried and broke. try_again: whether
+    a resume would try any of them again."""
 
     folder: Path
     report: Path
     summary: Summary
     failures: tuple[FailureRow, ...]
-    all_failed: bool
+    try_again: bool
 
 
 def start(job: Job, show: Show) -> Outcome:
@@ -109,7 +109,9 @@ def job_of(header: RunHeader) -> Job:
 
 
 def _check_new(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.is_file():
+        raise UserError(f"{folder} is a file", hint="name a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
     parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
@@ -134,7 +136,7 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     async with _pool(checkpoints) as pool:
-        show.phase(f"opening {len(job.candidates)} candidates")
+        show.phase(_opening(job.candidates))
         header = _header(run_id, job, await _records(pool, job.candidates))
         _make(folder)
         write_header(header, folder)
@@ -144,7 +146,7 @@ async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     async with _pool(checkpoints, old) as pool:
-        show.phase(f"opening {len(job.candidates)} candidates")
+        show.phase(_opening(job.candidates))
         now = _header(old.run_id, job, await _records(pool, job.candidates))
         header = _merged(old, now)
         state = read_state(folder)
@@ -152,6 +154,10 @@ async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Pa
         write_header(header, folder)
         await _measure(folder, header, state, job, pool, show)
     return _publish(folder, header, job, show)
+
+
+def _opening(candidates: Sequence[Candidate]) -> str:
+    return f"opening {len(candidates)} {'candidate' if len(candidates) == 1 else 'candidates'}"
 
 
 def _merged(old: RunHeader, now: RunHeader) -> RunHeader:
@@ -257,13 +263,11 @@ async def _measure_group(
             async with aclosing(axis.rows(opened, settings, done)) as rows:  # type: ignore[type-var]  # rows is a generator
                 async for row in rows:
                     folder.append(row)
-                    if isinstance(row, FailureRow) and _lost(row):
+                    if lost_axis(row):
                         lost.add(row.candidate)
     except RowsNotWritten:
         raise
     except Exception as error:
-        if os.environ.get("FOURWAYS_DEBUG") == "1":
-            traceback.print_exc()
         for one in opened:
             folder.append(_failure(one.candidate.name, axis.name, "axis", explain(error)))
         lost |= names
@@ -275,17 +279,11 @@ def _failure(candidate: str, axis: AxisName, scope: Literal["candidate", "axis"]
     return FailureRow(candidate, axis, scope, "", error.message, error.hint)
 
 
-def _lost(row: FailureRow) -> bool:
-    """Whether a whole axis of its candidate broke; what merely could not be asked is no such loss."""
-    return row.status == "failed" and row.scope in ("candidate", "axis")
-
-
 def _publish(path: Path, header: RunHeader, job: Job, show: Show) -> Outcome:
     """Figures from the rows, and the page from both."""
     show.phase("figures and report")
     summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(path / ROWS_FILE)))
     write_whole(path / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     page = report.write_report(path, images=image_finder(job.suite), include_images=job.show_images)
-    failures = tuple(row for row in read_rows(path / ROWS_FILE) if isinstance(row, FailureRow) and _lost(row))
-    pairs = {(name, record.candidate.name) for name in header.axes for record in header.candidates}
-    return Outcome(path, page, summary, failures, {(row.axis, row.candidate) for row in failures} >= pairs)
+    failures = losses(read_rows(path / ROWS_FILE))
+    return Outcome(path, page, summary, failures, any(lost_axis(row) for row in failures))
