@@ -40,7 +40,8 @@ SMALLEST_TEXT = """
 Math.min(...[...document.querySelectorAll("figure svg text")].map((t) => 12 * t.getCTM().a))
 """
 OUTSIDE = """
-[...document.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, .result thead") && e.getClientRects().length
+[...document.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, .result thead, .stacked thead")
+  && e.getClientRects().length
   && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map((e) => e.outerHTML.slice(0, 120))
 """
 

@@ -49,10 +49,10 @@ def test_an_image_that_cannot_be_had_or_shown_leaves_its_sample(made_up_rows: li
     answers = [row for row in made_up_rows if isinstance(row, AnswerRow)][:1]
     samples = {(answers[0].benchmark, answers[0].sample): answers}
     for source in (None, b"not an image"):
-        page = gallery(samples, [answers[0].candidate], {}, lambda sha, source=source: source)
+        page = gallery(samples, [answers[0].candidate], {}, lambda sha, source=source: source, len(samples))
         assert "image not at hand" in page
         assert "<img" not in page
-    assert "images left out" in gallery(samples, [answers[0].candidate], {}, None)
+    assert "images left out" in gallery(samples, [answers[0].candidate], {}, None, len(samples))
 
 
 def test_ten_annotators_are_counted_and_a_box_is_written_as_numbers() -> None:
@@ -108,3 +108,12 @@ def test_every_mode_can_be_shown(mode: str) -> None:
     packed = io.BytesIO()
     Image.new(mode, (30, 20)).save(packed, "JPEG" if mode == "CMYK" else "PNG")
     assert thumbnail(packed.getvalue()) is not None
+
+
+def test_how_many_of_how_many_samples_are_shown_and_how_they_were_chosen(made_up_rows: list[Row]) -> None:
+    facts = collect(made_up_rows)
+    samples = gather(made_up_rows, choose(facts))
+    page = gallery(samples, ["a"], {}, None, len(facts.verdicts))
+    assert f"{len(samples)} of {len(facts.verdicts)} samples" in page
+    assert "on which the candidates disagree, then" in page
+    assert "is not the accuracy" in page

@@ -119,14 +119,16 @@ def strips(title: str, index: int, content: Sequence[Strip], *, about: str) -> H
     for i, strip in enumerate(content):
         y = i * STRIP
         drawn += _heading(None, strip.name, strip.text, y + 13)
-        drawn.append(line(LEFT, y + 27, RIGHT, y + 27, "rail"))
+        if strip.place is not None or strip.others:
+            drawn.append(line(LEFT, y + 27, RIGHT, y + 27, "rail"))
         drawn += [series(other, mark(other, x.at(place), y + 27, 4.0, "pale")) for other, place in strip.others]
         if strip.place is None:
             continue
         inner = [] if strip.interval is None else [whisker(x.at(strip.interval[0]), x.at(strip.interval[1]), y + 27)]
         drawn.append(series(index, *inner, mark(index, x.at(strip.place), y + 27, 6.0)))
-    drawn.append(label(LEFT, len(content) * STRIP + 12, "worst here", kind="muted"))
-    drawn.append(label(RIGHT, len(content) * STRIP + 12, "best here", anchor="end", kind="muted"))
+    if any(strip.place is not None or strip.others for strip in content):
+        drawn.append(label(LEFT, len(content) * STRIP + 12, "worst here", kind="muted"))
+        drawn.append(label(RIGHT, len(content) * STRIP + 12, "best here", anchor="end", kind="muted"))
     return panel(title, len(content) * STRIP + 18, *drawn, about=about)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 from fourways.report.markup import Html, join, tag
@@ -126,7 +125,7 @@ def scatter(
     x_label: str,
     about: str,
 ) -> Html:
-    """Bubbles with their intervals; the front is drawn as steps. y is in percent. Names that would touch are left
+    """Bubbles with their intervals; a dotted line joins the front. y is in percent. Names that would touch are left
     to the legend."""
     ends = [v for b in bubbles for v in (b.x, *(b.x_interval or ()))]
     heights = [v for b in bubbles for v in (b.y, *(b.y_interval or ()))]
@@ -134,8 +133,8 @@ def scatter(
     y = Linear(*_close(heights), *y_frame())
     most = max((b.size for b in bubbles if b.size), default=1.0)
     drawn = [axes(x, y, x_label)]
-    if front:
-        drawn.append(path(_steps([(x.at(a), y.at(b)) for a, b in front]), "front"))
+    if len(front) > 1:
+        drawn.append(path([(x.at(a), y.at(b)) for a, b in front], "front"))
     taken: list[tuple[float, float, float, float]] = []
     for b in bubbles:
         taken += _occupied(b, x, y)
@@ -208,10 +207,3 @@ def _around(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = max((high - low) * 0.3, high * 0.05)
     return max(0.0, low - room), high + room
-
-
-def _steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    route = [points[0]]
-    for (_, y0), (x1, y1) in pairwise(points):
-        route += [(x1, y0), (x1, y1)]
-    return route

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fourways.core.figure import Figure
+from fourways.figures.conditions import QUANTITIES
 from fourways.report.bars import Bar, Change, Stack, bars, changes, stacks
 from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import largest, scale_for, show
-from fourways.report.plot import bounds, panels
+from fourways.report.plot import bounds, legend, panels
 from fourways.report.result import interval
-from fourways.report.tables import cell, defined, table
+from fourways.report.tables import cell, defined, stacked
 from fourways.report.timing import shade_legend
 
 METRICS_SHOWN = 2
@@ -18,7 +19,9 @@ _POINTS = "points of "
 _SHARES = frozenset({"unparsed", "failed"})
 
 
-def benchmark_bars(figures: Sequence[Figure], names: Sequence[str], titles: Mapping[str, str]) -> Html:
+def benchmark_bars(
+    figures: Sequence[Figure], names: Sequence[str], titles: Mapping[str, str], texts: Mapping[str, str]
+) -> Html:
     """For each benchmark its primary metric and the next one, a bar for each candidate; the rest is in the table."""
     groups: dict[str, dict[str, dict[str, Figure]]] = {}
     for f in figures:
@@ -27,11 +30,15 @@ def benchmark_bars(figures: Sequence[Figure], names: Sequence[str], titles: Mapp
     if not groups:
         return tag("p", "No benchmark has a figure.")
     drawn = [
-        _bars(f"{titles.get(benchmark, benchmark)}: {metric.replace('_', ' ')}", by_name, names)
+        _bars(join([f"{titles.get(benchmark, benchmark)}: ", _named(metric, by_name, texts)]), by_name, names)
         for benchmark, metrics in groups.items()
         for metric, by_name in list(metrics.items())[:METRICS_SHOWN]
     ]
-    return panels(*drawn)
+    return join([legend(names), panels(*drawn)])
+
+
+def _named(metric: str, by_name: Mapping[str, Figure], texts: Mapping[str, str]) -> Html:
+    return defined(metric.replace("_", " "), next(iter(by_name.values())).definition, texts)
 
 
 def separations(figures: Sequence[Figure], texts: Mapping[str, str]) -> Html | None:
@@ -48,10 +55,12 @@ def separations(figures: Sequence[Figure], texts: Mapping[str, str]) -> Html | N
     ]
     if not rows:
         return None
-    return table("Who is separated from whom", ("candidates", "difference in", "#first minus second", "verdict"), rows)
+    return stacked(
+        "Who is separated from whom", ("candidates", "difference in", "#first minus second", "verdict"), rows
+    )
 
 
-def _bars(title: str, by_name: Mapping[str, Figure], names: Sequence[str]) -> Html:
+def _bars(title: Html, by_name: Mapping[str, Figure], names: Sequence[str]) -> Html:
     low, high = _range([*by_name.values()])
     content = []
     for i, name in enumerate(names):
@@ -72,7 +81,7 @@ def _range(figures: Sequence[Figure]) -> tuple[float, float]:
     return bounds([largest(f) for f in figures])
 
 
-def memory(figures: Sequence[Figure], names: Sequence[str]) -> Html:
+def memory(figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
     """Peaks by stage, each cut into weights and what comes on top; a panel for each candidate and quantity."""
     by_quantity: dict[str, list[Figure]] = {}
     for f in figures:
@@ -80,23 +89,31 @@ def memory(figures: Sequence[Figure], names: Sequence[str]) -> Html:
             by_quantity.setdefault(f.labels["quantity"], []).append(f)
     weights = {f.candidate: f.value for f in figures if f.metric == "weights" and f.value is not None}
     parts: list[Html] = []
-    for quantity, found in sorted(by_quantity.items(), key=lambda item: _rank(item[0], tuple(_QUANTITIES))):
+    for quantity, found in sorted(by_quantity.items(), key=lambda item: _rank(item[0], tuple(QUANTITIES))):
         most = max(f.value or 0.0 for f in found)
         drawn = [
             _memory_panel(name, [f for f in found if f.candidate == name], weights.get(name, 0.0), most)
             for name in names
         ]
-        parts.append(tag("h3", _QUANTITIES.get(quantity, quantity)))
+        words = QUANTITIES.get(quantity, quantity)
+        parts.append(tag("h3", defined(words[:1].upper() + words[1:], found[0].definition, texts)))
         parts.append(panels(*(panel for panel in drawn if panel is not None)))
     seen = {f.candidate for found in by_quantity.values() for f in found}
     reasons = {f.candidate: show(f).value for f in figures if f.headline}
     missing = [f"{name} ({reasons.get(name, 'not run')})" for name in names if name not in seen]
     if missing:
         parts.append(tag("p", f"Without a breakdown: {', '.join(missing)}.", class_="muted"))
-    return join([shade_legend([(0, "weights"), (2, "on top of them, at the stage's peak")]), *parts])
+    shades = shade_legend([(0, "weights"), (2, "on top of them, at the stage's peak")]) if by_quantity else None
+    return join([shades, *parts])
 
 
-def before_after(figures: Sequence[Figure], names: Sequence[str]) -> Html:
+def has_change(figures: Sequence[Figure]) -> bool:
+    """Whether some candidate has a score before and one after."""
+    scored = {(f.candidate, f.metric) for f in figures if f.status == "ok"}
+    return any((name, "score_after") in scored for name, metric in scored if metric == "score_before")
+
+
+def before_after(figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
     """Held-out score before and after the fine-tune, with both intervals, and the gain."""
     content = []
     for i, name in enumerate(names):
@@ -112,7 +129,10 @@ def before_after(figures: Sequence[Figure], names: Sequence[str]) -> Html:
     if not content:
         return tag("p", "No candidate has a score before and after; the figures below say why.")
     about = "; ".join(f"{c.name}: from {c.before:.2f} to {c.after:.2f}, {c.text}" for c in content)
-    return panels(changes("Before (hollow) and after the fine-tune", content, 0.0, 1.0, about=about))
+    gain = next((f for f in figures if f.metric == "gain"), None)
+    led = None if gain is None else join([": ", defined("gain", gain.definition, texts)])
+    title = join(["Before (hollow) and after the fine-tune", led])
+    return panels(changes(title, content, 0.0, 1.0, about=about))
 
 
 def _memory_panel(name: str, figures: Sequence[Figure], weights: float, most: float) -> Html | None:
@@ -133,9 +153,3 @@ def _rank(name: str, order: Sequence[str]) -> int:
 
 
 _PEAKS = ("load", "vision_encode", "prefill", "decode")
-_QUANTITIES = {
-    "live_tensors": "Live tensors",
-    "allocated": "Allocated",
-    "reserved": "Reserved by the allocator",
-    "process_above_load": "The process, above its size before the model was loaded",
-}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fourways.core.rows import AnswerRow, Row
@@ -58,8 +58,10 @@ def gallery(
     names: Sequence[str],
     titles: Mapping[str, str],
     images: Callable[[str], bytes | None] | None,
+    asked: int,
 ) -> Html:
-    """Cards, and a choice of benchmark and kind that works where scripts may run. images None: they are left out."""
+    """Cards, and a choice of benchmark and kind that works where scripts may run. images None: they are left out.
+    asked: how many samples the run has."""
     cards: list[Html] = []
     pictures: dict[str, Thumbnail | None] = {}
     room = MOST_IMAGE_BYTES
@@ -71,7 +73,23 @@ def gallery(
         picture = pictures.get(sha)
         room -= len(picture.data_url) if picture else 0
         cards.append(_card(rows, names, titles, picture, asked=images is not None))
-    return join([_filters(samples, titles), tag("div", *cards, class_="gallery")])
+    return join(
+        [tag("p", _how_chosen(samples, asked)), _filters(samples, titles), tag("div", *cards, class_="gallery")]
+    )
+
+
+def _how_chosen(samples: Mapping[Key, Sequence[AnswerRow]], asked: int) -> str:
+    kinds = Counter(kind_of(map(verdict, rows)) for rows in samples.values())
+    said = {
+        "disagree": "on which the candidates disagree",
+        "wrong": "on which none is right",
+        "right": "on which all are",
+    }
+    shown = ", then ".join(f"{kinds[kind]} {words}" for kind, words in said.items() if kinds[kind])
+    return (
+        f"{len(samples):,} of {asked:,} samples, chosen for what they show: {shown}. "
+        "So the share of right answers here is not the accuracy."
+    )
 
 
 def _filters(samples: Mapping[Key, Sequence[AnswerRow]], titles: Mapping[str, str]) -> Html:

@@ -18,7 +18,7 @@ from fourways.report import figures_shown, gallery, provenance, result, timing, 
 from fourways.report.facts import Facts, collect
 from fourways.report.markup import Html, join, tag
 from fourways.report.plot import legend
-from fourways.report.tables import anchor, figure_table
+from fourways.report.tables import anchor, defined, figure_table
 
 _FOUR_AXES = (
     "Where a candidate lies between the worst and the best value or interval end of this run. "
@@ -53,7 +53,8 @@ def write_report(run: Path, *, images: Callable[[str], bytes | None], include_im
     samples = gallery.gather(read_rows(run / ROWS_FILE), chosen)
     names = result.names_of(summary, [record.candidate.name for record in header.candidates])
     titles = {b.key: b.title for b in header.suite}
-    cards = gallery.gallery(samples, names, titles, images if include_images else None) if samples else None
+    shown = images if include_images else None
+    cards = gallery.gallery(samples, names, titles, shown, len(facts.verdicts)) if samples else None
     target = run / REPORT_FILE
     write_whole(target, page(header, _sections(header, summary, facts, names, cards)).encode())
     return target
@@ -124,11 +125,10 @@ def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader, su
             result.result_table(names, cells, figures.TEXTS, what, figures.conditions(summary.figures)),
             *(tag("p", line, class_="muted") for line in result.growth(summary)),
             *_separated(summary),
-            tag("h3", "Four axes, one picture a candidate"),
+            tag("h3", "The axes, one picture a candidate"),
             tag("p", _FOUR_AXES),
             result.four_axis_pictures(names, cells),
             tag("h3", "Accuracy against latency"),
-            legend(names),
             result.pareto(names, cells, figures.pareto(summary.figures)),
         ]
     )
@@ -143,7 +143,8 @@ def _accuracy(found: Sequence[Figure], names: Sequence[str], header: RunHeader) 
     if not found:
         return None
     titles = {b.key: b.title for b in header.suite}
-    return join([legend(names), figures_shown.benchmark_bars(found, names, titles), _all("accuracy", found, names)])
+    drawn = figures_shown.benchmark_bars(found, names, titles, figures.TEXTS)
+    return join([drawn, _all("accuracy", found, names)])
 
 
 def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
@@ -151,11 +152,13 @@ def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Htm
         return None
     if not facts.timings:
         return _all("latency", found, names)
+    medians = {f.metric.removesuffix("_p50"): f.definition for f in found if f.metric in ("e2e_p50", "ttft_p50")}
+    terms = {name: defined(name, definition, figures.TEXTS) for name, definition in medians.items()}
     return join(
         [
             tag("p", _TIMES),
             legend(names),
-            timing.distributions(facts.timings, names),
+            timing.distributions(facts.timings, names, terms),
             tag("h3", "Where the time goes"),
             timing.stage_legend(facts.timings),
             timing.stage_times(facts.timings, names),
@@ -165,7 +168,7 @@ def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Htm
 
 
 def _memory(found: Sequence[Figure], names: Sequence[str]) -> Html | None:
-    return join([figures_shown.memory(found, names), _all("memory", found, names)]) if found else None
+    return join([figures_shown.memory(found, names, figures.TEXTS), _all("memory", found, names)]) if found else None
 
 
 def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
@@ -173,8 +176,8 @@ def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html
         return None
     return join(
         [
-            legend(names),
-            figures_shown.before_after(found, names),
+            legend(names) if facts.training or figures_shown.has_change(found) else None,
+            figures_shown.before_after(found, names, figures.TEXTS),
             tag("h3", "Training loss"),
             training.losses(facts.training, names),
             tag("h3", "Gradient norms before clipping"),

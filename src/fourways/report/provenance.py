@@ -76,7 +76,13 @@ _FAILURE_HEADS = ("candidate", "axis", "what was lost", "where", "why")
 
 
 def _failure_row(f: FailureRow) -> Sequence[Child]:
-    return (tag("bdi", f.candidate), f.axis, f.scope, f.where, join([foreign(f.message), _hint(f.hint)]))
+    return (tag("bdi", f.candidate), f.axis, _lost(f), f.where, join([foreign(f.message), _hint(f.hint)]))
+
+
+def _lost(f: FailureRow) -> str:
+    if f.scope == "axis":
+        return f"the whole {f.axis} axis"
+    return "the whole candidate" if f.scope == "candidate" else f"one {f.scope}"
 
 
 def _unread(facts: Facts, names: Sequence[str]) -> list[Sequence[Child]]:
@@ -98,7 +104,7 @@ _CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked
 
 def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
     c, engine = record.candidate, record.engine
-    settings = "" if engine is None else ", ".join(f"{k} {v}" for k, v in sorted(engine.settings.items()))
+    settings = "" if engine is None else ", ".join(_setting(k, v) for k, v in sorted(engine.settings.items()))
     return (
         join([swatch(index), " ", tag("bdi", c.name)]),
         join([tag("bdi", c.model or c.url or ""), tag("br"), record.architecture or "architecture not known"]),
@@ -108,6 +114,13 @@ def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
         _how(c),
         settings,
     )
+
+
+def _setting(name: str, value: str) -> str:
+    if name == "threads_measured":
+        tried = "ms" in value
+        return f"a short trial took, by number of threads, {value}" if tried else f"number of threads: {value}"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def _how(c: Candidate) -> str:

@@ -11,8 +11,8 @@ from fourways.report.bars import Strip, strips
 from fourways.report.charts import Bubble, scatter
 from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import largest, scale_for, show
-from fourways.report.plot import panels, swatch
-from fourways.report.tables import cell, defined, table
+from fourways.report.plot import legend, panels, swatch
+from fourways.report.tables import cell, defined, stacked
 
 Headlines = Mapping[tuple[str, Axis], Figure]
 
@@ -67,23 +67,41 @@ def four_axis_pictures(names: Sequence[str], cells: Headlines) -> Html:
 
 def pareto(names: Sequence[str], cells: Headlines, placed: Sequence[Placed]) -> Html:
     """Accuracy over latency, the bubble's area is memory; beside it, who is on the front over all axes."""
-    standing = table("Pareto", ("candidate", "over all axes of this run"), [_standing(p) for p in placed])
-    note = tag("p", "By values alone: intervals may overlap, see who is separated from whom.", class_="muted")
+    standing = stacked("Pareto", ("candidate", "standing"), [_standing(p, cells) for p in placed])
+    note = tag("p", compared(placed, cells), class_="muted")
     points = [p for name in names if (p := _point(name, cells)) is not None]
     if not points:
         return join([tag("p", "No candidate has both an accuracy and a latency."), standing, note])
     scale = scale_for(points[0].latency.unit, max(largest(p.latency) for p in points))
     best = front(points)
     picture = scatter(
-        "Accuracy over latency; area: memory",
+        "Accuracy over latency; area: memory" if any(p.memory for p in points) else "Accuracy over latency",
         [_bubble(names.index(p.name), p, scale.divisor) for p in points],
         [((p.latency.value or 0.0) / scale.divisor, _percent(p.accuracy.value)) for p in best],
         x_label=f"{points[0].latency.metric.replace('_', ' ')} ({scale.suffix.strip()}), left is better",
         about=f"Scatter of {len(points)} candidates. Faster and more accurate than all others, or on the line between: "
         f"{', '.join(p.name for p in best)}.",
     )
-    words = tag("p", "The dotted line joins those that no other beats on both accuracy (%) and latency.")
-    return panels(picture, tag("div", words, standing, note), kind="pairs")
+    line = "The dotted line joins those that no other beats on accuracy (%) and latency together."
+    words = tag("p", line) if len(best) > 1 else None
+    return join([legend(names), panels(picture, tag("div", words, standing, note), kind="pairs")])
+
+
+def compared(placed: Sequence[Placed], cells: Headlines) -> str:
+    """Which axes decide who is on the front, and which cannot because no candidate has a value there."""
+    axes = [axis for axis in AXES if any(axis in place.measured for place in placed)]
+    lost = [axis for axis in AXES if axis not in axes and any(at == axis for _, at in cells)]
+    if not axes:
+        return "No candidate has a value on any axis."
+    without = f" No candidate has a value on {_listed(lost)}, so it decides nothing." if lost else ""
+    return (
+        f"Compared over {_listed(axes)}.{without} "
+        "By values alone: intervals may overlap, see who is separated from whom."
+    )
+
+
+def _listed(axes: Sequence[str]) -> str:
+    return axes[0] if len(axes) == 1 else f"{', '.join(axes[:-1])} and {axes[-1]}"
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -130,7 +148,8 @@ def _row(
 
 def _strips(index: int, name: str, names: Sequence[str], cells: Headlines) -> Html:
     content = []
-    for axis in AXES:
+    run = [axis for axis in AXES if any(at == axis for _, at in cells)]
+    for axis in run:
         mine = cells.get((name, axis))
         known = {n: f for n in names if (f := cells.get((n, axis))) is not None and f.status == "ok"}
         others = [
@@ -139,7 +158,7 @@ def _strips(index: int, name: str, names: Sequence[str], cells: Headlines) -> Ht
         place = None if mine is None or mine.value is None or name not in known else _place(mine.value, mine, known)
         span = _interval_place(mine, known) if mine is not None and name in known else None
         content.append(Strip(axis, show(mine).short, place, span, others))
-    said = "; ".join(f"{axis}: {show(cells.get((name, axis))).line}" for axis in AXES)
+    said = "; ".join(f"{axis}: {show(cells.get((name, axis))).line}" for axis in run)
     return strips(name, index, content, about=f"{name}. {said}. Further right is better.")
 
 
@@ -194,12 +213,23 @@ def _percent(share: float | None) -> float:
     return 100.0 * (share or 0.0)
 
 
-def _standing(place: Placed) -> tuple[Html, str]:
-    if place.on_front:
-        said = "on the front: no other is at least as good everywhere and better somewhere"
-    elif place.beaten_by:
-        said = f"beaten by {', '.join(place.beaten_by)}: at least as good everywhere, better somewhere"
-    else:
+def _standing(place: Placed, cells: Headlines) -> tuple[Html, str]:
+    if not place.measured:
         said = "has no value on any axis"
-    missing = f"; no value on {', '.join(place.missing)}" if place.missing and not said.startswith("has no") else ""
-    return tag("bdi", place.candidate), said + missing
+    elif place.on_front:
+        said = f"on the front: no other is at least as good on {_listed(place.measured)}{_and_better(place.measured)}"
+    else:
+        better = _and_better(place.measured)
+        said = f"beaten by {', '.join(place.beaten_by)}: at least as good on {_listed(place.measured)}{better}"
+    if place.measured and place.missing:
+        said += f"; not compared on {_listed([_with_status(place.candidate, axis, cells) for axis in place.missing])}"
+    return tag("bdi", place.candidate), said
+
+
+def _and_better(axes: Sequence[Axis]) -> str:
+    return " and better on one of them" if len(axes) > 1 else " and better there"
+
+
+def _with_status(name: str, axis: Axis, cells: Headlines) -> str:
+    figure = cells.get((name, axis))
+    return f"{axis} ({'not run' if figure is None else figure.status.replace('_', ' ')})"

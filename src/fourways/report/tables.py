@@ -22,6 +22,18 @@ def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Child]]) -> 
     return tag("div", inner, class_="scroll", role="region", aria_label=title, tabindex=0)
 
 
+def stacked(title: str, heads: Sequence[str], rows: Sequence[Sequence[Child]]) -> Html:
+    """As `table`; on a phone each row is a card, and each cell stands under its head. Nothing scrolls."""
+    numeric = [h.startswith("#") for h in heads]
+    words = [h.lstrip("#") for h in heads]
+    top = tag("tr", *(tag("th", w, scope="col", class_=_num(n)) for w, n in zip(words, numeric, strict=True)))
+    body = [
+        tag("tr", *(tag("td", c, class_=_num(n), data_head=w) for c, w, n in zip(row, words, numeric, strict=True)))
+        for row in rows
+    ]
+    return tag("table", tag("thead", top), tag("tbody", *body), class_="stacked", aria_label=title)
+
+
 def figure_table(title: str, figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
     """Every figure of an axis: a line for each metric and what it is of, a column for each candidate."""
     found: dict[FigureKey, dict[str, Figure]] = {}

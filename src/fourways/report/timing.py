@@ -15,14 +15,20 @@ from fourways.report.plot import Linear, Scale, panels
 CACHES = {"cold": "cold cache", "warm": "warm cache"}
 
 
-def distributions(timings: Mapping[Setting, Mapping[str, Timings]], names: Sequence[str]) -> Html:
-    """Empirical distributions of e2e and ttft: a panel for each setting, all panels of one quantity to one scale."""
+def distributions(
+    timings: Mapping[Setting, Mapping[str, Timings]], names: Sequence[str], terms: Mapping[str, Html]
+) -> Html:
+    """Empirical distributions of e2e and ttft: a panel for each setting, all panels of one quantity to one scale.
+    terms: e2e and ttft as links to their definitions, where the page has them."""
     parts = []
     for what in ("e2e", "ttft"):
         pooled = [v for by_name in timings.values() for t in by_name.values() for v in _values(t, what)]
         x = x_from(pooled)
         parts.append(
-            panels(*(_panel(what, setting, timings[setting], names, x) for setting in sorted(timings)), kind="pairs")
+            panels(
+                *(_panel(what, terms, setting, timings[setting], names, x) for setting in sorted(timings)),
+                kind="pairs",
+            )
         )
     return join(parts)
 
@@ -76,7 +82,14 @@ def _values(timings: Timings, what: str) -> list[float]:
     return timings.e2e if what == "e2e" else timings.ttft
 
 
-def _panel(what: str, setting: Setting, by_name: Mapping[str, Timings], names: Sequence[str], x: Scale) -> Html:
+def _panel(
+    what: str,
+    terms: Mapping[str, Html],
+    setting: Setting,
+    by_name: Mapping[str, Timings],
+    names: Sequence[str],
+    x: Scale,
+) -> Html:
     content, said = [], []
     for i, name in enumerate(names):
         values = _values(by_name[name], what) if name in by_name else []
@@ -90,7 +103,7 @@ def _panel(what: str, setting: Setting, by_name: Mapping[str, Timings], names: S
             f"n = {len(values) + failed}, {failed} failed"
         )
     y = Linear(0.0, 1.0, *y_frame())
-    title = f"{what}, {words(setting)}"
+    title = join([terms.get(what, what), f", {words(setting)}"])
     return curves(title, content, x=x, y=y, x_label=f"{what} (ms); share of requests up to it", about="; ".join(said))
 
 
