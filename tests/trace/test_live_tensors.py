@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
+from torch.testing._internal.two_tensor import TwoTensor
 
-from fourways.trace.live_tensors import LiveTensors
+from fourways.trace.live_tensors import LiveTensors, stored
 
 
 @pytest.fixture
@@ -129,3 +130,12 @@ def test_peak_equals_what_the_allocator_itself_reports(train: bool) -> None:
         running += event.nbytes()
         peak = max(peak, running)
     assert counter.peak - before == peak
+
+
+def test_a_wrapper_counts_the_bytes_of_the_tensors_inside_it(counter: LiveTensors) -> None:
+    pair = TwoTensor(torch.zeros(100), torch.zeros(100))
+    assert [part.nbytes for part in stored(pair)] == [400, 400]
+    counter.adopt([pair, pair, pair.a])
+    assert counter.live == 800
+    del pair
+    assert counter.live == 0

@@ -22,7 +22,7 @@ from fourways.core.rows import MemoryQuantity, MemoryStage
 from fourways.engines.local.kv import KVStore
 from fourways.families.contract import Family, PromptLayout, VisualUnit
 from fourways.media import read_image
-from fourways.trace.live_tensors import LiveTensors
+from fourways.trace.live_tensors import LiveTensors, stored
 from fourways.trace.resident import PeakResident, resident_bytes
 
 PROMPT = "Describe this image."
@@ -84,8 +84,8 @@ class Gauges:
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of these tensors by their shapes, those of one storage once (tied weights)."""
-    distinct = {t.untyped_storage().data_ptr(): t for t in tensors}
+    """Bytes of these tensors by their shapes, those of one storage once (tied weights), quantised ones as stored."""
+    distinct = {t.untyped_storage().data_ptr(): t for tensor in tensors for t in stored(tensor)}
     return sum(t.numel() * t.element_size() for t in distinct.values())
 
 

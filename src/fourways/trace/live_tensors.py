@@ -14,8 +14,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_iter
+
+
+def stored(tensor: Tensor) -> Iterator[Tensor]:
+    """The tensors that really hold its bytes: itself, or, for a wrapper such as a quantised weight, those inside. A
+    wrapper has a shape and a dtype to compute with, and no storage of its own."""
+    if not is_traceable_wrapper_subclass(tensor):
+        yield tensor
+        return
+    names, _ = tensor.__tensor_flatten__()
+    for name in names:
+        yield from stored(getattr(tensor, name))
 
 
 class LiveTensors:
@@ -46,6 +57,10 @@ class LiveTensors:
             yield self
 
     def _see(self, tensor: Tensor) -> None:
+        for part in stored(tensor):
+            self._see_plain(part)
+
+    def _see_plain(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
         key, size = storage._cdata, storage.nbytes()
         known = self._known.get(key)
