@@ -287,7 +287,9 @@ def test_a_candidate_that_could_not_be_opened_is_tried_again_by_the_next_resume(
     small: Mapping[str, Path], qwen: Candidate, internvl: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("fourways.compare.room.needed_bytes", lambda candidate, n: 1 << 60 if candidate == qwen else n)
+        patch.setattr(
+            "fourways.compare.room.needed_bytes", lambda candidate, n, _int8: 1 << 60 if candidate == qwen else n
+        )
         first = start(job(small, tmp_path / "run", qwen, internvl), Silent())
     assert [failure.candidate for failure in first.failures] == ["qwen"]
     others = [row for row in read_rows(first.folder / ROWS_FILE) if row.candidate == "internvl"]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from fourways.core.candidate import Checkpoint
 from fourways.core.conversation import Conversation
-from fourways.core.errors import CapabilityError, CheckpointError
+from fourways.core.errors import CheckpointError
 from fourways.families.contract import Family
 from fourways.families.registry import find_family
 from fourways.families.testing import embedded, greedy, noise_image
@@ -178,13 +178,6 @@ def test_a_sliding_window_bounds_the_context(checkpoints: dict[str, Checkpoint])
     )
     assert load(checkpoint).spec.context == 4096
     assert load(windowed).spec.context == 512
-
-
-def test_quantised_weights_are_declared_unsupported(checkpoints: dict[str, Checkpoint]) -> None:
-    for quantization in ("int8", "int4"):
-        with pytest.raises(CapabilityError, match=quantization) as error:
-            load(checkpoints["llava"], quantization=quantization)
-        assert error.value.hint
 
 
 # -- random weights --------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from fourways.axes.contract import Settings
 from fourways.compare.axes import AXES
 from fourways.compare.job import Job
 from fourways.compare.opening import check_asked, embedded
-from fourways.compare.room import available_bytes, count_parameters, needed_bytes
+from fourways.compare.room import available_bytes, count_int8, count_parameters, needed_bytes
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError
 from fourways.core.figure import Axis as AxisName
@@ -78,12 +78,11 @@ def _foreseen(candidate: Candidate) -> Foreseen:
         checkpoint = look(found.folder)
         find_family(checkpoint.architecture)
         parameters = count_parameters(checkpoint)
+        needed = needed_bytes(candidate, parameters, count_int8(candidate, checkpoint))
     except FourwaysError as error:
         source = str(found.folder) if found and found.folder else candidate.model or candidate.url or ""
         return Foreseen(candidate, source=redact(source), download_bytes=None, trouble=error)
-    return Foreseen(
-        candidate, redact(str(found.folder)), parameters, needed_bytes(candidate, parameters), free, download_bytes=0
-    )
+    return Foreseen(candidate, redact(str(found.folder)), parameters, needed, free, download_bytes=0)
 
 
 def _remote(candidate: Candidate, found: Found, free: int) -> Foreseen:

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import psutil
 import torch
+from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.errors import OutOfMemory, UserError
+from fourways.families.quantization import is_quantised
+from fourways.families.registry import find_family
 from fourways.hub import parameter_count
 
-_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "int4": 0.5}
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _BESIDE_WEIGHTS = 1.15
 """Weights are not all: activations of a single request and the allocator's rounding, at the least."""
 
 
 def count_parameters(checkpoint: Checkpoint) -> int:
     """From the headers of the weights, or, for random weights, from the shapes that the configuration gives."""
-    return _shaped(checkpoint.folder) if checkpoint.random_weights else parameter_count(checkpoint.folder)
+    if not checkpoint.random_weights:
+        return parameter_count(checkpoint.folder)
+    return sum(parameter.numel() for parameter in _shapes(checkpoint.folder).parameters())
 
 
-def needed_bytes(candidate: Candidate, parameters: int) -> int:
-    """The least memory in which the candidate can be loaded and asked one thing."""
-    return int(parameters * _BYTES[candidate.quantization or candidate.dtype] * _BESIDE_WEIGHTS)
+def count_int8(candidate: Candidate, checkpoint: Checkpoint) -> int:
+    """How many parameters come to the candidate's device as int8. None do on the CPU: there they are read whole first,
+    and that moment needs the most."""
+    if candidate.quantization != "int8" or candidate.device == "cpu":
+        return 0
+    language = re.compile(find_family(checkpoint.architecture).card.lora_targets["llm"])
+    layers = _shapes(checkpoint.folder).named_modules()
+    return sum(layer.weight.numel() for name, layer in layers if is_quantised(name, layer, language))
+
+
+def needed_bytes(candidate: Candidate, parameters: int, int8: int = 0) -> int:
+    """The least memory in which the candidate can be loaded and asked one thing. int8: how many of its parameters are
+    stored so; where that is not known, 0 asks for more than is needed."""
+    return int(((parameters - int8) * _BYTES[candidate.dtype] + int8) * _BESIDE_WEIGHTS)
 
 
 def available_bytes(device: str) -> int:
@@ -45,7 +62,7 @@ def available_bytes(device: str) -> int:
 
 def check_room(candidate: Candidate, checkpoint: Checkpoint) -> None:
     """Raises OutOfMemory before a load that the system would answer by killing the whole run."""
-    needed = needed_bytes(candidate, count_parameters(checkpoint))
+    needed = needed_bytes(candidate, count_parameters(checkpoint), count_int8(candidate, checkpoint))
     free = available_bytes(candidate.device)
     if needed > free:
         raise OutOfMemory(
@@ -55,8 +72,9 @@ def check_room(candidate: Candidate, checkpoint: Checkpoint) -> None:
         )
 
 
-def _shaped(folder: Path) -> int:
+def _shapes(folder: Path) -> nn.Module:
+    """The model with shapes and no weights."""
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-    return sum(parameter.numel() for parameter in model.parameters())
+        model: nn.Module = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    return model

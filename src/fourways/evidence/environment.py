@@ -15,7 +15,7 @@ from fourways.core.run import ClockRecord, Environment
 
 _PACKAGES = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "huggingface_hub", "numpy", "scipy",
-    "pillow", "av", "pyarrow", "httpx", "msgspec",
+    "pillow", "av", "pyarrow", "httpx", "msgspec", "torchao",
 )  # fmt: skip
 _VARIABLES = (
     "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "PYTORCH_CUDA_ALLOC_CONF", "CUBLAS_WORKSPACE_CONFIG",

@@ -94,7 +94,12 @@ class InternVL(Family):
         processor = loading.read_image_processor(GotOcr2ImageProcessorPil, checkpoint.folder)
         counter = cls.counter(checkpoint)
         model = loading.load_model(
-            InternVLForConditionalGeneration, checkpoint, dtype=dtype, device=device, quantization=quantization
+            InternVLForConditionalGeneration,
+            checkpoint,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            language=_LLM,
         )
         template = read_template(checkpoint.folder, tokenizer, TEMPLATE)
         identity = loading.encoder_identity(checkpoint, dtype, processor)

@@ -86,7 +86,12 @@ class LlavaNext(Family):
         processor = loading.read_image_processor(LlavaNextImageProcessorPil, checkpoint.folder)
         counter = cls.counter(checkpoint)
         model = loading.load_model(
-            LlavaNextForConditionalGeneration, checkpoint, dtype=dtype, device=device, quantization=quantization
+            LlavaNextForConditionalGeneration,
+            checkpoint,
+            dtype=dtype,
+            device=device,
+            quantization=quantization,
+            language=_LLM,
         )
         template = read_template(checkpoint.folder, tokenizer, TEMPLATE)
         identity = loading.encoder_identity(checkpoint, dtype, processor)

@@ -22,8 +22,9 @@ from transformers.initialization import no_init_weights
 from transformers.utils import logging as hf_logging
 
 from fourways.core.candidate import Checkpoint, Dtype
-from fourways.core.errors import CapabilityError, CheckpointError
+from fourways.core.errors import CheckpointError
 from fourways.families.contract import ModelSpec
+from fourways.families.quantization import check_quantization, quantize_language
 from fourways.families.stand_in import stand_in_tokenizer
 
 TORCH_DTYPES: dict[Dtype, torch.dtype] = {
@@ -45,19 +46,23 @@ def load_model(
     dtype: Dtype,
     device: str,
     quantization: str | None,
+    language: str,
 ) -> M:
-    """transformers' model on `device`, ready for inference. Raises CheckpointError or CapabilityError."""
+    """transformers' model on `device`, ready for inference. language: a regular expression over module names, which
+    names the layers that `quantization` touches. Raises CheckpointError or CapabilityError."""
     if quantization is not None:
-        raise CapabilityError(
-            f"{quantization} weights are not supported by the local engine",
-            hint="run the model in bfloat16 here, or quantised behind a server and give its URL",
-        )
+        check_quantization(quantization, dtype)
+    # Quantised where there is room for the whole weights, so that the device needs room for the small ones only.
+    place = torch.device(device if quantization is None else "cpu")
     if checkpoint.random_weights:
-        model = random_model(model_class, checkpoint, TORCH_DTYPES[dtype], torch.device(device))
+        model = random_model(model_class, checkpoint, TORCH_DTYPES[dtype], place)
     else:
         check_weights(checkpoint.folder)
-        model = _read(model_class, checkpoint.folder, TORCH_DTYPES[dtype], torch.device(device))
+        model = _read(model_class, checkpoint.folder, TORCH_DTYPES[dtype], place)
     model.train(False)
+    if quantization is not None:
+        quantize_language(model, language)
+        nn.Module.to(model, torch.device(device))
     return model
 
 

@@ -133,7 +133,9 @@ class QwenVL(Family):
         generation = GENERATIONS[checkpoint.architecture]
         tokenizer = loading.read_tokenizer(checkpoint, loading.read_config(generation.model, checkpoint))
         processor = loading.read_image_processor(Qwen2VLImageProcessorPil, checkpoint.folder)
-        model = loading.load_model(generation.model, checkpoint, dtype=dtype, device=device, quantization=quantization)
+        model = loading.load_model(
+            generation.model, checkpoint, dtype=dtype, device=device, quantization=quantization, language=_LLM
+        )
         return cls(
             model,
             generation,

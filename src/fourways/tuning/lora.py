@@ -73,6 +73,8 @@ class LoraRun:
         with torch.random.fork_rng(), warnings.catch_warnings():
             # PEFT asks transformers for a property by its old name.
             warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+            # It also says that it cannot merge into quantised weights; nothing is merged here.
+            warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass", category=UserWarning)
             torch.manual_seed(self.recipe.seed)
             self._peft = get_peft_model(self.family.module, config, adapter_name=ADAPTER)
         return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,10 @@ class Adapters:
             return
         module = self._family.module
         self._trainable = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-        self._tuner = LoraModel(module, adapter.config, adapter.name)
+        with warnings.catch_warnings():
+            # PEFT says that it cannot merge into quantised weights; nothing is merged here.
+            warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass", category=UserWarning)
+            self._tuner = LoraModel(module, adapter.config, adapter.name)
         try:
             set_peft_model_state_dict(module, adapter.tensors, adapter.name)
         except BaseException:  # half an adapter must not answer for the plain model
