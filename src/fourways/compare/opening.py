@@ -24,6 +24,7 @@ from fourways.core.request import Request
 from fourways.core.run import CandidateRecord
 from fourways.engines import open_engine
 from fourways.engines.openai.address import find_address
+from fourways.families.quantization import check_quantization
 from fourways.families.registry import find_family
 from fourways.hub import resolve
 
@@ -67,12 +68,17 @@ def _find(candidate: Candidate) -> Checkpoint | None:
 
 
 def check_asked(candidate: Candidate) -> None:
-    """What can be known to be wrong before the checkpoint is looked at: its URL and key, its device, its adapter.
-    Raises UserError."""
+    """What can be known to be wrong before the checkpoint is looked at: its URL and key, its device, its quantisation,
+    its adapter. Raises UserError."""
     if candidate.model is None:
         find_address(candidate)
         return
     available_bytes(candidate.device)
+    if candidate.quantization is not None:
+        try:
+            check_quantization(candidate.quantization, candidate.dtype)
+        except CapabilityError as error:
+            raise UserError(f"{candidate.name}: {error.message}", hint=error.hint) from error
     if candidate.adapter is not None and not (Path(candidate.adapter).expanduser() / "adapter_config.json").is_file():
         raise CheckpointError(
             f"{candidate.name}: {candidate.adapter} is no LoRA adapter: it has no adapter_config.json",
