@@ -125,13 +125,18 @@ def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader, su
             result.result_table(names, cells, figures.TEXTS, what, figures.conditions(summary.figures)),
             *(tag("p", line, class_="muted") for line in result.growth(summary)),
             *_separated(summary),
-            tag("h3", "The axes, one picture a candidate"),
-            tag("p", _FOUR_AXES),
-            result.four_axis_pictures(names, cells),
+            *_pictures(names, cells),
             tag("h3", "Accuracy against latency"),
             result.pareto(names, cells, figures.pareto(summary.figures)),
         ]
     )
+
+
+def _pictures(names: Sequence[str], cells: result.Headlines) -> list[Html]:
+    if not any(figure.status == "ok" for figure in cells.values()):
+        return []
+    title = tag("h3", "The axes, one picture a candidate")
+    return [title, tag("p", _FOUR_AXES), result.four_axis_pictures(names, cells)]
 
 
 def _separated(summary: Summary) -> list[Html]:
@@ -191,7 +196,7 @@ def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html
 def _all(axis: str, found: Sequence[Figure], names: Sequence[str]) -> Html:
     return tag(
         "details",
-        tag("summary", f"All {len(found)} figures of this axis"),
+        tag("summary", f"All {len(found)} figures of this axis" if len(found) > 1 else "The only figure of this axis"),
         figure_table(axis, found, names, figures.TEXTS),
     )
 

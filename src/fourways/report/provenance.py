@@ -104,7 +104,7 @@ _CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked
 
 def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
     c, engine = record.candidate, record.engine
-    settings = "" if engine is None else ", ".join(_setting(k, v) for k, v in sorted(engine.settings.items()))
+    settings = "" if engine is None else "; ".join(_setting(k, v) for k, v in sorted(engine.settings.items()))
     return (
         join([swatch(index), " ", tag("bdi", c.name)]),
         join([tag("bdi", c.model or c.url or ""), tag("br"), record.architecture or "architecture not known"]),
@@ -118,8 +118,10 @@ def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
 
 def _setting(name: str, value: str) -> str:
     if name == "threads_measured":
-        tried = "ms" in value
-        return f"a short trial took, by number of threads, {value}" if tried else f"number of threads: {value}"
+        trials = [part.split(": ") for part in value.split(", ")]
+        if any(len(trial) != 2 for trial in trials):
+            return f"number of threads {value}"
+        return "a short trial took " + ", ".join(f"{time} with {n} thread{'s' * (n != '1')}" for n, time in trials)
     return f"{name.replace('_', ' ')} {value}"
 
 
