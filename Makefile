@@ -41,7 +41,9 @@ test: lint
 	$(BIN)/pytest $(ARGS)
 
 bars: install
-	@set -e; for script in $$(grep -l __main__ bench/*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+	@missed=; for script in $$(grep -l __main__ bench/*.py); do \
+	  echo "== $$script"; $(BIN)/python $$script $(ARGS) || missed="$$missed $$script"; done; \
+	test -z "$$missed" || { echo "missed or failed:$$missed" >&2; exit 1; }
 
 zoo: install
 	$(BIN)/python -m fourways.zoo.train $(ARGS)

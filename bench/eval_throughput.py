@@ -194,7 +194,7 @@ async def main() -> int:
         "results": [asdict(result) for result in results],
     }
     asked.out.mkdir(parents=True, exist_ok=True)
-    target = asked.out / "eval_throughput.json"
+    target = asked.out / f"eval_throughput-{datetime.now(UTC):%Y-%m-%d}.json"
     target.write_text(json.dumps(written, indent=1) + "\n")
     print(f"raw numbers: {target}")
     return 1 if any(result.different or result.ratio_median < BAR for result in results) else 0
