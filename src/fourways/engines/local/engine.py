@@ -19,6 +19,7 @@ from fourways.core.errors import CapabilityError, EngineError, FourwaysError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
 from fourways.engines.local.adapters import Adapters
+from fourways.engines.local.faults import explain
 from fourways.engines.local.features import FeatureCache
 from fourways.engines.local.gate import Gate
 from fourways.engines.local.kv import KVStore
@@ -28,7 +29,7 @@ from fourways.engines.local.prepare import Preparer
 from fourways.engines.local.scheduler import Scheduler
 from fourways.engines.local.sequence import Outbox, Sequence
 from fourways.engines.local.threads import choose_threads, cores
-from fourways.engines.local.worker import Worker, explain
+from fourways.engines.local.worker import Worker
 from fourways.families.contract import Family
 
 MIB = 1 << 20

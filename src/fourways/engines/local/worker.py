@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -14,9 +13,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from fourways.core.errors import EngineError, FourwaysError, OutOfMemory
+from fourways.core.errors import EngineError, FourwaysError
 from fourways.core.events import Done, FinishReason
 from fourways.engines.local.adapters import Adapters
+from fourways.engines.local.delivery import Delivery
+from fourways.engines.local.faults import explain
 from fourways.engines.local.features import FeatureCache, FeatureKey, feature_key
 from fourways.engines.local.kv import KVStore
 from fourways.engines.local.prefix import PrefixCache
@@ -24,7 +25,7 @@ from fourways.engines.local.rank import rank
 from fourways.engines.local.runner import Runner
 from fourways.engines.local.sampling import choose
 from fourways.engines.local.scheduler import Scheduler
-from fourways.engines.local.sequence import Item, Outbox, Sequence
+from fourways.engines.local.sequence import Item, Sequence
 from fourways.families.contract import Family, VisualUnit
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Worker(threading.Thread):
         self._sweep = False
         self._starting: list[Sequence] = []
         self._chosen: list[tuple[Sequence, int, float]] = []
-        self._out: dict[asyncio.AbstractEventLoop, list[tuple[Outbox, Item]]] = defaultdict(list)
+        self._delivery = Delivery()
         self.counts = {"requests": 0, "failed": 0, "prefill_batches": 0, "decode_steps": 0, "encoded_units": 0}
 
     # -- called from other threads -----------------------------------------------------------------------------
@@ -395,43 +396,11 @@ class Worker(threading.Thread):
     def _send(self, sequence: Sequence, item: Item) -> None:
         sequence.ended = isinstance(item, Done)
         if not sequence.cancelled:
-            self._out[sequence.outbox.loop].append((sequence.outbox, item))
+            self._delivery.add(sequence.outbox, item)
 
     def _deliver(self) -> None:
-        """One wake-up of each event loop a step, however many requests it follows."""
-        out, self._out = self._out, defaultdict(list)
-        for loop, items in out.items():
-            try:
-                loop.call_soon_threadsafe(_put, items)
-            except RuntimeError:
-                self._lost(items)
-
-    def _lost(self, items: list[tuple[Outbox, Item]]) -> None:
-        """Their event loop is closed: nobody will read on."""
-        outboxes = {id(outbox) for outbox, _ in items}
-        for sequence in (*self._scheduler.running, *self._scheduler.waiting):
-            if id(sequence.outbox) in outboxes:
-                self.cancel(sequence)
-
-
-def _put(items: list[tuple[Outbox, Item]]) -> None:
-    for outbox, item in items:
-        outbox.queue.put_nowait(item)
-
-
-def explain(error: Exception) -> FourwaysError:
-    """What a person is told of an exception: ours as they are, others by their type and first line."""
-    if isinstance(error, FourwaysError):
-        return error
-    line = (str(error).strip().splitlines() or [""])[0][:300]
-    if _is_out_of_memory(error, line):
-        return OutOfMemory(
-            f"out of memory: {line}", hint="set a smaller visual budget, shorter replies or a smaller batch"
-        )
-    return EngineError(f"the model failed: {type(error).__name__}: {line}")
-
-
-def _is_out_of_memory(error: Exception, line: str) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and ("allocate memory" in line or "not enough memory" in line)
+        unread = self._delivery.send()
+        if unread:
+            for sequence in (*self._scheduler.running, *self._scheduler.waiting):
+                if id(sequence.outbox) in unread:
+                    self.cancel(sequence)
