@@ -35,7 +35,7 @@ WINDOW = 128
 READ_AHEAD = 8
 """Samples whose pictures are read at once, since each turn of another thread has its price."""
 
-FORGET_EVERY = 512
+FORGET_EVERY = 192
 """Samples after which the engine's caches are emptied. Questions about one image stand together, so what is forgotten
 would hardly be used again, and kept it would fill the caches' whole bounds with the number of samples."""
 
