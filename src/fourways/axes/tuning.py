@@ -29,7 +29,7 @@ from fourways.core.figure import Axis as AxisName
 from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import FailureRow, Row, TrainStepRow, TuneAnswerRow
 from fourways.engines import LocalEngine
-from fourways.engines.local.worker import explain
+from fourways.engines.local.faults import explain
 from fourways.tuning.folder import save_adapter
 from fourways.tuning.lora import LoraRun, Step, TrainingSet
 from fourways.tuning.recipe import Recipe
