@@ -25,6 +25,7 @@ import psutil
 from fourways import zoo
 from fourways.axes.accuracy import Accuracy
 from fourways.axes.contract import Opened, Settings
+from fourways.benchmarks.registry import suite_of
 from fourways.core.candidate import Candidate
 from fourways.core.rows import AnswerRow
 from fourways.engines import open_engine
@@ -54,7 +55,7 @@ async def child(model: str, first: Path, suite: Path) -> None:
 
 
 async def _answer(opened: list[Opened], suite: Path) -> int:
-    settings = Settings(seed=7, suite={"mme": suite}, workdir=Path())
+    settings = Settings(seed=7, suite=suite_of({"mme": suite}), workdir=Path())
     answered = 0
     async for row in Accuracy().rows(opened, settings, ()):
         assert isinstance(row, AnswerRow) and row.status != "failed", row

@@ -31,6 +31,7 @@ from fourways import zoo
 from fourways.axes.accuracy import Accuracy, samples_of
 from fourways.axes.contract import Opened, Settings
 from fourways.benchmarks import registry
+from fourways.benchmarks.registry import suite_of
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.rows import AnswerRow
 from fourways.engines import open_engine
@@ -89,7 +90,7 @@ class Result:
 
 def make_suite(folder: Path, seed: int, images: int) -> Settings:
     suite = zoo.write_suite(folder, images=images, seed=seed, questions=4)
-    return Settings(seed=seed, suite={key: suite[key] for key in BENCHMARKS}, workdir=folder)
+    return Settings(seed=seed, suite=suite_of({key: suite[key] for key in BENCHMARKS}), workdir=folder)
 
 
 def run_plain(loop: PlainLoop, dialect: str, settings: Settings, threads: int) -> Timed:

@@ -12,6 +12,7 @@ import pytest
 from fourways import zoo
 from fourways.axes.accuracy import WINDOW, Accuracy
 from fourways.axes.contract import Opened, Settings
+from fourways.benchmarks.registry import suite_of
 from fourways.core.candidate import Candidate, Sampling
 from fourways.core.conversation import Text
 from fourways.core.engine import Capability, EngineInfo
@@ -85,7 +86,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
 
 
 def settings(suite: Mapping[str, Path], *keys: str, limit: int | None = None) -> Settings:
-    return Settings(seed=7, suite={key: suite[key] for key in keys}, workdir=Path(), limit=limit)
+    return Settings(seed=7, suite=suite_of({key: suite[key] for key in keys}), workdir=Path(), limit=limit)
 
 
 async def collect(
@@ -180,7 +181,7 @@ async def test_a_benchmark_that_cannot_be_read_is_a_failure_and_the_next_one_run
 ) -> None:
     broken = tmp_path / "broken.tsv"
     broken.write_text("index\tquestion\n1\tWhat?\n")
-    asked = Settings(7, {"mmbench_en": broken, "mme": suite["mme"]}, Path())
+    asked = Settings(7, suite_of({"mmbench_en": broken, "mme": suite["mme"]}), Path())
     first, *others = await collect(Scripted(), asked)
     assert isinstance(first, FailureRow)
     assert (first.scope, first.where, first.status) == ("benchmark", "mmbench_en", "failed")

@@ -8,6 +8,8 @@ import pytest
 
 import fourways
 from fourways import zoo
+from fourways.benchmarks.registry import suite_of
+from fourways.benchmarks.suite import Suite
 from fourways.compare import write_suite
 
 
@@ -30,9 +32,9 @@ def suite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def suite(suite_folder: Path) -> Mapping[str, Path]:
+def suite(suite_folder: Path) -> Suite:
     """Two benchmarks of it: 48 and 48 questions."""
-    return {"mme": suite_folder / "mme" / "MME_Benchmark_release_version", "vqav2": suite_folder / "vqav2"}
+    return suite_of({"mme": suite_folder / "mme" / "MME_Benchmark_release_version", "vqav2": suite_folder / "vqav2"})
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fourways.benchmarks.registry import suite_of
 from fourways.compare import Job, start
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate
@@ -33,8 +34,8 @@ LIMIT_S = 240
 @pytest.fixture(scope="module")
 def job(suite_folder: Path, models: Mapping[str, Path]) -> Job:
     """Thread counts are given, so that opening takes no trial of them."""
-    suite = {"mme": suite_folder / "mme" / "MME_Benchmark_release_version", "vqav2": suite_folder / "vqav2"}
-    return Job((Candidate("qwen", model=str(models["qwen"]), threads=1),), ("accuracy",), suite)
+    places = {"mme": suite_folder / "mme" / "MME_Benchmark_release_version", "vqav2": suite_folder / "vqav2"}
+    return Job((Candidate("qwen", model=str(models["qwen"]), threads=1),), ("accuracy",), suite_of(places))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def asked(job: Job, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The same job as a command line."""
     file = tmp_path_factory.mktemp("candidates") / "one.yaml"
     file.write_text(yaml.safe_dump([{"name": "qwen", "model": job.candidates[0].model, "threads": 1}]))
-    return [str(file), "--axes", "accuracy", *(f"--suite={key}={path}" for key, path in job.suite.items())]
+    return [str(file), "--axes", "accuracy", *(f"--suite={key}={entry.path}" for key, entry in job.suite.items())]
 
 
 def lines(folder: Path) -> int:

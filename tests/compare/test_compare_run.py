@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 from fourways import zoo
+from fourways.benchmarks.registry import suite_of
+from fourways.benchmarks.suite import Suite
 from fourways.compare import Job, Outcome, add, job_of, load_suite, resume, start
 from fourways.compare.folder import STATE_FILE
 from fourways.compare.progress import Silent
@@ -30,7 +32,7 @@ REQUEST = RequestRow(
 )
 
 
-def job(suite: Mapping[str, Path], out: Path, *candidates: Candidate) -> Job:
+def job(suite: Suite, out: Path, *candidates: Candidate) -> Job:
     return Job(candidates, ("accuracy",), suite, limit=8, out=out)
 
 
@@ -39,8 +41,8 @@ def accuracy(outcome: Outcome, candidate: str) -> list[Figure]:
 
 
 @pytest.fixture(scope="module")
-def small(suite_folder: Path) -> Mapping[str, Path]:
-    return {"mme": suite_folder / "mme" / "MME_Benchmark_release_version"}
+def small(suite_folder: Path) -> Suite:
+    return suite_of({"mme": suite_folder / "mme" / "MME_Benchmark_release_version"})
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +152,7 @@ def test_a_run_refuses_to_go_on_as_another_one(copy: Path, change: dict[str, int
 
 
 def test_changed_data_refuse_the_run_by_their_name(copy: Path, suite_folder: Path) -> None:
-    other = replace(job_of(read_header(copy)), suite={"mme": suite_folder / "mme"})
+    other = replace(job_of(read_header(copy)), suite=suite_of({"mme": suite_folder / "mme"}))
     with pytest.raises(UserError, match=r"suite\[mme\]"):
         resume(copy, other, Silent())
 
@@ -236,18 +238,18 @@ def test_an_unsupported_architecture_is_told_before_anything_starts(small: Mappi
 def test_a_benchmark_without_its_columns_is_told_before_anything_starts(qwen: Candidate, tmp_path: Path) -> None:
     (tmp_path / "broken.tsv").write_text("index\tquestion\n1\tWhat?\n")
     with pytest.raises(BenchmarkFormatError, match=r"broken\.tsv"):
-        start(job({"mmbench_en": tmp_path / "broken.tsv"}, tmp_path / "run", qwen), Silent())
+        start(job(suite_of({"mmbench_en": tmp_path / "broken.tsv"}), tmp_path / "run", qwen), Silent())
     assert not (tmp_path / "run").exists()
 
 
 def test_a_broken_row_far_into_a_benchmark_is_told_before_anything_starts(
     suite_folder: Path, qwen: Candidate, tmp_path: Path
 ) -> None:
-    whole = load_suite([str(suite_folder)])["mmbench_en"]
+    whole = load_suite([str(suite_folder)])["mmbench_en"].path
     lines = whole.read_text().splitlines()
     (tmp_path / "broken.tsv").write_text("\n".join([*lines[:9], lines[9].partition("\t")[0], *lines[10:]]) + "\n")
     with pytest.raises(BenchmarkFormatError, match=r"broken\.tsv.*10"):
-        start(job({"mmbench_en": tmp_path / "broken.tsv"}, tmp_path / "run", qwen), Silent())
+        start(job(suite_of({"mmbench_en": tmp_path / "broken.tsv"}), tmp_path / "run", qwen), Silent())
     assert not (tmp_path / "run").exists()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from fourways.benchmarks.suite import Suite
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.engine import Engine
 from fourways.core.figure import Axis as AxisName
@@ -26,13 +27,13 @@ class Opened:
 class Settings:
     """What every axis is told.
 
-    suite: benchmark key → path of its data. limit: at most so many samples a benchmark (None: all), drawn by the seed.
+    suite: the benchmarks and their data. limit: at most so many samples a benchmark (None: all), drawn by the seed.
     quick: a shortened run (continuous integration); every figure then has a smaller n and says so by itself.
     workdir: scratch space that survives until the run ends. progress(done, total, what) is called often and cheaply.
     """
 
     seed: int
-    suite: Mapping[str, Path]
+    suite: Suite
     workdir: Path
     limit: int | None = None
     quick: bool = False

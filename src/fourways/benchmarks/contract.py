@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from fourways.core.boxes import BoxFormat
 from fourways.core.engine import EngineInfo
 from fourways.core.events import VisualGeometry
-from fourways.core.request import Generate
+from fourways.core.request import Output
 from fourways.core.rows import AnswerRow
 
 
@@ -48,18 +48,22 @@ class ReplyContext:
 
 @dataclass(frozen=True, slots=True)
 class MetricPart:
-    """A mean over units, each belonging to a cluster (its image). Same length: clusters, values (in [0, 1])."""
+    """sum(values) / sum(weights) over units, each belonging to a cluster (its image). Same length: clusters, values,
+    and weights, which are 1 where there are none: the mean of values in [0, 1]. With weights it is a ratio, such as
+    F1 = sum(2 TP) / sum(2 TP + FP + FN); each value then lies in [0, its weight]."""
 
     coefficient: float
     clusters: tuple[str, ...]
     values: tuple[float, ...]
+    weights: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """value = sum over parts of coefficient x mean(values). Linear, so one cluster bootstrap serves every metric.
+    """value = sum over parts of coefficient x (values / weights). So one cluster bootstrap serves every metric.
 
     definition: name@version. labels: what it is of, e.g. {"category": "color"}. maximum: the best possible value.
+    direction "none": it describes, and no value of it is better than another (the share of yes).
     """
 
     name: str
@@ -69,13 +73,14 @@ class Metric:
     parts: tuple[MetricPart, ...]
     primary: bool = False
     labels: dict[str, str] = field(default_factory=dict)
+    direction: Literal["higher", "lower", "none"] = "higher"
 
 
 class Benchmark(ABC):
     """One benchmark. `key` names it on the command line and in rows; the versions go into the run's header."""
 
-    key: ClassVar[str]
-    title: ClassVar[str]
+    key: str
+    title: str
     definitions: ClassVar[Mapping[str, str]]
     """name@version → formula, in words, of every metric it yields; the primary one's first."""
     primary: ClassVar[str]
@@ -83,19 +88,31 @@ class Benchmark(ABC):
     prompt_version: ClassVar[int]
     parser_version: ClassVar[int]
     scorer_version: ClassVar[int]
+    ranks: bool = False
+    """Whether the reply is the likeliest of given continuations, which not every engine can tell."""
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[Sample]:
         """Samples in file order, questions about one image adjacent wherever the format has them so. Raises
         BenchmarkFormatError naming file, row and column."""
 
+    def edition(self, path: Path) -> str:
+        """Which release and split the data at `path` is, as far as its files' names tell ("dev v1.1"); "" if they do
+        not. Published scores are compared only where it is known to be the same."""
+        return ""
+
     @abstractmethod
     def prompt(self, sample: Sample, dialect: str) -> str:
         """The text that follows the image. Unknown dialects get the generic prompt."""
 
     @abstractmethod
-    def output(self, sample: Sample) -> Generate:
-        """Greedy generation with this benchmark's own length; the caller sets the seed."""
+    def output(self, sample: Sample) -> Output:
+        """Greedy generation with this benchmark's own length, or a ranking of continuations, of which the likeliest is
+        the reply. The caller sets sampling and seed."""
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        """The replies among which likelihood may choose ("A", "B", …); empty where the answer is open."""
+        return ()
 
     @abstractmethod
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | tuple[float, ...] | None:

@@ -105,14 +105,14 @@ class _MMBench(Benchmark):
 
 
 class MMBenchEN(_MMBench):
-    key: ClassVar[str] = "mmbench_en"
-    title: ClassVar[str] = "MMBench (English)"
+    key: str = "mmbench_en"
+    title: str = "MMBench (English)"
     language: ClassVar[Literal["en", "zh"]] = "en"
 
 
 class MMBenchCN(_MMBench):
-    key: ClassVar[str] = "mmbench_cn"
-    title: ClassVar[str] = "MMBench (Chinese)"
+    key: str = "mmbench_cn"
+    title: str = "MMBench (Chinese)"
     language: ClassVar[Literal["en", "zh"]] = "zh"
 
 

@@ -34,8 +34,8 @@ _READ_CHARACTERS = 4
 class MME(Benchmark):
     """acc + acc+ by subtask (0–200), summed over perception, cognition and all."""
 
-    key: ClassVar[str] = "mme"
-    title: ClassVar[str] = "MME"
+    key: str = "mme"
+    title: str = "MME"
     primary: ClassVar[str] = "mme_sum"
     definitions: ClassVar[Mapping[str, str]] = {
         "mme_sum@1": "sum of mme_score over the subtasks there are; 2800 points with all 14",

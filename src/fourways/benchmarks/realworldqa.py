@@ -27,8 +27,8 @@ _INSIDE = "inside"
 class RealWorldQA(Benchmark):
     """Accuracy: a letter where the answer is one, else the exact word."""
 
-    key: ClassVar[str] = "realworldqa"
-    title: ClassVar[str] = "RealWorldQA"
+    key: str = "realworldqa"
+    title: str = "RealWorldQA"
     primary: ClassVar[str] = "accuracy"
     definitions: ClassVar[Mapping[str, str]] = {
         "realworldqa_accuracy@1": "right answers / questions: the letter where options are given, else the exact word "

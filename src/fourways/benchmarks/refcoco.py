@@ -51,8 +51,8 @@ class _Line(msgspec.Struct):
 class RefCOCO(Benchmark):
     """Acc@0.5 by split, and its unweighted mean over splits."""
 
-    key: ClassVar[str] = "refcoco"
-    title: ClassVar[str] = "RefCOCO / + / g"
+    key: str = "refcoco"
+    title: str = "RefCOCO / + / g"
     primary: ClassVar[str] = "acc@0.5"
     definitions: ClassVar[Mapping[str, str]] = {
         "refcoco_mean_acc50@1": "unweighted mean over the splits there are of refcoco_acc50",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 
 from fourways.benchmarks.contract import Benchmark
@@ -11,6 +12,7 @@ from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.benchmarks.mme import MME
 from fourways.benchmarks.realworldqa import RealWorldQA
 from fourways.benchmarks.refcoco import RefCOCO
+from fourways.benchmarks.suite import Entry, Suite
 from fourways.benchmarks.vqav2 import VQAv2
 from fourways.core.errors import UserError
 
@@ -24,11 +26,16 @@ def keys() -> tuple[str, ...]:
     return tuple(_ALL)
 
 
-def get(key: str) -> Benchmark:
-    """Raises UserError, with the keys there are."""
+def get(key: str, columns: Mapping[str, str] | None = None) -> Benchmark:
+    """Raises UserError, with the keys there are. columns: what a table given by path calls what is read from it."""
     if key not in _ALL:
         raise UserError(f"no benchmark is called '{key}'", hint=f"Known: {', '.join(_ALL)}.")
     return _ALL[key]
+
+
+def suite_of(places: Mapping[str, Path]) -> Suite:
+    """Keys and where their data lies as a suite. Raises UserError for a key that is not known."""
+    return {key: Entry(get(key), path) for key, path in places.items()}
 
 
 def source_sha256(key: str) -> str:

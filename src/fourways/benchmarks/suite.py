@@ -1,8 +1,13 @@
-"""Finding a suite's benchmarks in a folder that lists none: by the names that the data sets are published under."""
+"""A suite: benchmarks with their data. And finding them in a folder that lists none, by the names that the data sets
+are published under."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+from fourways.benchmarks.contract import Benchmark, Sample
 
 _PLACES: dict[str, tuple[str, ...]] = {
     "mme": ("mme", "MME", "MME_Benchmark_release_version", "MME.tsv"),
@@ -12,6 +17,22 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "refcoco": ("refcoco", "RefCOCO"),
     "realworldqa": ("realworldqa", "RealWorldQA", "RealWorldQA.tsv"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A benchmark and where its data lies."""
+
+    benchmark: Benchmark
+    path: Path
+
+    def read(self) -> Iterator[Sample]:
+        """As `Benchmark.read`."""
+        return self.benchmark.read(self.path)
+
+
+Suite = Mapping[str, Entry]
+"""Key → entry, in the order in which they are asked."""
 
 
 def detect(folder: Path) -> dict[str, Path]:

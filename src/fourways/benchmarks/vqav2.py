@@ -56,8 +56,8 @@ class _Annotation(msgspec.Struct):
 class VQAv2(Benchmark):
     """Consensus accuracy, under both normalisations by name. The one that always normalises ranks."""
 
-    key: ClassVar[str] = "vqav2"
-    title: ClassVar[str] = "VQAv2"
+    key: str = "vqav2"
+    title: str = "VQAv2"
     primary: ClassVar[str] = "accuracy"
     definitions: ClassVar[Mapping[str, str]] = {
         "vqa_accuracy_always@1": "mean over questions of the mean over annotators of min(1, matches among the other "

@@ -23,5 +23,5 @@ def write(
 
     written = write_suite(folder, images=images, seed=seed)
     console = results()
-    for key, path in written.items():
-        console.print(f"{key:<12} {path}", highlight=False, soft_wrap=True)
+    for key, entry in written.items():
+        console.print(f"{key:<12} {entry.path}", highlight=False, soft_wrap=True)

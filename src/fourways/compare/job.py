@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourways.compare.suites import Suite
+from fourways.benchmarks.suite import Suite
 from fourways.core.candidate import Candidate
 from fourways.core.figure import Axis as AxisName
 

@@ -15,6 +15,8 @@ import msgspec
 
 from fourways import figures, report
 from fourways.axes.contract import Axis, Opened, Settings
+from fourways.benchmarks import registry
+from fourways.benchmarks.suite import Entry
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.folder import RunFolder, clear_unfinished, read_state
 from fourways.compare.job import Job
@@ -100,9 +102,9 @@ def job_of(header: RunHeader) -> Job:
             f"the credentials in the URL of {hidden[0]!r} are not kept in a run",
             hint=f"name the candidates again: fourways compare {hidden[0]}=URL … --resume DIR",
         )
-    suite = {record.key: Path(record.path).expanduser() for record in header.suite}
-    if any(not path.exists() for path in suite.values()):
-        suite = {key: path for key, path in embedded_suite().items() if key in suite}
+    suite = {r.key: Entry(registry.get(r.key, r.columns), Path(r.path).expanduser()) for r in header.suite}
+    if any(not entry.path.exists() for entry in suite.values()):
+        suite = {key: entry for key, entry in embedded_suite().items() if key in suite}
     axes = tuple(name for name in AXIS_NAMES if name in header.axes)
     shown = NO_IMAGES not in header.argv
     return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv, show_images=shown)

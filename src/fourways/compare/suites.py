@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import msgspec
 
 from fourways import zoo
 from fourways.benchmarks import registry
-from fourways.benchmarks.suite import detect
+from fourways.benchmarks.suite import Entry, Suite, detect
 from fourways.compare.yaml_file import read_yaml
 from fourways.core.digests import hash_data, hash_file
 from fourways.core.errors import FourwaysError, UserError
@@ -28,19 +28,18 @@ from fourways.hub import cache_home
 
 FILE = "suite.json"
 IMAGES, SEED = 80, 2026
-Suite = Mapping[str, Path]
 
 
 def load_suite(words: Sequence[str]) -> Suite:
     """The suite of a command line; no words: the embedded one. Raises UserError naming what is wrong."""
     if not words:
         return embedded_suite()
-    found: dict[str, Path] = {}
+    found: dict[str, Entry] = {}
     for word in words:
-        for key, path in _of_word(word).items():
+        for key, entry in _of_word(word).items():
             if key in found:
                 raise UserError(f"--suite names the benchmark {key} twice")
-            found[key] = path
+            found[key] = entry
     return found
 
 
@@ -55,7 +54,7 @@ def write_suite(folder: Path, *, images: int = IMAGES, seed: int = SEED) -> Suit
     written = zoo.write_suite(folder, images=images, seed=seed)
     relative = {key: path.resolve().relative_to(folder.resolve()).as_posix() for key, path in written.items()}
     write_whole(folder / FILE, msgspec.json.format(msgspec.json.encode(relative), indent=1) + b"\n")
-    return written
+    return registry.suite_of(written)
 
 
 def embedded_suite() -> Suite:
@@ -78,14 +77,15 @@ def embedded_suite() -> Suite:
 def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
     """What run.json says of each benchmark: versions of its parts and the digest of its data."""
     records = []
-    for key, path in suite.items():
-        benchmark = registry.get(key)
+    for key, entry in suite.items():
+        benchmark, path = entry.benchmark, entry.path
         records.append(
             BenchmarkRecord(
                 key=key,
                 title=benchmark.title,
                 path=str(path.resolve()),
                 sha256=hash_data(path),
+                edition=benchmark.edition(path),
                 prompt_version=benchmark.prompt_version,
                 parser_version=benchmark.parser_version,
                 scorer_version=benchmark.scorer_version,
@@ -98,9 +98,9 @@ def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
 def check_suite(suite: Suite) -> None:
     """Reads every benchmark once, without its pictures. Raises BenchmarkFormatError naming file, row and column: before
     hours of measuring, not in the middle of them."""
-    for key, path in suite.items():
-        if sum(1 for _ in registry.get(key).read(path)) == 0:
-            raise UserError(f"{path} holds no samples of {key}")
+    for key, entry in suite.items():
+        if sum(1 for _ in entry.read()) == 0:
+            raise UserError(f"{entry.path} holds no samples of {key}")
 
 
 def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
@@ -111,8 +111,8 @@ def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
     def places() -> dict[str, Callable[[], bytes]]:
         found: dict[str, Callable[[], bytes]] = {}
         seen: set[str] = set()
-        for key, path in suite.items():
-            for sample in registry.get(key).read(path):
+        for key, entry in suite.items():
+            for sample in entry.read():
                 if (key + sample.image_key) not in seen:
                     seen.add(key + sample.image_key)
                     with suppress(OSError, FourwaysError):
@@ -147,7 +147,7 @@ def _of_folder(folder: Path) -> Suite:
     if (folder / FILE).is_file():
         return _of_listing(folder / FILE, folder)
     if found := detect(folder):
-        return found
+        return registry.suite_of(found)
     raise UserError(
         f"{folder} is no suite: it has no {FILE}, and no benchmark under its published name",
         hint='write {"mme": "MME_Benchmark_release_version"} into it, or name each benchmark: --suite mme=PATH',
@@ -164,9 +164,11 @@ def _of_listing(file: Path, base: Path) -> Suite:
     return {key: _checked(key, base / Path(path).expanduser(), str(file)) for key, path in places.items()}
 
 
-def _checked(key: str, path: Path, where: str) -> Path:
-    if key not in tuple(registry.keys()):
-        raise UserError(f"{where}: there is no benchmark {key!r}", hint=f"there are {', '.join(registry.keys())}")
+def _checked(key: str, path: Path, where: str) -> Entry:
+    try:
+        benchmark = registry.get(key)
+    except UserError as error:
+        raise UserError(f"{where}: {error.message}", hint=error.hint) from error
     if not path.exists():
         raise UserError(f"{where}: the data of {key} is not at {path}", hint="correct the path")
-    return path
+    return Entry(benchmark, path)

@@ -21,6 +21,20 @@ class RowsHeader(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     commit_date: str | None
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """What a judge model made of a reply that the rule could not read; it never changes the rule's own score.
+
+    judge: its model and where it was served, redacted. reply: its words. parsed, score: as in `AnswerRow`, read from
+    them. error: why there are none.
+    """
+
+    judge: str
+    reply: str
+    parsed: str | None
+    score: float
+    error: str | None = None
+
+
 class AnswerRow(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
     """One reply on the accuracy axis.
 
@@ -28,7 +42,9 @@ class AnswerRow(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
     question, the two questions of an MME image). image: source_sha256 of its (first) image, the cluster of the
     intervals. gold: answer texts (all ten of VQAv2), or x1, y1, x2, y2 in original pixels. parsed: what the parser
     read from the reply, None if it could not. score: this sample's own score in [0, 1] under the official rule.
-    mean_logprob: the confidence, natural log. prompt_sha256: of the text of the prompt as sent.
+    mean_logprob: the confidence, natural log: the mean over the reply's tokens, or, of a ranked answer, that of the
+    chosen continuation among those that were offered. rank_logprobs: the summed log-probability of each of them, in
+    their order. prompt_sha256: of the text of the prompt as sent.
     """
 
     candidate: str
@@ -50,6 +66,8 @@ class AnswerRow(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
     prompt_sha256: str
     seed: int
     extra: dict[str, str] = {}
+    rank_logprobs: tuple[float, ...] | None = None
+    judged: Judged | None = None
 
 
 class RequestRow(msgspec.Struct, frozen=True, tag_field="kind", tag="request"):

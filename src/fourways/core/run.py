@@ -43,7 +43,8 @@ class CandidateRecord(msgspec.Struct, frozen=True):
 
 class BenchmarkRecord(msgspec.Struct, frozen=True):
     """A benchmark of the suite. sha256: over the sorted (relative path, file digest) pairs of its data. code_sha256: of
-    the source that prompts, parses and scores."""
+    the source that prompts, parses and scores. edition: which release and split, where its files tell. columns: what
+    the table calls the columns that are read, for a benchmark that was given by path."""
 
     key: str
     title: str
@@ -53,6 +54,8 @@ class BenchmarkRecord(msgspec.Struct, frozen=True):
     parser_version: int
     scorer_version: int
     code_sha256: str
+    edition: str = ""
+    columns: dict[str, str] = {}
 
 
 class Environment(msgspec.Struct, frozen=True):

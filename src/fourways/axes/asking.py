@@ -1,0 +1,139 @@
+"""One sample, one request, one row: what the accuracy axis asks, however many engines it asks with."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from fourways.axes.contract import Opened
+from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
+from fourways.core.candidate import Candidate
+from fourways.core.conversation import Conversation, Image
+from fourways.core.errors import EngineError, FourwaysError, MediaError
+from fourways.core.events import Done, Event, Usage
+from fourways.core.request import Output, Plan, Rank, Request, derive_seed
+from fourways.core.rows import AnswerRow
+from fourways.media import read_image
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The image of a sample, or why there is none. sha256: of the file's bytes, or the image's key if unreadable."""
+
+    sha256: str
+    image: Image | None
+    error: FourwaysError | None = None
+
+
+def read_picture(sample: Sample) -> Picture:
+    """Never raises: what cannot be read is a picture with its error."""
+    try:
+        source = sample.image()
+    except (OSError, FourwaysError) as error:
+        why = error.message if isinstance(error, FourwaysError) else f"{error.strerror or error}"
+        return Picture(sample.image_key, None, MediaError(f"{sample.id}: the image cannot be read: {why}"))
+    try:
+        image = read_image(source, name=sample.id)
+    except MediaError as error:
+        return Picture(hashlib.sha256(source).hexdigest(), None, error)
+    return Picture(image.source_sha256, image)
+
+
+async def ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: Picture, run_seed: int) -> AnswerRow:
+    """Never raises for what a sample or an engine does: a failure is its row."""
+    info = one.engine.info
+    prompt = benchmark.prompt(sample, one.candidate.dialect or info.dialect)
+    seed = derive_seed(run_seed, f"{benchmark.key}/{sample.id}")
+    if picture.image is None:
+        assert picture.error is not None
+        reply, done = "", _failed(picture.error)
+    else:
+        request = Request(
+            id=f"{one.candidate.name}/{benchmark.key}/{sample.id}",
+            conversation=Conversation.ask(prompt, picture.image),
+            plan=Plan(one.candidate.name, one.candidate.adapter, visual_budget=one.candidate.visual_budget),
+            output=_sampled(benchmark.output(sample), one.candidate, seed),
+        )
+        reply, done = _ranked(request.output, *await _reply(one, request))
+    failed = done.finish_reason in ("error", "cancelled")
+    parsed = None if failed else benchmark.parse(sample, reply, ReplyContext(info.box_format, done.visuals))
+    return AnswerRow(
+        candidate=one.candidate.name,
+        benchmark=benchmark.key,
+        sample=sample.id,
+        group=sample.group,
+        image=picture.sha256,
+        category=sample.category,
+        question=sample.question,
+        gold=sample.gold,
+        reply=reply,
+        parsed=parsed,
+        score=0.0 if failed else benchmark.score(sample, parsed),
+        status="failed" if failed else "unparsed" if parsed is None else "ok",
+        finish_reason=done.finish_reason,
+        mean_logprob=done.mean_logprob,
+        output_tokens=done.usage.completion_tokens,
+        visuals=done.visuals,
+        prompt_sha256=hashlib.sha256(prompt.encode()).hexdigest(),
+        seed=seed,
+        extra=_extra(sample, done),
+        rank_logprobs=done.rank_logprobs,
+    )
+
+
+def _extra(sample: Sample, done: Done) -> dict[str, str]:
+    """The sample's own, with what a reader needs to follow the question: the options as they stood, and the error."""
+    options = {f"option {letter}": text for letter, text in sample.options.items()}
+    return {**sample.extra, **options, **({} if done.error is None else {"error": done.error})}
+
+
+async def _reply(one: Opened, request: Request) -> tuple[str, Done]:
+    """The whole text and its end. Whatever an engine raises is this request's failure, and no other's."""
+    texts: list[str] = []
+    try:
+        async with aclosing(one.engine.stream(request)) as events:  # type: ignore[type-var]  # a stream is a generator
+            async for event in events:
+                if isinstance(event, Event):
+                    texts.append(event.text)
+                else:
+                    return "".join(texts), event
+    except FourwaysError as error:
+        return "".join(texts), _failed(error)
+    except Exception as error:
+        return "".join(texts), _failed(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
+    return "".join(texts), _failed(EngineError("the engine's reply stopped without an end"))
+
+
+def _failed(error: FourwaysError) -> Done:
+    return Done("error", Usage(None, None, None), 0, error=error.message, hint=error.hint)
+
+
+def _ranked(output: Output, reply: str, done: Done) -> tuple[str, Done]:
+    """Of a ranking: the likeliest continuation as the reply, and its probability among those offered as confidence."""
+    sums = done.rank_logprobs
+    if not isinstance(output, Rank) or sums is None:
+        return reply, done
+    best = max(range(len(sums)), key=sums.__getitem__)
+    total = sums[best] + math.log(sum(math.exp(value - sums[best]) for value in sums))
+    return output.continuations[best], msgspec.structs.replace(done, mean_logprob=sums[best] - total)
+
+
+def _sampled(output: Output, candidate: Candidate, seed: int) -> Output:
+    """The benchmark's output under the candidate's own sampling, with the request's seed. Nothing is drawn in a
+    ranking."""
+    if isinstance(output, Rank):
+        return output
+    asked = candidate.sampling
+    return replace(
+        output,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
+        presence_penalty=asked.presence_penalty,
+        repetition_penalty=asked.repetition_penalty,
+        seed=seed,
+    )
