@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from fourways.axes.contract import Opened
+from fourways.benchmarks.answered import OPTION
 from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image
@@ -87,7 +88,7 @@ async def ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: Pictur
 
 def _extra(sample: Sample, done: Done) -> dict[str, str]:
     """The sample's own, with what a reader needs to follow the question: the options as they stood, and the error."""
-    options = {f"option {letter}": text for letter, text in sample.options.items()}
+    options = {f"{OPTION}{letter}": text for letter, text in sample.options.items()}
     return {**sample.extra, **options, **({} if done.error is None else {"error": done.error})}
 
 

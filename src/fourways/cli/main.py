@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, models, suite
+from fourways.cli import compare, judge, models, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.add_typer(suite.app, name="suite")
 app.command("models", epilog=models.EXAMPLES)(models.models)
 

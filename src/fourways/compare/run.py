@@ -13,30 +13,27 @@ from typing import Literal
 
 import msgspec
 
-from fourways import figures, report
+from fourways import figures
 from fourways.axes.contract import Axis, Opened, Settings
-from fourways.benchmarks import registry
-from fourways.benchmarks.suite import Entry
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.folder import RunFolder, clear_unfinished, read_state
 from fourways.compare.job import Job
 from fourways.compare.losses import losses, lost_axis
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
 from fourways.compare.progress import Show
-from fourways.compare.suites import check_suite, embedded_suite, image_finder, record_suite
+from fourways.compare.publishing import publish, shows_pictures, suite_named_by
+from fourways.compare.suites import check_suite, record_suite
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import AXES as AXIS_NAMES
-from fourways.core.figure import SUMMARY_SCHEMA, Summary
 from fourways.core.figure import Axis as AxisName
+from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow
 from fourways.core.run import CandidateRecord, RunHeader, RunState
-from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows
 from fourways.evidence import RowsNotWritten, axis_of, build_header, changes, new_run_id, write_header
 from fourways.evidence.redact import MASK
 
-NO_IMAGES = "--no-images"
-"""A run that was started with it never shows its pictures, however it is gone on with."""
 _ELSEWHERE = "name another --out"
 
 
@@ -102,11 +99,8 @@ def job_of(header: RunHeader) -> Job:
             f"the credentials in the URL of {hidden[0]!r} are not kept in a run",
             hint=f"name the candidates again: fourways compare {hidden[0]}=URL … --resume DIR",
         )
-    suite = {r.key: Entry(registry.get(r.key, r.columns), Path(r.path).expanduser()) for r in header.suite}
-    if any(not entry.path.exists() for entry in suite.values()):
-        suite = {key: entry for key, entry in embedded_suite().items() if key in suite}
     axes = tuple(name for name in AXIS_NAMES if name in header.axes)
-    shown = NO_IMAGES not in header.argv
+    suite, shown = suite_named_by(header), shows_pictures(header)
     return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv, show_images=shown)
 
 
@@ -282,10 +276,7 @@ def _failure(candidate: str, axis: AxisName, scope: Literal["candidate", "axis"]
 
 
 def _publish(path: Path, header: RunHeader, job: Job, show: Show) -> Outcome:
-    """Figures from the rows, and the page from both."""
-    show.phase("figures and report")
-    summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(path / ROWS_FILE)))
-    write_whole(path / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
-    page = report.write_report(path, images=image_finder(job.suite), include_images=job.show_images)
+    """Figures from the rows, the page from both, and what was lost."""
+    summary, page = publish(path, header, job.suite, show, pictures=job.show_images)
     failures = losses(read_rows(path / ROWS_FILE))
     return Outcome(path, page, summary, failures, any(lost_axis(row) for row in failures))

@@ -95,12 +95,18 @@ class RowLog:
 
 
 def supersede(folder: Path, which: Callable[[Row], bool]) -> int:
-    """Moves the rows that `which` picks out of rows.jsonl into rows.superseded.jsonl, and says how many.
+    """Moves the rows that `which` picks out of rows.jsonl into rows.superseded.jsonl, and says how many."""
+    return rewrite(folder, lambda row: None if which(row) else row)
+
+
+def rewrite(folder: Path, change: Callable[[Row], Row | None]) -> int:
+    """Puts what `change` makes of each row in its place (None: nothing); rows that it changes are kept in
+    rows.superseded.jsonl. Says how many. `change` is asked twice of the same row, and must answer alike.
 
     The moved rows are on the disk before the others are rewritten, so a kill in between keeps every row.
     """
     path = folder / ROWS_FILE
-    if not any(which(row) for row in read_rows(path)):
+    if not any(change(row) != row for row in read_rows(path)):
         return 0
     moved = 0
     kept = path.with_name(f".{ROWS_FILE}.tmp")
@@ -109,9 +115,14 @@ def supersede(folder: Path, which: Callable[[Row], bool]) -> int:
             _lock(old.fileno(), path)
             new.write(old.readline())
             for line in (line for line in old if line.endswith(b"\n")):
-                out = which(_row.decode(line))
-                (aside if out else new).write(line)
-                moved += out
+                row = _row.decode(line)
+                if (changed := change(row)) == row:
+                    new.write(line)
+                    continue
+                aside.write(line)
+                moved += 1
+                if changed is not None:
+                    new.write(_encoder.encode(changed) + b"\n")
             for stream in (aside, new):
                 stream.flush()
                 os.fsync(stream.fileno())
