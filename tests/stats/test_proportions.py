@@ -43,12 +43,24 @@ def test_copies_within_a_cluster_add_no_information() -> None:
     assert once == pytest.approx(399, rel=0.01)
 
 
-def test_answers_that_offset_each_other_are_no_more_than_independent() -> None:
-    """A model that always says yes gets one of each image's two questions right: a mean of exactly one half."""
-    rng = np.random.default_rng(0)
+def test_one_answer_a_cluster_is_a_plain_binomial_sample() -> None:
+    """Nothing about clumps is estimated, so nothing is taken off for it: Wilson's own interval."""
+    values = [1.0] * 26 + [0.0] * 4
+    assert effective_size(np.arange(30), values) == pytest.approx(30)
+    assert clustered_wilson(np.arange(30), values) == pytest.approx(wilson(26 / 30, 30))
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+def test_where_hardly_a_cluster_differs_the_number_of_clusters_is_granted(odd: int) -> None:
+    """A model that nearly always says yes gets one of each image's two questions right; two images cannot tell more."""
     names = np.repeat(np.arange(50), 2)
-    values = np.asarray([(1.0, 0.0) if rng.random() < 0.98 else (1.0, 1.0) for _ in range(50)]).ravel()
-    assert effective_size(names, values) == 100
+    values = np.asarray([(1.0, 1.0) if i < odd else (1.0, 0.0) for i in range(50)]).ravel()
+    assert effective_size(names, values) == pytest.approx(50)
+
+
+def test_whole_clusters_of_unequal_size_are_granted_less_than_their_number() -> None:
+    names = ["big"] * 8 + ["a", "b", "c", "d"]
+    assert effective_size(names, [1.0] * 12) == pytest.approx(12**2 / (8**2 + 4))
 
 
 def test_clusters_that_are_all_right_still_leave_room_for_doubt() -> None:

@@ -3,25 +3,21 @@
 It must never read a file, know a benchmark, or draw from an unseeded generator. An interval that the data cannot carry
 is None, never a number.
 
-Public face: `Interval`, `wilson`, `clustered_wilson`, `effective_size`, `LinearCombination`, `bootstrap_linear`,
-`pigeonhole`, `percentile_interval`, `standard_error`, `sign_flip_p`, `holm`,
-`detectable_difference`, `quantile_interval`, `clustered_quantile_interval`,
-`smallest_n`, `recovered_interval`, `t_interval`.
+Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `score_interval` and `paired_interval` (its
+interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
+`bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
+`detectable_difference`, `images_needed`; `quantile_interval`, `clustered_quantile_interval`, `smallest_n`;
+`recovered_interval`; `t_interval`.
 """
 
-from fourways.stats.bootstrap import (
-    LinearCombination,
-    Part,
-    bootstrap_linear,
-    percentile_interval,
-    pigeonhole,
-    standard_error,
-)
+from fourways.stats.bootstrap import bootstrap_linear, percentile_interval, pigeonhole
+from fourways.stats.combination import LinearCombination, Part, standard_error
 from fourways.stats.interval import Interval
-from fourways.stats.paired import detectable_difference, holm, sign_flip_p
-from fourways.stats.proportion import clustered_wilson, effective_size, wilson
+from fourways.stats.paired import detectable_difference, holm, images_needed, mcnemar_exact, sign_flip_p
+from fourways.stats.proportion import clustered_wilson, effective_size
 from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, smallest_n
 from fourways.stats.recovery import Term, recovered_interval
+from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
 
 __all__ = [
@@ -35,13 +31,18 @@ __all__ = [
     "detectable_difference",
     "effective_size",
     "holm",
+    "images_needed",
+    "mcnemar_exact",
+    "paired_interval",
     "percentile_interval",
     "pigeonhole",
     "quantile_interval",
     "recovered_interval",
+    "score_interval",
     "sign_flip_p",
     "smallest_n",
     "standard_error",
     "t_interval",
+    "tango",
     "wilson",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from fourways.stats.combination import LinearCombination
 from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
 
 REPLICATES = 2000
@@ -17,94 +17,25 @@ _CELLS = 4_000_000
 """Weights held at once: replicates are drawn in batches of at most this many numbers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """coefficient x mean(values). clusters: one label a value; equal labels in two parts are the same cluster."""
-
-    coefficient: float
-    clusters: Sequence[str]
-    values: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class LinearCombination:
-    """sum over parts p of coefficients[p] x mean, over k clusters.
-
-    sums, counts: (parts, k), the sum and number of a part's values in each cluster. strata: (k,) codes; a stratum is
-    the set of clusters that take part in the same parts, so that no resample can leave a part empty. A stratum of one
-    cluster never varies: of how much it might, it says nothing.
-    """
-
-    coefficients: Floats
-    sums: Floats
-    counts: Floats
-    strata: Integers
-
-    @classmethod
-    def of(cls, parts: Sequence[Part]) -> LinearCombination:
-        """Raises ValueError for a part without values."""
-        if not parts or any(len(p.values) == 0 or len(p.values) != len(p.clusters) for p in parts):
-            raise ValueError("every part needs values, and as many clusters as values")
-        labels = np.concatenate([np.asarray(p.clusters, dtype=object) for p in parts]).astype(str)
-        codes, k = cluster_codes(labels)
-        sums, counts = np.zeros((len(parts), k)), np.zeros((len(parts), k))
-        start = 0
-        for i, part in enumerate(parts):
-            mine = codes[start : start + len(part.values)]
-            start += len(part.values)
-            sums[i] = np.bincount(mine, weights=np.asarray(part.values, dtype=np.float64), minlength=k)
-            counts[i] = np.bincount(mine, minlength=k)
-        _, strata = np.unique(counts > 0, axis=1, return_inverse=True)
-        coefficients = np.asarray([p.coefficient for p in parts], dtype=np.float64)
-        return cls(coefficients, sums, counts, strata.astype(np.int64).reshape(-1))
-
-    @property
-    def clusters(self) -> int:
-        return int(self.sums.shape[1])
-
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom of the variance: clusters - strata."""
-        return self.clusters - int(self.strata.max()) - 1
-
-    @property
-    def value(self) -> float:
-        return float(self.coefficients @ (self.sums.sum(axis=1) / self.counts.sum(axis=1)))
-
-    @property
-    def influence(self) -> Floats:
-        """(k,): what each cluster adds to the value's deviation, linearised: sum_p c_p (S_pk - N_pk mean_p) / N_p."""
-        totals = self.counts.sum(axis=1)
-        means = self.sums.sum(axis=1) / totals
-        share: Floats = (self.coefficients / totals) @ (self.sums - self.counts * means[:, None])
-        return share
-
-
-def standard_error(combination: LinearCombination) -> float:
-    """The cluster-robust standard error of the value: the root of the sum over strata of m / (m - 1) x squared
-    influences, with m clusters in the stratum (1 in place of m / (m - 1) where it has one cluster).
-
-    Source: Miller (2024), arXiv 2411.00640, on clustered standard errors; Cochran (1977), Sampling Techniques, 6.5
-    for ratios of cluster sums. Influences are not centred within strata, which can only widen it.
-    """
-    squares = np.bincount(combination.strata, weights=np.square(combination.influence))
-    members = np.bincount(combination.strata)
-    return sqrt(float((squares * members / np.maximum(members - 1, 1)).sum()))
-
-
 def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int = REPLICATES) -> Floats:
     """(replicates,) values of the combination over clusters redrawn with replacement within their strata: m - 1 of a
     stratum's m, each counted m / (m - 1) times, because drawing m understates the variance of small strata. Seeded.
+    A resample in which a part's weights are all 0 is drawn again.
 
     Source: Davison & Hinkley (1997), Bootstrap Methods, 3.2 (strata) and 3.8 (clusters); Rao & Wu (1988), Resampling
     inference with complex survey data, J. Am. Stat. Assoc. 83, section 2, for m - 1; Agarwal et al. (2021), Deep RL at
     the edge of the statistical precipice, arXiv 2108.13264, section 4.1, for aggregates over tasks.
     """
     rng = np.random.default_rng(seed)
-    drawn = []
-    for weights in _weight_batches(rng, combination.strata, replicates):
-        means = (weights @ combination.sums.T) / (weights @ combination.counts.T)
-        drawn.append(means @ combination.coefficients)
+    drawn: list[Floats] = []
+    missing = replicates
+    while missing > 0:
+        for weights in _weight_batches(rng, combination.strata, missing):
+            below = weights @ combination.counts.T
+            defined = (below > 0).all(axis=1)
+            means = (weights @ combination.sums.T)[defined] / below[defined]
+            drawn.append(means @ combination.coefficients)
+            missing -= int(defined.sum())
     return np.concatenate(drawn)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from fourways.stats.interval import LEVEL, Floats
@@ -38,6 +40,26 @@ def sign_flip_p(contributions: Floats, seed: int, flips: int = FLIPS) -> float:
     return (extreme + 1) / (flips + 1)
 
 
+def mcnemar_exact(first: ArrayLike, second: ArrayLike) -> float:
+    """The exact two-sided p-value of "both are right equally often", from the questions that only one got right: twice
+    the smaller binomial tail, at most 1; 1 where there are none. The whole tail, not the mid-p.
+
+    first, second: (n,) 0 or 1, the same questions in the same order. Legitimate only where the questions are
+    independent, one an image; that is for the caller to know. Elsewhere `sign_flip_p` over images is the test.
+
+    Source: McNemar (1947), Psychometrika 12(2); exact form: Fagerland, Lydersen & Laake (2013), The McNemar test for
+    binary matched-pairs data, BMC Med. Res. Methodol. 13:91, "exact conditional test".
+    """
+    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if one.shape != other.shape or one.ndim != 1:
+        raise ValueError(f"both need one value a question: got shapes {one.shape} and {other.shape}")
+    if not np.isin(np.concatenate([one, other]), (0, 1)).all():
+        raise ValueError("McNemar's test is of right (1) and wrong (0) answers only")
+    only_first, only_second = int((one > other).sum()), int((one < other).sum())
+    discordant = only_first + only_second
+    return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant).pvalue)
+
+
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """p-values adjusted so that the chance of any false rejection among them stays below the level; order kept.
 
@@ -57,3 +79,17 @@ def detectable_difference(standard_error: float, power: float = 0.8, level: floa
     Source: Miller (2024), Adding error bars to evals, arXiv 2411.00640, on power analysis.
     """
     return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power)) * standard_error
+
+
+def images_needed(standard_error: float, n: int, difference: float, power: float = 0.8, level: float = LEVEL) -> int:
+    """How many images a test at `level` needs to find `difference` with probability `power`: the inverse of
+    `detectable_difference`, as a standard error falls with the root of the number of images.
+
+    standard_error: of the difference, as seen with n images (n >= 1). difference: not 0, in the same unit; its sign
+    does not matter. At least 1.
+
+    Source: as `detectable_difference`.
+    """
+    if difference == 0 or n < 1:
+        raise ValueError("a difference other than 0, seen with at least one image, is needed")
+    return max(1, ceil(n * (detectable_difference(standard_error, power, level) / difference) ** 2))

@@ -59,7 +59,7 @@ def clustered_quantile_interval(
     _, k = cluster_codes(clusters)
     if k < smallest_n(q, level):
         return None
-    share = clustered_wilson(clusters, array <= np.quantile(array, q, method="inverted_cdf"), level)
+    share = clustered_wilson(clusters, array <= np.quantile(array, q, method="inverted_cdf"), level=level)
     if share is None:
         return None
     low, high = np.quantile(array, [share.low, share.high], method="inverted_cdf")
