@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from fourways.core.boxes import BoxFormat
 from fourways.core.engine import EngineInfo
@@ -81,13 +81,13 @@ class Benchmark(ABC):
 
     key: str
     title: str
-    definitions: ClassVar[Mapping[str, str]]
+    definitions: Mapping[str, str]
     """name@version → formula, in words, of every metric it yields; the primary one's first."""
-    primary: ClassVar[str]
+    primary: str
     """The name of its primary metric."""
-    prompt_version: ClassVar[int]
-    parser_version: ClassVar[int]
-    scorer_version: ClassVar[int]
+    prompt_version: int
+    parser_version: int
+    scorer_version: int
     ranks: bool = False
     """Whether the reply is the likeliest of given continuations, which not every engine can tell."""
 

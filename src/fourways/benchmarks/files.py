@@ -5,18 +5,21 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from fourways.benchmarks.records import shown
 from fourways.core.errors import BenchmarkFormatError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")
+_LONGEST = 1024
 
 
 def inside(root: Path, relative: str, where: str) -> Path:
     """The path below `root`. Raises BenchmarkFormatError for an absolute path or one that climbs out: data is not
     trusted to name files elsewhere on the machine."""
     pure = PurePosixPath(relative.replace("\\", "/"))
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts or ":" in pure.parts[0]:
+    outside = pure.is_absolute() or ".." in pure.parts or not pure.parts or ":" in pure.parts[0]
+    if outside or len(relative) > _LONGEST or "\0" in relative:
         raise BenchmarkFormatError(
-            f"{where}: path '{relative}' does not stay below {root}",
+            f"{where}: path {shown(relative)} does not stay below {root}",
             hint="Use a path relative to the benchmark's folder.",
         )
     return root / pure
@@ -26,12 +29,19 @@ def find_below(roots: tuple[Path, ...], relative: str, where: str) -> Path:
     """The first of the roots that holds the file. Raises BenchmarkFormatError, naming all that was tried."""
     tried = [inside(root, relative, where) for root in roots]
     for candidate in tried:
-        if candidate.is_file():
+        if _is_file(candidate):
             return candidate
     raise BenchmarkFormatError(
-        f"{where}: image '{relative}' not found in {', '.join(str(root) for root in roots)}",
+        f"{where}: image {shown(relative)} not found in {', '.join(str(root) for root in roots)}",
         hint="Put the images beside the annotations, or link their folder there.",
     )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file system takes
+        return False
 
 
 def reader(file: Path) -> partial[bytes]:
@@ -51,3 +61,10 @@ def read_text(file: Path) -> str:
         raise BenchmarkFormatError(
             f"{file}: {error.strerror or error}", hint="Check the path and its rights."
         ) from error
+
+
+def data_names(path: Path) -> tuple[str, ...]:
+    """The names of the file, or of the files in the folder and in its `data`; none where nothing is there."""
+    if path.is_file():
+        return (path.name,)
+    return tuple(sorted(file.name for folder in (path, path / "data") if folder.is_dir() for file in folder.iterdir()))

@@ -2,10 +2,12 @@
 2307.06281).
 
 A question's copies have the index k x 1,000,000 + base; in VLMEvalKit's files a copy's image cell holds the base
-index, in older ones the image again. *Circular* accuracy counts a question only if every rotation is right."""
+index, in older ones ("legacy") the image again; the official files have no copies; the Hub's parquet has an image in
+each row. *Circular* accuracy counts a question only if every rotation is right."""
 
 from __future__ import annotations
 
+import re
 import string
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +18,8 @@ import msgspec
 
 from fourways.benchmarks.choice import choice_prompt, read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
-from fourways.benchmarks.records import Record
+from fourways.benchmarks.files import data_names
+from fourways.benchmarks.records import Record, shown
 from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.benchmarks.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
@@ -25,21 +28,23 @@ from fourways.core.rows import AnswerRow
 
 CIRCLE = 1_000_000
 """Copies of a question have the same index modulo this."""
+_OFFICIAL = re.compile(r"(?i)mmbench_(?P<split>dev|test)(?:_(?:en|cn))?(?:(?P<newer>_v11)|_20\d{6})?(?:_legacy)?\.tsv")
+_SHARD = re.compile(r"(?P<split>dev|test)-\d{5}-of-\d{5}\.parquet")
 
 
 class _MMBench(Benchmark):
     """Both languages: one format, one rule."""
 
     language: ClassVar[Literal["en", "zh"]]
-    primary: ClassVar[str] = "circular"
-    definitions: ClassVar[Mapping[str, str]] = {
+    primary: str = "circular"
+    definitions: Mapping[str, str] = {
         "mmbench_circular@1": "questions whose every rotation is answered right / questions; an unread letter is wrong",
         "mmbench_vanilla@1": "questions answered right with the options in their first order / questions",
         "mmbench_vanilla_all@1": "right answers / all rotations of all questions",
     }
-    prompt_version: ClassVar[int] = 1
-    parser_version: ClassVar[int] = 1
-    scorer_version: ClassVar[int] = 1
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
         for record in read_table(path, ("index", "question", "A", "B")):
@@ -50,9 +55,10 @@ class _MMBench(Benchmark):
         group = _number(record, "g_index") if "g_index" in record.cells else index % CIRCLE
         options = {letter: record.cells[letter] for letter in string.ascii_uppercase if letter in record.cells}
         answer = record.cells.get("answer")
+        l2_category = record.first("l2-category", "L2-category", "l2_category")
         if answer is not None and answer not in options:
             raise BenchmarkFormatError(
-                f"{record.where}: column 'answer' is '{answer}', which is none of {', '.join(options)}",
+                f"{record.where}: column 'answer' is {shown(answer)}, which is none of {', '.join(options)}",
                 hint="The answer is the letter of an option that has text.",
             )
         return Sample(
@@ -66,14 +72,22 @@ class _MMBench(Benchmark):
             hint=record.cells.get("hint", ""),
             options=options,
             language=self.language,
-            extra={"l2_category": record.cells["l2-category"]} if "l2-category" in record.cells else {},
+            extra={"l2_category": l2_category} if l2_category else {},
         )
+
+    def edition(self, path: Path) -> str:
+        """ "dev v1.0", "test v1.1": the official names; "dev" where a file names the split alone."""
+        found = {_edition(name) for name in data_names(path)} - {""}
+        return found.pop() if len(found) == 1 else ""
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
 
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=64)
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        return tuple(sample.options)
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         return read_choice(reply, sample.options)
@@ -116,14 +130,16 @@ class MMBenchCN(_MMBench):
     language: ClassVar[Literal["en", "zh"]] = "zh"
 
 
+def _edition(name: str) -> str:
+    official = _OFFICIAL.fullmatch(name)
+    if official:
+        return f"{official['split'].lower()} v{'1.1' if official['newer'] else '1.0'}"
+    shard = _SHARD.match(name)
+    return shard["split"] if shard else ""
+
+
 def _number(record: Record, column: str) -> int:
-    text = record.need(column)
-    try:
-        return int(float(text))
-    except (ValueError, OverflowError):
-        raise BenchmarkFormatError(
-            f"{record.where}: column '{column}' is '{text}', not a number", hint="Restore the file's index."
-        ) from None
+    return int(record.number(column))
 
 
 def _circle(base: AnswerRow, group: Sequence[AnswerRow]) -> AnswerRow:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.files import IMAGE_SUFFIXES, read_text, reader
+from fourways.benchmarks.records import shown
 from fourways.benchmarks.scoring import judged, mean_part
 from fourways.benchmarks.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
@@ -36,8 +37,8 @@ class MME(Benchmark):
 
     key: str = "mme"
     title: str = "MME"
-    primary: ClassVar[str] = "mme_sum"
-    definitions: ClassVar[Mapping[str, str]] = {
+    primary: str = "mme_sum"
+    definitions: Mapping[str, str] = {
         "mme_sum@1": "sum of mme_score over the subtasks there are; 2800 points with all 14",
         "mme_perception@1": "sum of mme_score over the perception subtasks there are; 2000 points with all 10",
         "mme_cognition@1": "sum of mme_score over the cognition subtasks there are; 800 points with all 4",
@@ -45,9 +46,9 @@ class MME(Benchmark):
         "mme_acc@1": "right answers / questions, over all subtasks; the first 4 characters decide, other is wrong",
         "mme_acc_plus@1": "images with both questions right / images, over all subtasks",
     }
-    prompt_version: ClassVar[int] = 1
-    parser_version: ClassVar[int] = 1
-    scorer_version: ClassVar[int] = 1
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
         folder = _release(path)
@@ -71,6 +72,9 @@ class MME(Benchmark):
 
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=16)
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        return ("Yes", "No")
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         """`yes` or `no` within the first four characters, yes before no, without stripping; else None ("other")."""
@@ -196,7 +200,9 @@ def _answer(text: str, where: str) -> Literal["yes", "no"]:
         return "yes"
     if word == "no":
         return "no"
-    raise BenchmarkFormatError(f"{where}: answer '{text.strip()}' is neither Yes nor No", hint="Correct the answer.")
+    raise BenchmarkFormatError(
+        f"{where}: answer {shown(text.strip())} is neither Yes nor No", hint="Correct the answer."
+    )
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -204,7 +210,7 @@ def _answer(text: str, where: str) -> Literal["yes", "no"]:
 
 def _read_table(path: Path) -> Iterator[Sample]:
     """TSV: index, image, image_path, question, answer, category. Parquet: question_id (of the image), the rest
-    alike."""
+    alike. Raises BenchmarkFormatError where an image has not exactly two questions: acc+ is over pairs."""
     seen: dict[str, int] = defaultdict(int)
     for record in read_table(path, ("question", "answer", "category"), key_column="question_id"):
         task = record.need("category")
@@ -212,6 +218,10 @@ def _read_table(path: Path) -> Iterator[Sample]:
         group = name if name.startswith(f"{task}/") else f"{task}/{name}"
         place = seen[group]
         seen[group] += 1
+        if place > 1:
+            raise BenchmarkFormatError(
+                f"{record.where}: a third question about {shown(group)}", hint="MME has two questions an image."
+            )
         yield Sample(
             id=f"{group}/{place}",
             group=group,
@@ -220,4 +230,10 @@ def _read_table(path: Path) -> Iterator[Sample]:
             question=record.need("question"),
             gold=(_answer(record.need("answer"), f"{record.where}, column 'answer'"),),
             category=task,
+        )
+    alone = [group for group, count in seen.items() if count != 2]
+    if alone:
+        raise BenchmarkFormatError(
+            f"{path}: {len(alone)} images have one question, {shown(alone[0])} among them",
+            hint="Take the complete file: MME has two questions an image, and acc+ is over pairs.",
         )

@@ -1,10 +1,11 @@
-"""Parquet as the Hugging Face Hub serves it: an `image` column of struct<bytes, path>, or of plain bytes."""
+"""Parquet as the Hugging Face Hub serves it: an `image` column of struct<bytes, path>, of plain bytes, or of text (a
+path below the file's folder, or base64)."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,38 +13,54 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourways.benchmarks.records import Record, check_columns
+from fourways.benchmarks.cells import EMPTY, image_of
+from fourways.benchmarks.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
 _BATCH = 8
 """Images decoded from a page at a time."""
 
 
-def read_parquet(file: Path, columns: Sequence[str], key_column: str | None) -> Iterator[Record]:
-    """The rows of one parquet file. columns: those that must be there, beside `image`; key_column: see `read_table`.
+def read_parquet(
+    file: Path, needed: Sequence[str], columns: Mapping[str, str], key_column: str | None
+) -> Iterator[Record]:
+    """The rows of one parquet file. needed: columns that must be there, beside `image`; columns: see `names_of`;
+    key_column: see `read_table`. Lists and objects among the needed columns come as `nested`.
 
     Raises BenchmarkFormatError for a file that is not parquet, or lacks columns.
     """
     source = _open(file)
     present: list[str] = source.schema_arrow.names
-    check_columns(file, present, ("image", *columns))
-    images = _Images(file)
-    text_columns = [name for name in present if name != "image" and _is_scalar(source.schema_arrow.field(name).type)]
+    names = names_of(file, present, columns)
+    check_columns(file, names, ("image", *needed))
+    images = _Images(file, present[names.index("image")])
+    kinds = {name: source.schema_arrow.field(name).type for name in present}
+    taken = {
+        own: name
+        for own, name in zip(present, names, strict=True)
+        if name not in ("", "image") and (_is_scalar(kinds[own]) or (name in needed and pa.types.is_nested(kinds[own])))
+    }
     row = 0
-    for batch in source.iter_batches(batch_size=256, columns=text_columns):
+    for batch in _batches(file, source, 256, list(taken)):
         for values in batch.to_pylist():
-            cells = {name: str(value) for name, value in values.items() if value is not None and str(value) != ""}
-            reader = partial(images.read, row)
-            key = cells.get(key_column or "") or hashlib.blake2b(reader(), digest_size=16).hexdigest()
-            yield Record(f"{file}, row {row + 1}", cells, key, reader)
+            cells, nested = {}, {}
+            for own, value in values.items():
+                if isinstance(value, (list, dict)):
+                    nested[taken[own]] = value
+                elif value is not None and str(value) not in EMPTY:
+                    cells[taken[own]] = str(value)
+            read = partial(images.read, row)
+            key = cells.get(key_column or "") or hashlib.blake2b(read(), digest_size=16).hexdigest()
+            yield Record(f"{file}, row {row + 1}", cells, key, read, nested)
             row += 1
 
 
 class _Images:
     """The image column, read forward. Going back starts the file again: memory holds one batch, not a row group."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, column: str) -> None:
         self._file = file
+        self._column = column
         self._lock = threading.Lock()
         self._batches: Iterator[Any] | None = None
         self._first = 0
@@ -53,17 +70,19 @@ class _Images:
         """The image bytes of a row (0-based). Safe from several threads."""
         with self._lock:
             if self._batches is None or row < self._first:
-                source = _open(self._file)
-                self._batches = source.iter_batches(batch_size=_BATCH, columns=["image"])
+                self._batches = _batches(self._file, _open(self._file), _BATCH, [self._column])
                 self._first, self._held = 0, []
             while row >= self._first + len(self._held):
                 self._first += len(self._held)
                 self._held = next(self._batches).column(0).to_pylist()
             value = self._held[row - self._first]
         data = value.get("bytes") if isinstance(value, dict) else value
+        where = f"{self._file}, row {row + 1}"
+        if isinstance(data, str) and data:
+            return image_of(self._file, data, where)
         if not isinstance(data, bytes) or not data:
             raise BenchmarkFormatError(
-                f"{self._file}, row {row + 1}: column 'image' holds no bytes",
+                f"{where}: column '{self._column}' holds no bytes",
                 hint="Export the data set with its images embedded.",
             )
         return data
@@ -73,9 +92,20 @@ def _open(file: Path) -> Any:
     try:
         return pq.ParquetFile(file, pre_buffer=False, buffer_size=2**16)
     except (pa.ArrowException, OSError) as error:
-        raise BenchmarkFormatError(
-            f"{file}: cannot be read as parquet ({str(error).splitlines()[0]})", hint="Fetch the file again."
-        ) from error
+        raise _unreadable(file, error) from error
+
+
+def _batches(file: Path, source: Any, size: int, columns: list[str]) -> Iterator[Any]:
+    """Batches of these columns. A file that is damaged behind its footer shows it only here."""
+    try:
+        yield from source.iter_batches(batch_size=size, columns=columns)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> BenchmarkFormatError:
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return BenchmarkFormatError(f"{file}: cannot be read as parquet ({first})", hint="Fetch the file again.")
 
 
 def _is_scalar(kind: Any) -> bool:

@@ -10,7 +10,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from fourways.benchmarks.choice import choice_prompt, read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
@@ -29,14 +28,14 @@ class RealWorldQA(Benchmark):
 
     key: str = "realworldqa"
     title: str = "RealWorldQA"
-    primary: ClassVar[str] = "accuracy"
-    definitions: ClassVar[Mapping[str, str]] = {
+    primary: str = "accuracy"
+    definitions: Mapping[str, str] = {
         "realworldqa_accuracy@1": "right answers / questions: the letter where options are given, else the exact word "
         "in lower case",
     }
-    prompt_version: ClassVar[int] = 1
-    parser_version: ClassVar[int] = 1
-    scorer_version: ClassVar[int] = 1
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
         for number, record in enumerate(read_table(path, ("question", "answer"), key_column="image_path")):

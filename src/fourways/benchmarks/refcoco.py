@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import msgspec
 
@@ -53,15 +52,15 @@ class RefCOCO(Benchmark):
 
     key: str = "refcoco"
     title: str = "RefCOCO / + / g"
-    primary: ClassVar[str] = "acc@0.5"
-    definitions: ClassVar[Mapping[str, str]] = {
+    primary: str = "acc@0.5"
+    definitions: Mapping[str, str] = {
         "refcoco_mean_acc50@1": "unweighted mean over the splits there are of refcoco_acc50",
         "refcoco_acc50@1": "expressions whose box has IoU >= 0.5 with the true one / expressions; no box is wrong",
         "refcoco_mean_iou@1": "mean IoU over all expressions, 0 where there is no box",
     }
-    prompt_version: ClassVar[int] = 1
-    parser_version: ClassVar[int] = 1
-    scorer_version: ClassVar[int] = 1
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
         for file in _files(path):

@@ -1,53 +1,103 @@
-"""Rows of a table with an image in each: TSV with base64 cells, or parquet with image bytes.
+"""Rows of a table with an image in each: TSV, CSV, parquet, JSON lines or a JSON array.
 
-Both are read as streams. A row holds text and a way to its image, never the image, so memory stays bounded by the
+All are read as streams. A row holds text and a way to its image, never the image, so memory stays bounded by the
 largest single row however long the file is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from fourways.benchmarks.jsonl import read_json
 from fourways.benchmarks.parquet import read_parquet
-from fourways.benchmarks.records import Record
-from fourways.benchmarks.tsv import read_tsv
+from fourways.benchmarks.records import Record, shown
+from fourways.benchmarks.tsv import MARKS, read_tsv
 from fourways.core.errors import BenchmarkFormatError
 
+JSON = (".jsonl", ".json")
+SUFFIXES = (*MARKS, ".parquet", *JSON)
+_AS_IT_IS: Mapping[str, str] = {}
 
-def table_files(path: Path) -> tuple[Path, ...]:
-    """The table files of a benchmark: the file itself, or every .tsv or .parquet in a folder (and in its `data`).
 
-    Raises BenchmarkFormatError where there is none, or where TSV and parquet lie side by side.
+def table_files(path: Path, suffixes: Sequence[str] = (".tsv", ".parquet")) -> tuple[Path, ...]:
+    """The table files of a benchmark: the file itself, or every one of these kinds in a folder (or in its `data`).
+
+    Raises BenchmarkFormatError where there is none, or where it is not clear which is meant.
     """
     if path.is_file():
         return (path,)
     for folder in (path, path / "data"):
-        found = {suffix: tuple(sorted(folder.glob(f"*{suffix}"))) for suffix in (".tsv", ".parquet")}
-        if all(found.values()):
+        found = [files for suffix in suffixes if (files := tuple(sorted(folder.glob(f"*{suffix}"))))]
+        if len(found) > 1:
+            kinds = " and ".join(files[0].suffix.lstrip(".") for files in found)
             raise BenchmarkFormatError(
-                f"{folder}: holds both TSV and parquet files", hint="Name the one file to read instead of the folder."
+                f"{folder}: holds both {kinds} files", hint="Name the one file to read instead of the folder."
             )
-        files = found[".tsv"] or found[".parquet"]
-        if len(found[".tsv"]) > 1:
+        if found and len(found[0]) > 1 and found[0][0].suffix.lower() != ".parquet":
             raise BenchmarkFormatError(
-                f"{folder}: holds {len(files)} TSV files", hint="Name the one file to read instead of the folder."
+                f"{folder}: holds {len(found[0])} {found[0][0].suffix.lstrip('.').upper()} files",
+                hint="Name the one file to read instead of the folder.",
             )
-        if files:
-            return files
+        if found:
+            return found[0]
     raise BenchmarkFormatError(
-        f"{path}: no .tsv or .parquet file here", hint="Give the table file, or the folder that holds it."
+        f"{path}: no {_either(suffixes)} file here", hint="Give the table file, or the folder that holds it."
     )
 
 
-def read_table(path: Path, columns: Sequence[str], key_column: str | None = None) -> Iterator[Record]:
-    """The rows of the table file(s) at `path`, in file order. columns: those that must be there, beside `image`.
+def read_table(
+    path: Path,
+    needed: Sequence[str],
+    key_column: str | None = None,
+    *,
+    columns: Mapping[str, str] = _AS_IT_IS,
+    identity: Sequence[str] = ("index",),
+) -> Iterator[Record]:
+    """The rows of the table file(s) at `path`, in file order. needed: columns that must be there, beside `image`.
 
-    key_column names what identifies a row's image in parquet (its bytes do, where that column is absent). Raises
-    BenchmarkFormatError naming file, row and column.
+    key_column names what identifies a row's image in parquet (its bytes do, where that column is absent). columns: what
+    is wanted → what the file calls it. identity: columns that together may not be the same in two rows, if all are
+    there. Raises BenchmarkFormatError naming file, row and column.
     """
+    seen: set[tuple[str, ...]] = set()
     for file in table_files(path):
-        if file.suffix.lower() == ".parquet":
-            yield from read_parquet(file, columns, key_column)
+        for record in _read_file(file, needed, key_column, columns):
+            own = tuple(record.cells.get(name, "") for name in identity)
+            if all(own):
+                if own in seen:
+                    raise BenchmarkFormatError(
+                        f"{record.where}: column {_quoted(identity)} repeats {shown(' '.join(own))[1:-1]}",
+                        hint="Each row needs its own index.",
+                    )
+                seen.add(own)
+            yield record
+
+
+def _read_file(
+    file: Path, needed: Sequence[str], key_column: str | None, columns: Mapping[str, str]
+) -> Iterator[Record]:
+    suffix = file.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            yield from read_parquet(file, needed, columns, key_column)
+        elif suffix in JSON:
+            yield from read_json(file, needed, columns)
+        elif suffix in MARKS:
+            yield from read_tsv(file, needed, columns)
         else:
-            yield from read_tsv(file, columns)
+            raise BenchmarkFormatError(
+                f"{file}: '{suffix}' is no table", hint=f"Tables end in {_either(SUFFIXES)}; rename or convert it."
+            )
+    except OSError as error:
+        raise BenchmarkFormatError(
+            f"{file}: {error.strerror or error}", hint="Check the path and its rights."
+        ) from error
+
+
+def _either(suffixes: Sequence[str]) -> str:
+    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return " + ".join(f"'{name}'" for name in names)

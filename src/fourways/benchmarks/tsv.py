@@ -1,24 +1,26 @@
-"""TSV as the evaluation kits write it (pandas, tab, minimal quoting), with base64 images or references to them.
+"""Tables of text as the evaluation kits write them (pandas, minimal quoting): tab or comma between cells, an image in
+each row.
 
-An image cell of at most 64 characters names the `index` of the row that holds the image (VLMEvalKit's circular files);
-a longer one is the image. The file is walked twice: once to note where each image lies, once to yield rows.
+An image cell is base64, or the path of a file; or, if it has at most 64 characters, the `index` of the row that holds
+the image (VLMEvalKit's circular files). The file is walked twice: once to note where each image lies, once to yield
+rows.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fourways.benchmarks.records import Record, check_columns
+from fourways.benchmarks.cells import EMPTY, find_image, image_key, image_of, names_file
+from fourways.benchmarks.files import reader
+from fourways.benchmarks.records import Record, check_columns, names_of, shown
 from fourways.core.errors import BenchmarkFormatError
 
 REFERENCE_LENGTH = 64
 MAX_RECORD_BYTES = 256 * 2**20
+MARKS = {".tsv": "\t", ".csv": ","}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,20 @@ class _Raw:
 
 
 @dataclass(frozen=True, slots=True)
+class _Table:
+    """A file and what its columns are read as. image, index: their places; -1: there is no index."""
+
+    file: Path
+    mark: str
+    names: list[str]
+    image: int
+    index: int
+
+    def where(self, line: int) -> str:
+        return f"{self.file}, line {line}"
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where a row's own image lies, and a digest of its base64 text."""
 
@@ -40,64 +56,63 @@ class _Place:
     digest: str
 
 
-def read_tsv(file: Path, columns: Sequence[str]) -> Iterator[Record]:
-    """The rows of a TSV file with a header line. columns: those that must be there, beside `index` and `image`.
+def read_tsv(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> Iterator[Record]:
+    """The rows of a file with a header line; its suffix tells what stands between cells. needed: columns that must be
+    there, beside `image`; columns: see `names_of`.
 
     Raises BenchmarkFormatError for missing columns, ragged rows, images that cannot be found, text that is not UTF-8.
     """
-    header, places = _survey(file, columns)
-    column = header.index("image")
-    index_column = header.index("index")
-    for raw in _records(file):
+    table, places = _survey(file, needed, columns)
+    for raw in _records(file, table.mark):
         if raw.offset == 0:
             continue
-        where = f"{file}, line {raw.line}"
-        index = _whole(raw.cells[index_column])
-        place = places.get(_source(raw.cells[column], index))
-        if place is None:
-            raise BenchmarkFormatError(
-                f"{where}: column 'image' is empty or names row '{raw.cells[column]}', which holds no image",
-                hint="Take the complete file: rows refer to the image of another row by its index.",
-            )
+        where = table.where(raw.line)
+        cell = raw.cells[table.image]
         cells = {
             name: _whole(value) if name == "index" else value
-            for name, value in zip(header, raw.cells, strict=True)
-            if name != "image" and value not in ("", "nan", "NaN")
+            for name, value in zip(table.names, raw.cells, strict=True)
+            if name not in ("", "image") and value not in EMPTY
         }
-        reader = partial(_decode, file, place.offset, place.length, column, where)
-        yield Record(where, cells, place.digest, reader)
-
-
-def _survey(file: Path, columns: Sequence[str]) -> tuple[list[str], dict[str, _Place]]:
-    """The header, and for each index with an image of its own where that lies."""
-    header: list[str] = []
-    places: dict[str, _Place] = {}
-    for raw in _records(file):
-        if not header:
-            header = [name.strip() for name in raw.cells]
-            check_columns(file, header, ("index", "image", *columns))
+        if _is_file_name(cell):
+            yield Record(where, cells, image_key(cell), reader(find_image(file, cell, where)))
             continue
-        if len(raw.cells) != len(header):
+        own = len(cell) > REFERENCE_LENGTH
+        place = _Place(raw.offset, raw.length, image_key(cell)) if own else places.get(_whole(cell))
+        if place is None:
             raise BenchmarkFormatError(
-                f"{file}, line {raw.line}: {len(raw.cells)} cells where the header has {len(header)}",
+                f"{where}: column 'image' is empty or names row {shown(cell)}, which holds no image",
+                hint="Take the complete file: rows refer to the image of another row by its index.",
+            )
+        image = partial(_read, table, place.offset, place.length, raw.line)
+        yield Record(where, cells, place.digest, image)
+
+
+def _survey(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> tuple[_Table, dict[str, _Place]]:
+    """The header, and for each index with an image of its own where that lies."""
+    mark = MARKS[file.suffix.lower()]
+    table: _Table | None = None
+    places: dict[str, _Place] = {}
+    for raw in _records(file, mark):
+        if table is None:
+            names = names_of(file, [name.strip() for name in raw.cells], columns)
+            check_columns(file, names, ("image", *needed))
+            table = _Table(file, mark, names, names.index("image"), names.index("index") if "index" in names else -1)
+            continue
+        if len(raw.cells) != len(table.names):
+            raise BenchmarkFormatError(
+                f"{table.where(raw.line)}: {len(raw.cells)} cells where the header has {len(table.names)}",
                 hint="The file was cut or its tabs were changed; fetch it again.",
             )
-        cell = raw.cells[header.index("image")]
-        if len(cell) > REFERENCE_LENGTH:
-            digest = hashlib.blake2b(cell.encode(), digest_size=16).hexdigest()
-            index = _whole(raw.cells[header.index("index")])
-            if index in places:
-                raise BenchmarkFormatError(
-                    f"{file}, line {raw.line}: column 'index' repeats {index}", hint="Each row needs its own index."
-                )
-            places[index] = _Place(raw.offset, raw.length, digest)
-    if not header:
+        cell = raw.cells[table.image]
+        if table.index >= 0 and len(cell) > REFERENCE_LENGTH and not _is_file_name(cell):
+            places[_whole(raw.cells[table.index])] = _Place(raw.offset, raw.length, image_key(cell))
+    if table is None:
         raise BenchmarkFormatError(f"{file}: empty file", hint="Fetch it again.")
-    return header, places
+    return table, places
 
 
-def _source(cell: str, index: str) -> str:
-    return index if len(cell) > REFERENCE_LENGTH else _whole(cell)
+def _is_file_name(cell: str) -> bool:
+    return names_file(cell) and not _whole(cell).isdigit()
 
 
 def _whole(cell: str) -> str:
@@ -105,56 +120,56 @@ def _whole(cell: str) -> str:
     return cell.strip().removesuffix(".0")
 
 
-def _decode(file: Path, offset: int, length: int, column: int, where: str) -> bytes:
-    with file.open("rb") as stream:
+def _read(table: _Table, offset: int, length: int, line: int) -> bytes:
+    with table.file.open("rb") as stream:
         stream.seek(offset)
-        cells = _split(stream.read(length).decode("utf-8"))
-    try:
-        return base64.b64decode("".join((cells or [])[column].split()), validate=True)
-    except (binascii.Error, ValueError, IndexError) as error:
-        raise BenchmarkFormatError(
-            f"{where}: column 'image' is not base64 ({error})",
-            hint="The file is damaged, or it changed while it was read.",
-        ) from error
+        cells = _split(stream.read(length).decode("utf-8", errors="replace"), table.mark) or []
+    if len(cells) != len(table.names):
+        raise BenchmarkFormatError(f"{table.where(line)}: the file changed while it was read", hint="Start again.")
+    return image_of(table.file, cells[table.image], table.where(line))
 
 
-def _records(file: Path) -> Iterator[_Raw]:
+def _records(file: Path, mark: str) -> Iterator[_Raw]:
     """Every record of the file, the header first; a quoted cell may hold line breaks."""
     with file.open("rb") as stream:
         offset, line = 0, 1
         while data := stream.readline(MAX_RECORD_BYTES):
             first, lines = line, 1
-            cells = _cells(data, file, first)
+            cells = _cells(data, file, first, mark)
             while cells is None:
                 more = stream.readline(MAX_RECORD_BYTES)
+                lines += 1
+                while more and b'"' not in more and len(data) <= MAX_RECORD_BYTES:
+                    data += more
+                    more = stream.readline(MAX_RECORD_BYTES)
+                    lines += 1
                 data += more
                 if not more or len(data) > MAX_RECORD_BYTES:
                     raise BenchmarkFormatError(
                         f"{file}, line {first}: a quoted cell is never closed", hint="The file was cut; fetch it again."
                     )
-                lines += 1
-                cells = _cells(data, file, first)
+                cells = _cells(data, file, first, mark)
             if cells != [""] or offset == 0:
                 yield _Raw(offset, len(data), first, cells)
             offset += len(data)
             line += lines
 
 
-def _cells(data: bytes, file: Path, line: int) -> list[str] | None:
+def _cells(data: bytes, file: Path, line: int, mark: str) -> list[str] | None:
     try:
         text = data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
         raise BenchmarkFormatError(
             f"{file}, line {line}: not UTF-8 at byte {error.start} of the row", hint="Save the file as UTF-8."
         ) from error
-    return _split(text)
+    return _split(text, mark)
 
 
-def _split(text: str) -> list[str] | None:
+def _split(text: str, mark: str = "\t") -> list[str] | None:
     """The cells of a record, or None if a quoted cell goes on past its end. A quote counts only where a cell starts."""
     text = text.removesuffix("\n").removesuffix("\r")
     if '"' not in text:
-        return text.split("\t")
+        return text.split(mark)
     cells: list[str] = []
     start = 0
     while True:
@@ -162,16 +177,16 @@ def _split(text: str) -> list[str] | None:
             end = _closing_quote(text, start + 1)
             if end < 0:
                 return None
-            # As pandas does, what follows a closing quote up to the tab belongs to the cell.
-            tab = text.find("\t", end)
-            tail = text[end + 1 : tab] if tab >= 0 else text[end + 1 :]
+            # As pandas does, what follows a closing quote up to the mark belongs to the cell.
+            stop = text.find(mark, end)
+            tail = text[end + 1 : stop] if stop >= 0 else text[end + 1 :]
             cells.append(text[start + 1 : end].replace('""', '"') + tail)
         else:
-            tab = text.find("\t", start)
-            cells.append(text[start:tab] if tab >= 0 else text[start:])
-        if tab < 0:
+            stop = text.find(mark, start)
+            cells.append(text[start:stop] if stop >= 0 else text[start:])
+        if stop < 0:
             return cells
-        start = tab + 1
+        start = stop + 1
 
 
 def _closing_quote(text: str, start: int) -> int:

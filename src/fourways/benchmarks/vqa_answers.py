@@ -62,15 +62,19 @@ def clean(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
-def without_punctuation(text: str) -> str:
+def without_punctuation(
+    text: str, commas: re.Pattern[str] = _DIGIT_COMMA, periods: re.Pattern[str] = _PERIOD
+) -> str:
     """Each mark is removed if it touches a space anywhere in the text, or the text holds a comma between digits; else
-    it becomes a space. Periods go unless a digit follows."""
+    it becomes a space. Periods go unless a digit follows.
+
+    commas, periods: what counts as a comma between digits and as a period that goes; the kits differ in both."""
     out = text
-    digits = _DIGIT_COMMA.search(text) is not None
+    digits = commas.search(text) is not None
     for mark in _PUNCTUATION:
         beside_space = f"{mark} " in text or f" {mark}" in text
         out = out.replace(mark, "" if beside_space or digits else " ")
-    return _PERIOD.sub("", out, count=_PERIODS_AT_MOST)
+    return periods.sub("", out, count=_PERIODS_AT_MOST)
 
 
 def without_articles(text: str) -> str:

@@ -9,7 +9,7 @@ import re
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -58,16 +58,16 @@ class VQAv2(Benchmark):
 
     key: str = "vqav2"
     title: str = "VQAv2"
-    primary: ClassVar[str] = "accuracy"
-    definitions: ClassVar[Mapping[str, str]] = {
+    primary: str = "accuracy"
+    definitions: Mapping[str, str] = {
         "vqa_accuracy_always@1": "mean over questions of the mean over annotators of min(1, matches among the other "
         "nine / 3), all answers normalised",
         "vqa_accuracy_github@1": "as vqa_accuracy_always, but normalised only where the ten answers differ: the "
         "repository's scorer",
     }
-    prompt_version: ClassVar[int] = 1
-    parser_version: ClassVar[int] = 1
-    scorer_version: ClassVar[int] = 1
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
         questions, annotations = _files(path)
