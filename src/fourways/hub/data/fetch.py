@@ -1,0 +1,296 @@
+"""Fetches one file over https into a `.part` file, going on where an earlier attempt stopped.
+
+Beside the part lies its description: the address, and the ETag or date of the version that it is a part of. A part is
+continued only with a Range request that is conditional on that version (RFC 9110, sections 13.1.5 and 14), and only if
+the answer is of the same version and length; else it starts again. The description is written before the part's first
+byte. The caller verifies the digest of the whole, whatever was said on the way.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from fourways import __version__
+from fourways.hub.data.errors import SourceError, disk_errors
+from fourways.hub.data.show import Show
+from fourways.hub.data.sources import Origin
+
+_TIMEOUT = httpx.Timeout(60.0, connect=20.0)
+_REDIRECTS = 8
+_ATTEMPTS = 5
+_LONGEST_WAIT_S = 30.0
+_CHUNK = 1 << 20
+_TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
+
+
+class _Version(msgspec.Struct):
+    """What the part is a part of. total: bytes of the whole, where the server said it."""
+
+    url: str
+    etag: str | None = None
+    modified: str | None = None
+    total: int | None = None
+
+    @property
+    def validator(self) -> str | None:
+        """For If-Range: a strong ETag, else the date."""
+        if self.etag is not None and not self.etag.startswith("W/"):
+            return self.etag
+        return self.modified
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """resumed: it was not fetched in one piece. announced_sha256: what the Hub says of its content. revision: the
+    Hub's commit."""
+
+    resumed: bool
+    announced_sha256: str | None = None
+    revision: str | None = None
+
+
+class _Moved(Exception):
+    """The server has another version than the part's: start again."""
+
+
+def fetch(origin: Origin, part: Path, at_most: int | None, show: Show) -> Fetched:
+    """Brings `part` to its full length. at_most: bytes after which it cannot be the file. What was fetched stays,
+    whatever happens. Raises SourceError if this source cannot give it, FourwaysError if the disk cannot take it."""
+    if _is_whole(part, origin):
+        return Fetched(resumed=True)
+    resumed, came, tried = False, False, 0
+    with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
+        while True:
+            had = _length(part)
+            resumed = resumed or had > 0
+            try:
+                return _attempt(client, origin, part, at_most, show, resumed)
+            except _Moved:
+                drop(part)
+                resumed, tried = False, tried + 1
+                if tried > _ATTEMPTS:
+                    raise SourceError(f"{origin.url} changes while it is fetched", hint=_OTHERS) from None
+            except _Wait as wait:
+                tried += 1
+                if tried > _ATTEMPTS:
+                    raise SourceError(f"{origin.url} answers {wait.status}", hint=_OTHERS) from None
+                time.sleep(wait.seconds(tried))
+            except httpx.TransportError as error:
+                progressed = _length(part) > had
+                came = came or progressed
+                tried = 0 if progressed else tried + 1
+                if not came or tried > _ATTEMPTS or _is_tls(error):
+                    raise _unreachable(origin, error) from error
+                show.note(f"the connection broke ({type(error).__name__}); going on")
+                time.sleep(_pause(tried))
+
+
+def _attempt(
+    client: httpx.Client, origin: Origin, part: Path, at_most: int | None, show: Show, resumed: bool
+) -> Fetched:
+    had, old = _length(part), _version_of(part, origin)
+    if had and (old is None or old.validator is None):
+        raise _Moved
+    headers = {} if not had or old is None else {"Range": f"bytes={had}-", "If-Range": old.validator or ""}
+    with _get(client, origin, headers) as (response, announced):
+        if response.status_code == 416:
+            raise _Moved
+        _check_status(origin, response)
+        version = _version(origin, response, had)
+        continued = response.status_code == 206
+        if continued and (old is None or not _same(old, version)):
+            raise _Moved
+        if had and not continued:
+            show.note(f"{_name(part)} changed at the source since its part was fetched; starting again")
+        _check_length(origin, version, at_most)
+        with disk_errors(part):
+            if not continued:
+                _describe(part, version)
+            _write(response, part, had if continued else 0, at_most, show, version)
+        return Fetched(resumed and continued, announced.sha256, announced.revision)
+
+
+def _write(response: httpx.Response, part: Path, done: int, at_most: int | None, show: Show, version: _Version) -> None:
+    show.begin(_name(part), version.total)
+    with part.open("ab" if done else "wb") as stream:
+        for chunk in response.iter_raw(_CHUNK):
+            stream.write(chunk)
+            done += len(chunk)
+            show.at(done)
+            if at_most is not None and done > at_most:
+                raise _too_long(version.url, at_most)
+        stream.flush()
+    if version.total is not None and done != version.total:
+        raise httpx.RemoteProtocolError(f"{done} of {version.total} bytes came")
+
+
+# -- one request, through its redirects --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Announced:
+    sha256: str | None = None
+    revision: str | None = None
+
+
+@contextmanager
+def _get(client: httpx.Client, origin: Origin, headers: dict[str, str]) -> Iterator[tuple[httpx.Response, _Announced]]:
+    """Follows redirects to https only; what is secret goes to the first host only."""
+    announced, url = _Announced(), httpx.URL(origin.url)
+    first = url.host
+    for _ in range(_REDIRECTS):
+        if url.scheme != "https" and not (origin.plain_http and url.scheme == "http"):
+            raise SourceError(f"{origin.url} leads to {url.copy_with(query=None)}, which is not https", hint=_OTHERS)
+        own = origin.headers if url.host == first else {}
+        asked = {"Accept-Encoding": "identity", "User-Agent": f"fourways/{__version__}", **own, **headers}
+        response = client.send(client.build_request("GET", url, headers=asked), stream=True)
+        try:
+            _listen(response, announced)
+            if "location" not in response.headers or not response.is_redirect:
+                yield response, announced
+                return
+            url = url.join(response.headers["location"])
+        finally:
+            response.close()
+    raise SourceError(f"{origin.url} redirects more than {_REDIRECTS} times", hint=_OTHERS)
+
+
+def _listen(response: httpx.Response, announced: _Announced) -> None:
+    """The Hub says the SHA-256 of a Git LFS file, and the commit, in the first answer."""
+    linked = _SHA256.fullmatch(response.headers.get("x-linked-etag", ""))
+    announced.sha256 = announced.sha256 or (linked.group(1) if linked else None)
+    announced.revision = announced.revision or response.headers.get("x-repo-commit")
+
+
+class _Wait(Exception):
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.status_code)
+        self.status = response.status_code
+        self._after = response.headers.get("retry-after", "")
+
+    def seconds(self, tried: int) -> float:
+        return min(float(self._after), _LONGEST_WAIT_S) if self._after.isdigit() else _pause(tried)
+
+
+def _check_status(origin: Origin, response: httpx.Response) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise SourceError(f"{origin.url} sends the file packed, though asked not to", hint=_OTHERS)
+        return
+    if status in _TRY_AGAIN:
+        raise _Wait(response)
+    if status in (401, 403):
+        hint = "accept its terms on its page, then set HF_TOKEN" if origin.source == "huggingface" else _OTHERS
+        raise SourceError(f"{origin.url} may not be read ({status})", hint=hint)
+    if status in (404, 410):
+        raise SourceError(f"{origin.url} is no longer there ({status})", hint=_OTHERS)
+    raise SourceError(f"{origin.url} answers {status}", hint=_OTHERS)
+
+
+def _version(origin: Origin, response: httpx.Response, had: int) -> _Version:
+    headers = response.headers
+    total: int | None = None
+    if response.status_code == 206:
+        said = _RANGE.fullmatch(headers.get("content-range", ""))
+        if said is None or int(said.group(1)) != had:
+            raise _Moved
+        total = None if said.group(2) == "*" else int(said.group(2))
+    elif headers.get("content-length", "").isdigit():
+        total = int(headers["content-length"])
+    return _Version(origin.url, headers.get("etag"), headers.get("last-modified"), total)
+
+
+def _same(old: _Version, new: _Version) -> bool:
+    """Whether an answer goes on with the part: nothing that both say may differ."""
+    pairs = ((old.etag, new.etag), (old.modified, new.modified), (old.total, new.total))
+    return all(a is None or b is None or a == b for a, b in pairs)
+
+
+def _check_length(origin: Origin, version: _Version, at_most: int | None) -> None:
+    if at_most is not None and version.total is not None and version.total > at_most:
+        raise _too_long(origin.url, at_most)
+
+
+def _too_long(url: str, at_most: int) -> SourceError:
+    return SourceError(f"{url} is longer than {at_most:,} bytes: it is not the published file", hint=_OTHERS)
+
+
+# -- the part and its description --------------------------------------------------------------------------------------
+
+
+def _name(part: Path) -> str:
+    return part.name.removeprefix(".").removesuffix(".part")
+
+
+def _is_whole(part: Path, origin: Origin) -> bool:
+    """Stopped between its last byte and its verification."""
+    version = _version_of(part, origin)
+    return version is not None and version.total is not None and version.total == _length(part)
+
+
+def _length(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def description_of(part: Path) -> Path:
+    """The file beside a part that says what it is a part of."""
+    return part.with_name(f"{part.name}.json")
+
+
+def _version_of(part: Path, origin: Origin) -> _Version | None:
+    """None if there is no part, or if it came from another address."""
+    try:
+        version = msgspec.json.decode(description_of(part).read_bytes(), type=_Version)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return version if version.url == origin.url else None
+
+
+def _describe(part: Path, version: _Version) -> None:
+    part.unlink(missing_ok=True)
+    description_of(part).write_bytes(msgspec.json.encode(version))
+
+
+def drop(part: Path) -> None:
+    """Deletes a part and its description."""
+    part.unlink(missing_ok=True)
+    description_of(part).unlink(missing_ok=True)
+
+
+# -- what a broken line is called --------------------------------------------------------------------------------------
+
+_OTHERS = "try another --source or --url, or bring the file: --from PATH"
+
+
+def _pause(tried: int) -> float:
+    return float(min(0.5 * 2.0**tried, _LONGEST_WAIT_S))
+
+
+def _is_tls(error: httpx.TransportError) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _unreachable(origin: Origin, error: httpx.TransportError) -> SourceError:
+    host = httpx.URL(origin.url).host
+    if _is_tls(error):
+        why = str(error).partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "not trusted"
+        return SourceError(f"{host}: its TLS certificate cannot be accepted ({why})", hint=_OTHERS)
+    text = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(f"{host} cannot be reached: {text}", hint=_OTHERS)
