@@ -13,9 +13,9 @@ from fourways.core.figure import Figure, Status
 from fourways.core.rows import AnswerRow
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
-from fourways.figures.linear import INTERVAL, estimate
+from fourways.figures.linear import BOOTSTRAPPED, INTERVAL, bootstrapped, estimate
 from fourways.figures.paired import DIFFERENCE, Pair, compare_pairs
-from fourways.figures.seeds import RESAMPLES, seed_for
+from fourways.figures.seeds import seed_for
 from fourways.stats import clustered_wilson
 
 _KNOWN = registry.keys()
@@ -29,8 +29,8 @@ AGGREGATE = Definition(
     "higher",
     "images",
     "unweighted mean over the run's benchmarks of the primary metric / its maximum",
-    "percentile cluster bootstrap over images, stratified by the benchmarks and parts they occur in, "
-    f"{RESAMPLES:,} resamples",
+    BOOTSTRAPPED,
+    version=2,
 )
 UNPARSED = Definition(
     "unparsed",
@@ -40,9 +40,10 @@ UNPARSED = Definition(
     "images",
     "answers that the official rule cannot read / answers",
     INTERVAL,
+    version=2,
 )
 FAILED = Definition(
-    "failed", "accuracy", "fraction", "lower", "images", "requests that ended in an error / requests", INTERVAL
+    "failed", "accuracy", "fraction", "lower", "images", "requests that ended in an error / requests", INTERVAL, 2
 )
 DEFINITIONS = (AGGREGATE, UNPARSED, FAILED, DIFFERENCE)
 
@@ -141,7 +142,7 @@ def _official(candidate: str, key: str, metric: Metric) -> Figure:
     """A benchmark's metric under its own name and definition."""
     name, _, version = metric.definition.partition("@")
     definition = Definition(name, "accuracy", metric.unit, "higher", "images", "", "", int(version))
-    found = estimate(metric.parts, seed_for(metric.definition, *metric.labels.values()))
+    found = estimate(metric.parts)
     made = figure(definition, candidate, found, {"benchmark": key, **metric.labels}, least=LEAST_IMAGES)
     return msgspec.structs.replace(made, metric=metric.name)
 
@@ -168,7 +169,7 @@ def _aggregate(
         status: Status = "undefined" if all(one is not None and one[0] == "undefined" for one in lost) else "failed"
         reason = f"no figure for {', '.join(missing)}"
         return absent(AGGREGATE, candidate, status, reason, {}, headline=True)
-    found = estimate(_joined(list(primaries.values())), seed_for(AGGREGATE.id))
+    found = bootstrapped(_joined(list(primaries.values())), seed_for(AGGREGATE.id))
     labels = {"benchmarks": str(len(benchmarks))}
     return figure(AGGREGATE, candidate, found, labels, least=LEAST_IMAGES, headline=True)
 
