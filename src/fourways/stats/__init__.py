@@ -7,37 +7,57 @@ Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `sco
 interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `clustered_quantile_interval`, `smallest_n`;
-`recovered_interval`; `t_interval`.
+`t_interval`; `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
+`debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`.
 """
 
 from fourways.stats.bootstrap import bootstrap_linear, percentile_interval, pigeonhole
+from fourways.stats.calibration import (
+    Brier,
+    ReliabilityBin,
+    brier,
+    calibration_error,
+    calibration_error_interval,
+    confidence_auroc,
+    debiased_calibration_error,
+    reliability_bins,
+)
 from fourways.stats.combination import LinearCombination, Part, standard_error
 from fourways.stats.interval import Interval
+from fourways.stats.normalised import normalised, normalised_score, quartiles
 from fourways.stats.paired import detectable_difference, holm, images_needed, mcnemar_exact, sign_flip_p
 from fourways.stats.proportion import clustered_wilson, effective_size
 from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, smallest_n
-from fourways.stats.recovery import Term, recovered_interval
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
 
 __all__ = [
+    "Brier",
     "Interval",
     "LinearCombination",
     "Part",
-    "Term",
+    "ReliabilityBin",
     "bootstrap_linear",
+    "brier",
+    "calibration_error",
+    "calibration_error_interval",
     "clustered_quantile_interval",
     "clustered_wilson",
+    "confidence_auroc",
+    "debiased_calibration_error",
     "detectable_difference",
     "effective_size",
     "holm",
     "images_needed",
     "mcnemar_exact",
+    "normalised",
+    "normalised_score",
     "paired_interval",
     "percentile_interval",
     "pigeonhole",
     "quantile_interval",
-    "recovered_interval",
+    "quartiles",
+    "reliability_bins",
     "score_interval",
     "sign_flip_p",
     "smallest_n",

@@ -39,6 +39,12 @@ def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int 
     return np.concatenate(drawn)
 
 
+def bootstrap_weights(strata: Integers, seed: int, replicates: int = REPLICATES) -> Iterator[Floats]:
+    """(size, k) arrays, `replicates` rows in all: how often each cluster counts in a resample, as in
+    `bootstrap_linear`, for statistics that are no linear combination. Seeded."""
+    return _weight_batches(np.random.default_rng(seed), strata, replicates)
+
+
 def pigeonhole(
     rows: ArrayLike, columns: ArrayLike, values: Sequence[float], seed: int, replicates: int = REPLICATES
 ) -> Floats:
