@@ -103,7 +103,7 @@ def _with(row: Row, found: dict[_Key, Judged]) -> Row:
 async def _read_all(rows: Sequence[AnswerRow], judge: Candidate, found: dict[_Key, Judged], show: Show) -> None:
     show.phase(f"opening the judge at {redact(judge.url or '')}")
     engine = await open_engine(judge, None)
-    name = redact(f"{engine.info.settings.get('model', judge.name)} at {judge.url}, prompt {PROMPT_VERSION}")
+    name = redact(f"{engine.info.settings.get('served_model', judge.name)} at {judge.url}, prompt {PROMPT_VERSION}")
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(row: AnswerRow) -> None:
