@@ -72,7 +72,7 @@ class LocalEngine:
             store = KVStore(spec, max_rows=max_batch + 1, max_bytes=kv_bytes)
         self._store = store
         self._features: FeatureCache = TensorCache(feature_cache_bytes)
-        self._prefixes: PrefixCache = TensorCache(prefix_cache_bytes)
+        self._prefixes = PrefixCache(prefix_cache_bytes)
         self._adapters = Adapters(family)
         self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._worker = Worker(

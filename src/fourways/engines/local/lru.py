@@ -44,9 +44,13 @@ class TensorCache(Generic[K]):
             self._items[key] = tensor
             self._bytes += size
             while self._bytes > self._max_bytes:
-                _, oldest = self._items.popitem(last=False)
+                key, oldest = self._items.popitem(last=False)
                 self._bytes -= _bytes(oldest)
                 self._evictions += 1
+                self._gone(key)
+
+    def _gone(self, key: K) -> None:
+        """Told of each key that is evicted, under the lock."""
 
     def count(self, *, hits: int = 0, misses: int = 0) -> None:
         with self._lock:

@@ -80,8 +80,7 @@ class Preparer:
                 f"a request of {sequence.reserve} tokens does not fit into the memory for keys and values",
                 hint="ask for fewer tokens or a smaller visual budget, or give the engine more kv_bytes",
             )
-        if sequence.prefix_key is not None:
-            sequence.prefix = self._prefixes.find(sequence.prefix_key)
+        sequence.look_up(self._prefixes)
         if sequence.prefix is None:
             self._fetch(sequence, layout)
         sequence.stages_ms["preprocess"] = (time.perf_counter_ns() - began) / 1e6

@@ -17,6 +17,9 @@ from fourways.engines.local.sequence import Sequence
 _PADDING = 64
 """Tokens of padding that cost about as much as a forward pass of their own would."""
 
+_WORTH = 4
+"""Tokens of a beginning that are worth waiting one batch for."""
+
 
 class Scheduler:
     """waiting: planned and preprocessed, in order of arrival. running: one a row of the KV store, in row order."""
@@ -51,7 +54,7 @@ class Scheduler:
     def _together(self) -> list[Sequence]:
         """The head and those behind it that fit beside it in one padded batch."""
         batch: list[Sequence] = []
-        leading: set[PrefixKey] = set()
+        leading: dict[PrefixKey, list[Sequence]] = {}
         rows = len(self.running)
         reserve = max((s.reserve for s in self.running), default=0)
         longest = tokens = 0
@@ -61,23 +64,30 @@ class Scheduler:
                 break
             if not self._store.fits(rows + sequence.rows, reserve):
                 break
-            if sequence.prefix_key in leading:
+            sequence.look_up(self._prefixes)
+            if self._follows(sequence, leading):
                 self.followed = True  # the next batch finds what this one computes
                 continue
-            self._look_up_prefix(sequence)
             padded, real = max(longest, sequence.query) * (len(batch) + 1), tokens + sequence.query
             if batch and (padded > self._max_prefill_tokens or padded - real > _PADDING + real // 8):
                 continue
             batch.append(sequence)
             rows += sequence.rows
             longest, tokens = max(longest, sequence.query), real
-            if sequence.prefix is None and sequence.prefix_key is not None:
-                leading.add(sequence.prefix_key)
+            if sequence.prefix_key is not None:
+                leading.setdefault(sequence.prefix_key, []).append(sequence)
         return batch
 
-    def _look_up_prefix(self, sequence: Sequence) -> None:
-        if sequence.prefix is None and sequence.prefix_key is not None:
-            sequence.prefix = self._prefixes.find(sequence.prefix_key)
+    def _follows(self, sequence: Sequence, leading: dict[PrefixKey, list[Sequence]]) -> bool:
+        """Whether one of the batch is about to compute more of this prompt's beginning than is known of it."""
+        if sequence.prefix_key is None:
+            return False
+        for leader in leading.get(sequence.prefix_key, ()):
+            alike = sequence.alike(leader)
+            if alike - sequence.start >= _WORTH:
+                leader.shared = max(leader.shared, alike)
+                return True
+        return False
 
     def start(self, sequence: Sequence, row: int) -> None:
         """A sequence takes a row at the end of the store."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from fourways.core.events import Done, Event, FinishReason, Usage, VisualGeometr
 from fourways.core.request import Generate, Rank, Request
 from fourways.engines.local.adapters import Adapter
 from fourways.engines.local.detokenize import Detokenizer, StopStrings
-from fourways.engines.local.prefix import PrefixKey, prefix_key, prefix_length
+from fourways.engines.local.prefix import PrefixCache, PrefixKey, Tail, common, prefix_key, prefix_length, tail
 from fourways.families.contract import PromptLayout, VisualUnit
 
 Item = Event | Done
@@ -51,7 +52,8 @@ class Sequence:
     """Filled in by the preparer (layout, units), then only touched by the worker.
 
     row: its row in the KV store, -1 while it has none. length: tokens whose keys and values stand there.
-    features: one list a visual, once known. prefix: keys and values of the shared beginning, once known.
+    features: one list a visual, once known. prefix: keys and values of its beginning, where known; prefix_length: how
+    long that is at least (the visuals), shared: how long others that wait want it.
     generation: of the caches that both were looked for in.
     """
 
@@ -66,7 +68,9 @@ class Sequence:
     limit: int = 0
     prefix_length: int = 0
     prefix_key: PrefixKey | None = None
+    tail: Tail | None = None
     prefix: Tensor | None = None
+    shared: int = 0
     units: list[SharedUnits | None] = field(default_factory=list)
     features: list[list[Tensor] | None] = field(default_factory=list)
     cached: list[bool] = field(default_factory=list)
@@ -111,7 +115,7 @@ class Sequence:
     @property
     def start(self) -> int:
         """Prompt tokens that need no forward pass, because their keys and values are known."""
-        return self.prefix_length if self.prefix is not None else 0
+        return self.prefix.shape[3] if self.prefix is not None else 0
 
     @property
     def query(self) -> int:
@@ -126,15 +130,37 @@ class Sequence:
     def plan(self, layout: PromptLayout, limit: int, tokenizer: PreTrainedTokenizerBase) -> None:
         """What the arithmetic says. limit: at most so many tokens follow the prompt."""
         self._layout, self.limit = layout, limit
-        self.prefix = None
+        self.prefix, self.shared = None, 0
         self.prefix_length = prefix_length(layout)
         self.prefix_key = prefix_key(layout, self.prefix_length, self.adapter)
+        self.tail = tail(layout, self.prefix_length) if self.prefix_key is not None else None
         self.units = [None] * len(layout.visuals)
         self.features = [None] * len(layout.visuals)
         self.cached = [False] * len(layout.visuals)
         if not self.ranks:
             self.text = Detokenizer(tokenizer)
             self.stops = StopStrings(self.generate.stop)
+
+    def look_up(self, prefixes: PrefixCache) -> None:
+        """Take the longest beginning that is known by now."""
+        if self.prefix_key is not None and self.tail is not None:
+            found = prefixes.longest(self.prefix_key, self.prefix_length, self.tail)
+            if found is not None and found.shape[3] > self.start:
+                self.prefix = found
+
+    def alike(self, other: Sequence) -> int:
+        """Tokens at the beginning that both prompts share, if they share their visuals; else 0."""
+        if self.prefix_key is None or self.prefix_key != other.prefix_key:
+            return 0
+        assert self.tail is not None and other.tail is not None
+        return self.prefix_length + common(self.tail, other.tail)
+
+    def keep_beginning(self, prefixes: PrefixCache, read: Callable[[int], Tensor]) -> None:
+        """After its prefill. read(n): keys and values of its first n tokens."""
+        length = max(self.shared, self.prefix_length)
+        if self.prefix_key is None or self.tail is None or length <= self.start:
+            return
+        prefixes.keep(self.prefix_key, self.tail[:, : length - self.prefix_length], read(length))
 
     def uniform(self) -> float:
         """The next uniform number in [0, 1) of this request's own generator."""

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -262,7 +263,8 @@ class Worker(threading.Thread):
                 if sequence.prefix is not None:
                     self._store.write(row, sequence.prefix)
             logits = self._runner.prefill(first, batch)
-            self._keep_prefixes(first, batch)
+            for row, sequence in enumerate(batch, first):
+                sequence.keep_beginning(self._prefixes, partial(self._store.read, row))
             generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
             drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
         except BaseException:
@@ -276,16 +278,11 @@ class Worker(threading.Thread):
             if sequence.ranks:
                 self._rank(sequence, logits[n])
 
-    def _keep_prefixes(self, first: int, batch: list[Sequence]) -> None:
-        for row, sequence in enumerate(batch, first):
-            if sequence.prefix is None and sequence.prefix_key is not None:
-                self._prefixes.put(sequence.prefix_key, self._store.read(row, sequence.prefix_length))
-
     def _after_prefill(self, sequence: Sequence) -> None:
         sequence.length = sequence.prompt_tokens
         sequence.first_token_ns = time.perf_counter_ns()
         sequence.stages_ms["prefill"] = (sequence.first_token_ns - sequence.started_ns) / 1e6
-        sequence.prefix = None
+        sequence.prefix = sequence.tail = None
         sequence.units, sequence.features = [], []
 
     def _rank(self, sequence: Sequence, logits: Tensor) -> None:
