@@ -181,6 +181,8 @@ def test_values_and_status_agree(full_run: Callable[[], list[Row]]) -> None:
         assert figure.status == "ok" or figure.reason
         if figure.status == "ok":
             assert figure.value is not None and figure.low is not None and figure.high is not None
+            if figure.metric == "ece":
+                continue  # its interval is of what is left without the upward bias, and may lie below it
             assert figure.low - 1e-9 <= figure.value <= figure.high + 1e-9
 
 

@@ -1,27 +1,26 @@
-"""Accuracy: every benchmark's official metrics, and one aggregate over benchmarks."""
+"""Accuracy: every benchmark's figures, one aggregate over benchmarks, and the candidates two by two."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import msgspec
+from itertools import combinations
 
 from fourways.benchmarks import registry
-from fourways.benchmarks.contract import Benchmark, Metric, MetricPart
+from fourways.benchmarks.contract import Benchmark, Metric
+from fourways.core.errors import UserError
 from fourways.core.figure import Figure, Status
 from fourways.core.rows import AnswerRow
-from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.core.run import BenchmarkRecord
+from fourways.figures import calibration, judged, normalised, official, paired, yes_share
+from fourways.figures.definition import Definition, absent, figure
 from fourways.figures.failures import Failures
-from fourways.figures.linear import BOOTSTRAPPED, INTERVAL, bootstrapped, estimate
-from fourways.figures.paired import DIFFERENCE, Pair, compare_pairs
+from fourways.figures.linear import BOOTSTRAPPED, INTERVAL, bootstrapped
+from fourways.figures.official import Answered, benchmark_figures, without_value
+from fourways.figures.paired import AGGREGATE_DIFFERENCE, LEAST_IMAGES, PRIMARY_DIFFERENCE, Pair, pair_figures
 from fourways.figures.seeds import seed_for
-from fourways.stats import clustered_wilson
 
 _KNOWN = registry.keys()
-LEAST_IMAGES = 10
-"""Below this a share says nothing that a person should act on."""
-
 AGGREGATE = Definition(
     "aggregate",
     "accuracy",
@@ -30,22 +29,19 @@ AGGREGATE = Definition(
     "images",
     "unweighted mean over the run's benchmarks of the primary metric / its maximum",
     BOOTSTRAPPED,
-    version=2,
 )
-UNPARSED = Definition(
-    "unparsed",
-    "accuracy",
-    "fraction",
-    "lower",
-    "images",
-    "answers that the official rule cannot read / answers",
-    INTERVAL,
-    version=2,
+DEFINITIONS = (
+    AGGREGATE,
+    *official.DEFINITIONS,
+    *judged.DEFINITIONS,
+    *calibration.DEFINITIONS,
+    *yes_share.DEFINITIONS,
+    *normalised.DEFINITIONS,
+    *paired.DEFINITIONS,
 )
-FAILED = Definition(
-    "failed", "accuracy", "fraction", "lower", "images", "requests that ended in an error / requests", INTERVAL, 2
-)
-DEFINITIONS = (AGGREGATE, UNPARSED, FAILED, DIFFERENCE)
+
+Answers = Mapping[str, Answered]
+"""Benchmark → what one candidate answered."""
 
 
 def benchmark_definitions() -> Iterator[Definition]:
@@ -58,110 +54,90 @@ def benchmark_definitions() -> Iterator[Definition]:
 
 @dataclass(slots=True)
 class Accuracy:
-    """Collects answers; `figures` computes."""
+    """Collects answers; `figures` computes. suite: what the run's header says of its benchmarks."""
 
+    suite: Mapping[str, BenchmarkRecord] = field(default_factory=dict)
     _rows: dict[str, dict[str, list[AnswerRow]]] = field(default_factory=dict)
 
     def add(self, row: AnswerRow) -> None:
         self._rows.setdefault(row.candidate, {}).setdefault(row.benchmark, []).append(row)
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
-        """All figures of the axis, candidate by candidate, then the pairs."""
-        for rows in (rows for by_benchmark in self._rows.values() for rows in by_benchmark.values()):
-            rows.sort(key=lambda row: row.sample)  # sums of floats depend on order; a resumed run's rows have another
-        seen = [key for by_benchmark in self._rows.values() for key in by_benchmark]
-        benchmarks = _ordered({*seen, *failures.benchmarks()})
-        scored = [key for key in benchmarks if self._is_scored(key)]
-        whole: dict[str, dict[str, list[AnswerRow]]] = {}
+        """All figures of the axis: candidate by candidate, then the normalised ones, then the pairs."""
+        keys = self._keys(failures)
+        benchmarks = {key: self._benchmark(key) for key in keys}
+        scored = [key for key in keys if self._is_scored(key)]
+        told: dict[str, Answers] = {}
+        made: list[Figure] = []
+        primaries: dict[str, list[Figure]] = {}
         for candidate in dict.fromkeys([*self._rows, *failures.candidates("accuracy")]):
-            answers = self._rows.get(candidate, {})
+            answers = self._answers(candidate, benchmarks, failures)
             lost = failures.of_axis(candidate, "accuracy")
             if lost is not None:
-                yield absent(AGGREGATE, candidate, *lost, {}, headline=True)
-            primaries: dict[str, Metric] = {}
-            for key in benchmarks:
-                found, primary = _of_benchmark(candidate, key, answers.get(key, ()), failures)
-                yield from found
-                if primary is not None:
-                    primaries[key] = primary
+                made.append(absent(AGGREGATE, candidate, *lost, {}, headline=True))
+            for key, benchmark in benchmarks.items():
+                found = list(_of_benchmark(candidate, key, benchmark, answers.get(key), failures))
+                made += found
+                primaries.setdefault(key, []).extend(found[:1])
             if lost is None:
-                yield _aggregate(candidate, scored, primaries, failures)
-                if len(primaries) == len(scored):
-                    whole[candidate] = {key: answers[key] for key in scored}
-        if scored:
-            yield from compare_pairs(whole, _pair)
+                made.append(_aggregate(candidate, scored, answers, failures))
+                told[candidate] = answers
+        yield from made
+        for key in scored:
+            yield from normalised.normalised_figures(_primary(primaries[key]), self.suite.get(key), made)
+        yield from pair_figures([*_pairs(told, scored)])
+
+    def _keys(self, failures: Failures) -> list[str]:
+        """Benchmarks that were asked or lost: the known ones first, in the order of tables."""
+        seen = {key for answers in self._rows.values() for key in answers} | set(failures.benchmarks())
+        known = [key for key in _KNOWN if key in seen]
+        return [*known, *sorted(seen.difference(known))]
+
+    def _benchmark(self, key: str) -> Benchmark | None:
+        record = self.suite.get(key)
+        try:
+            return registry.get(key, record.columns if record is not None else None)
+        except UserError:
+            return None
+
+    def _answers(
+        self, candidate: str, benchmarks: Mapping[str, Benchmark | None], failures: Failures
+    ) -> dict[str, Answered]:
+        """What was asked whole, of benchmarks that are known."""
+        found = {}
+        for key, rows in self._rows.get(candidate, {}).items():
+            benchmark = benchmarks[key]
+            if benchmark is not None and failures.of_benchmark(candidate, key) is None:
+                found[key] = Answered.of(candidate, benchmark, rows)
+        return found
 
     def _is_scored(self, key: str) -> bool:
         """False where someone answered, and no answer is public: such a benchmark belongs in no aggregate."""
-        rows = [row for answers in self._rows.values() for row in answers.get(key, ())]
-        return not rows or any(row.gold for row in rows)
-
-
-def _ordered(keys: set[str]) -> list[str]:
-    known = [key for key in _KNOWN if key in keys]
-    return [*known, *sorted(keys.difference(known))]
-
-
-def _benchmark(key: str) -> Benchmark | None:
-    return registry.get(key) if key in _KNOWN else None
+        asked = [answers[key] for answers in self._rows.values() if key in answers]
+        return not asked or any(row.gold for rows in asked for row in rows)
 
 
 def _of_benchmark(
-    candidate: str, key: str, rows: Sequence[AnswerRow], failures: Failures
-) -> tuple[list[Figure], Metric | None]:
-    """The figures of one benchmark, and its primary metric if it has one."""
-    labels = {"benchmark": key}
-    benchmark = _benchmark(key)
+    candidate: str, key: str, benchmark: Benchmark | None, answered: Answered | None, failures: Failures
+) -> Iterator[Figure]:
+    """The primary metric's figure first; nothing where nothing was asked and nothing was lost."""
     lost = failures.of_benchmark(candidate, key)
     if lost is None and benchmark is None:
         lost = ("undefined", f"no benchmark '{key}' is known here")
     if lost is not None:
-        return [_without_value(candidate, key, *lost)], None
-    if not rows or benchmark is None:
-        return [], None
-    metrics = benchmark.metrics(rows)
-    shares = [_share(UNPARSED, candidate, rows, "unparsed", labels), _share(FAILED, candidate, rows, "failed", labels)]
-    if not metrics:
-        return [_without_value(candidate, key, "undefined", "the answers are not public"), *shares], None
-    primary = next(metric for metric in metrics if metric.primary)
-    return [*(_official(candidate, key, metric) for metric in metrics), *shares], primary
+        yield without_value(candidate, key, benchmark, *lost)
+    elif answered is not None:
+        yield from benchmark_figures(answered)
 
 
-def _without_value(candidate: str, key: str, status: Status, reason: str) -> Figure:
-    """What stands in the place of a benchmark's primary metric."""
-    benchmark = _benchmark(key)
-    own = None if benchmark is None else next(iter(benchmark.definitions))
-    definition = (
-        AGGREGATE if own is None else Definition(own.partition("@")[0], "accuracy", "", "higher", "images", "", "")
-    )
-    made = absent(definition, candidate, status, reason, {"benchmark": key})
-    return msgspec.structs.replace(made, metric=key if benchmark is None else benchmark.primary)
+def _primary(figures: Sequence[Figure]) -> list[Figure]:
+    return [figure for figure in figures if set(figure.labels) == {"benchmark"}]
 
 
-def _official(candidate: str, key: str, metric: Metric) -> Figure:
-    """A benchmark's metric under its own name and definition."""
-    name, _, version = metric.definition.partition("@")
-    definition = Definition(name, "accuracy", metric.unit, "higher", "images", "", "", int(version))
-    found = estimate(metric.parts)
-    made = figure(definition, candidate, found, {"benchmark": key, **metric.labels}, least=LEAST_IMAGES)
-    return msgspec.structs.replace(made, metric=metric.name)
-
-
-def _share(
-    definition: Definition, candidate: str, rows: Sequence[AnswerRow], status: str, labels: Mapping[str, str]
-) -> Figure:
-    clusters = [row.image for row in rows]
-    values = [float(row.status == status) for row in rows]
-    images = len(set(clusters))
-    found = Estimate(sum(values) / len(values), clustered_wilson(clusters, values), images)
-    return figure(definition, candidate, found, labels, least=LEAST_IMAGES)
-
-
-def _aggregate(
-    candidate: str, benchmarks: Sequence[str], primaries: Mapping[str, Metric], failures: Failures
-) -> Figure:
+def _aggregate(candidate: str, benchmarks: Sequence[str], answers: Answers, failures: Failures) -> Figure:
     """The headline. A candidate that lacks a benchmark which others have is not compared by the rest."""
-    missing = [key for key in benchmarks if key not in primaries]
+    primaries = {key: answers[key].primary if key in answers else None for key in benchmarks}
+    missing = [key for key, primary in primaries.items() if primary is None]
     if not benchmarks:
         return absent(AGGREGATE, candidate, "undefined", "no benchmark has public answers", {}, headline=True)
     if missing:
@@ -169,29 +145,49 @@ def _aggregate(
         status: Status = "undefined" if all(one is not None and one[0] == "undefined" for one in lost) else "failed"
         reason = f"no figure for {', '.join(missing)}"
         return absent(AGGREGATE, candidate, status, reason, {}, headline=True)
-    found = bootstrapped(_joined(list(primaries.values())), seed_for(AGGREGATE.id))
+    whole = aggregated([primary for primary in primaries.values() if primary is not None])
     labels = {"benchmarks": str(len(benchmarks))}
+    found = bootstrapped(whole.parts, seed_for(AGGREGATE.id))
     return figure(AGGREGATE, candidate, found, labels, least=LEAST_IMAGES, headline=True)
 
 
-def _joined(primaries: Sequence[Metric]) -> list[MetricPart]:
-    """The parts of the mean of primary / maximum."""
-    return [
+def aggregated(primaries: Sequence[Metric]) -> Metric:
+    """The mean of primary / maximum, as a metric of its own."""
+    parts = tuple(
         replace(part, coefficient=part.coefficient / metric.maximum / len(primaries))
         for metric in primaries
         for part in metric.parts
-    ]
+    )
+    return Metric(AGGREGATE.name, AGGREGATE.id, AGGREGATE.unit, 1.0, parts, primary=True)
 
 
-def _pair(first: Mapping[str, Sequence[AnswerRow]], second: Mapping[str, Sequence[AnswerRow]]) -> Pair | None:
-    """Both aggregates over the samples that both were asked; None if a benchmark has none in common."""
-    halves: tuple[list[Metric], list[Metric]] = ([], [])
-    for key in first:
-        asked = {row.sample for row in first[key]} & {row.sample for row in second[key]}
-        benchmark = _benchmark(key)
-        if not asked or benchmark is None:
-            return None
-        for half, rows in zip(halves, (first[key], second[key]), strict=True):
-            common = sorted((row for row in rows if row.sample in asked), key=lambda row: row.sample)
-            half.append(next(metric for metric in benchmark.metrics(common) if metric.primary))
-    return Pair(_joined(halves[0]), _joined(halves[1]))
+def _pairs(told: Mapping[str, Answers], benchmarks: Sequence[str]) -> Iterator[Pair]:
+    """Every two candidates on the aggregate, where both have it, and on each benchmark that both have. Of a single
+    benchmark the aggregate says the same, and testing it twice would only raise the bar."""
+    separate = [] if len(benchmarks) < 2 else benchmarks
+    for first, second in combinations(told, 2):
+        mine, theirs = told[first], told[second]
+        shared = {key: common(mine[key], theirs[key]) for key in benchmarks if key in mine and key in theirs}
+        if benchmarks and len(shared) == len(benchmarks):
+            yield Pair(AGGREGATE_DIFFERENCE, first, second, _whole([*shared.values()]), {})
+        for key in separate:
+            if key in shared:
+                primary = mine[key].benchmark.primary
+                yield Pair(PRIMARY_DIFFERENCE, first, second, shared[key], {"benchmark": key, "of": primary})
+
+
+def _whole(shared: Sequence[tuple[Metric, Metric] | None]) -> tuple[Metric, Metric] | None:
+    both = [one for one in shared if one is not None]
+    if len(both) < len(shared):
+        return None
+    return aggregated([first for first, _ in both]), aggregated([second for _, second in both])
+
+
+def common(first: Answered, second: Answered) -> tuple[Metric, Metric] | None:
+    """Both primary metrics over the samples that both were asked; None where there are none, or none that counts."""
+    if [row.sample for row in first.rows] != [row.sample for row in second.rows]:
+        asked = {row.sample for row in first.rows} & {row.sample for row in second.rows}
+        first, second = (one.only(asked) for one in (first, second))
+    if first.primary is None or second.primary is None:
+        return None
+    return first.primary, second.primary

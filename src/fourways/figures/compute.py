@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow, MemoryRow, RequestRow, Row, TrainStepRow, TuneAnswerRow
+from fourways.core.run import BenchmarkRecord
 from fourways.figures.accuracy import Accuracy
 from fourways.figures.failures import Failures
 from fourways.figures.latency import Latency
@@ -13,14 +14,17 @@ from fourways.figures.memory import Memory
 from fourways.figures.tuning import Tuning
 
 
-def compute(rows: Iterable[Row]) -> tuple[Figure, ...]:
+def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple[Figure, ...]:
     """Every figure, axis by axis. The same rows, in whatever order within a benchmark or setting, give the same
     figures.
 
+    suite: the header's. Without it nothing is known of the data's edition, so no score is normalised, and a benchmark
+    that was given by path is not known.
     A candidate has one headline figure for each axis on which it has rows; where there is no value, its status and
     reason say why.
     """
-    failures, accuracy, latency, memory, tuning = Failures(), Accuracy(), Latency(), Memory(), Tuning()
+    failures, latency, memory, tuning = Failures(), Latency(), Memory(), Tuning()
+    accuracy = Accuracy({record.key: record for record in suite})
     for row in rows:
         match row:
             case AnswerRow():

@@ -8,7 +8,7 @@ interval, alone and against another), `standard_error`; `wilson`, `tango`, `clus
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `clustered_quantile_interval`, `smallest_n`;
 `t_interval`; `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
-`debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`.
+`debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
 """
 
 from fourways.stats.bootstrap import bootstrap_linear, percentile_interval, pigeonhole
@@ -28,6 +28,7 @@ from fourways.stats.normalised import normalised, normalised_score, quartiles
 from fourways.stats.paired import detectable_difference, holm, images_needed, mcnemar_exact, sign_flip_p
 from fourways.stats.proportion import clustered_wilson, effective_size
 from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, smallest_n
+from fourways.stats.ranking import confidence_auroc_interval
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
 
@@ -44,6 +45,7 @@ __all__ = [
     "clustered_quantile_interval",
     "clustered_wilson",
     "confidence_auroc",
+    "confidence_auroc_interval",
     "debiased_calibration_error",
     "detectable_difference",
     "effective_size",
