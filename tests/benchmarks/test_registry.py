@@ -12,7 +12,7 @@ from fourways.benchmarks.suite import detect
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import UserError
 
-KEYS = ("mme", "mmbench_en", "mmbench_cn", "vqav2", "refcoco", "realworldqa")
+KEYS = ("mme", "mmbench_en", "mmbench_cn", "vqav2", "refcoco", "realworldqa", "pope", "mmstar")
 
 
 def test_every_benchmark_has_its_key() -> None:

@@ -1,5 +1,5 @@
-"""Multiple choice: how a question is written out, and how a letter is read from a reply. Shared by MMBench and
-RealWorldQA.
+"""Multiple choice: how a question is written out, and how a letter is read from a reply. Shared by MMBench,
+RealWorldQA, MMStar and the sets that are given by path.
 
 Reading follows VLMEvalKit's rule without a judge (`can_infer`, the state of August 2026, `--judge exact_matching`):
 what it cannot read is wrong, never guessed. Its known traps are kept, because a score under another rule is another
@@ -9,8 +9,11 @@ not read."""
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping
 from typing import Literal
+
+from fourways.benchmarks.contract import Sample
 
 REFUSED = "Z"
 """What the rule reads from a refusal; never a right answer."""
@@ -47,6 +50,40 @@ def choice_prompt(
         return f"{head}Question: {question}\nOptions:\n{listed}\n{closing}"
     head = f"{hint}\n" if hint else ""
     return f"{head}{question}\n{listed}\n{_DIRECT if language == 'en' else _DIRECT_ZH}"
+
+
+INSIDE = "inside"
+"""extra["options"] of a sample whose question lists its options itself."""
+_OPTION_LINE = re.compile(r"^([A-Z])[.):] +(\S[^\n]*)", re.MULTILINE)
+_OPTION_LIST = re.compile(r"Options:\s*(A: .*)", re.DOTALL)
+_OPTION_ITEM = re.compile(r"(?:^|, ?)([A-Z]): ")
+
+
+def options_inside(sample: Sample) -> bool:
+    """Whether the question lists its options itself, or there are none: it is then asked as it is."""
+    return sample.extra.get("options") == INSIDE or not sample.options
+
+
+def column_options(cells: Mapping[str, str]) -> dict[str, str]:
+    """The columns A, B, … that have text."""
+    return {letter: cells[letter] for letter in string.ascii_uppercase if letter in cells}
+
+
+def inside_options(question: str) -> dict[str, str]:
+    """The options that a question lists: a line each ("A. text"), or in a row ("Options: A: text, B: text"). Empty
+    where it lists none."""
+    listed = _OPTION_LIST.search(question)
+    if listed is None:
+        return {letter: text.rstrip() for letter, text in _OPTION_LINE.findall(question)}
+    parts = _OPTION_ITEM.split(listed.group(1))[1:]
+    return {letter: text.strip() for letter, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def rank_prompt(question: str, hint: str, options: Mapping[str, str]) -> str:
+    """What the original Qwen-VL is asked before its letters are ranked by likelihood (its repository's
+    `evaluate_multiple_choice.py`)."""
+    listed = "\n".join(f"{letter}. {text}" for letter, text in options.items())
+    return f"Context: {hint or 'N/A'}\nQuestion: {question}\nOptions: {listed}\nAnswer:"
 
 
 def read_choice(reply: str, options: Mapping[str, str]) -> str | None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from fourways.core.boxes import BoxFormat
@@ -88,6 +89,8 @@ class Benchmark(ABC):
     prompt_version: int
     parser_version: int
     scorer_version: int
+    columns: Mapping[str, str] = MappingProxyType({})
+    """What is read → what the table calls it, for a benchmark that was given by path."""
     ranks: bool = False
     """Whether the reply is the likeliest of given continuations, which not every engine can tell."""
 

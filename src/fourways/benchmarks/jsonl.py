@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from fourways.benchmarks.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
 MAX_LINE_BYTES = 256 * 2**20
+_T = TypeVar("_T")
+_BOM = b"\xef\xbb\xbf"
+_BLANK = _BOM + b" \t\r\n"
 _HINT = "A row is a JSON object, one a line; or the file is one array of them."
 
 
@@ -28,6 +31,21 @@ def read_json(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> 
         check_columns(Path(where), names, ("image", *needed))
         row = {name: value for name, value in zip(names, found.values(), strict=True) if name}
         yield _record(file, where, offset, length, row, columns.get("image", "image"))
+
+
+def decode_lines(file: Path, decoder: msgspec.json.Decoder[_T], hint: str) -> Iterator[tuple[int, str, _T]]:
+    """(line number, where, row) of each line that is not empty, as an official program writes it. Raises
+    BenchmarkFormatError, with the hint, for a line of another form."""
+    with file.open("rb") as stream:
+        number = 0
+        while data := stream.readline(MAX_LINE_BYTES):
+            number += 1
+            if data.strip(_BLANK):
+                where = f"{file}, line {number}"
+                try:
+                    yield number, where, decoder.decode(data.removeprefix(_BOM))
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise BenchmarkFormatError(f"{where}: {error}", hint=hint) from error
 
 
 def _record(file: Path, where: str, offset: int, length: int, row: dict[str, Any], column: str) -> Record:
@@ -64,7 +82,7 @@ def _read(file: Path, offset: int, length: int, column: str) -> bytes:
 def _rows(file: Path) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
     """(where, offset, length, object) of each row."""
     with file.open("rb") as stream:
-        start = stream.read(2**16).lstrip(b"\xef\xbb\xbf \t\r\n")
+        start = stream.read(2**16).lstrip(_BLANK)
         if start.startswith(b"["):
             for number, (offset, length, _) in enumerate(stream_array(file, None), 1):
                 stream.seek(offset)
@@ -75,7 +93,7 @@ def _rows(file: Path) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
         offset, number = 0, 0
         while data := stream.readline(MAX_LINE_BYTES):
             number += 1
-            if data.strip(b"\xef\xbb\xbf \t\r\n"):
+            if data.strip(_BLANK):
                 where = f"{file}, line {number}"
                 yield where, offset, len(data), _decode(data, where)
             offset += len(data)
@@ -85,6 +103,6 @@ def _rows(file: Path) -> Iterator[tuple[str, int, int, dict[str, Any]]]:
 
 def _decode(data: bytes, where: str) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=dict[str, Any])
+        return msgspec.json.decode(data.removeprefix(_BOM), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchmarkFormatError(f"{where}: {error}", hint=_HINT) from error

@@ -21,7 +21,7 @@ from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
 from fourways.benchmarks.files import data_names
 from fourways.benchmarks.records import Record, shown
 from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.tables import read_table
+from fourways.benchmarks.tables import SHARD, read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
@@ -29,7 +29,6 @@ from fourways.core.rows import AnswerRow
 CIRCLE = 1_000_000
 """Copies of a question have the same index modulo this."""
 _OFFICIAL = re.compile(r"(?i)mmbench_(?P<split>dev|test)(?:_(?:en|cn))?(?:(?P<newer>_v11)|_20\d{6})?(?:_legacy)?\.tsv")
-_SHARD = re.compile(r"(?P<split>dev|test)-\d{5}-of-\d{5}\.parquet")
 
 
 class _MMBench(Benchmark):
@@ -134,7 +133,7 @@ def _edition(name: str) -> str:
     official = _OFFICIAL.fullmatch(name)
     if official:
         return f"{official['split'].lower()} v{'1.1' if official['newer'] else '1.0'}"
-    shard = _SHARD.match(name)
+    shard = SHARD.fullmatch(name)
     return shard["split"] if shard else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ _BATCH = 8
 
 
 def read_parquet(
-    file: Path, needed: Sequence[str], columns: Mapping[str, str], key_column: str | None
+    file: Path, needed: Sequence[str], columns: Mapping[str, str], key_column: str | None, lists: Collection[str]
 ) -> Iterator[Record]:
     """The rows of one parquet file. needed: columns that must be there, beside `image`; columns: see `names_of`;
-    key_column: see `read_table`. Lists and objects among the needed columns come as `nested`.
+    key_column, lists: see `read_table`.
 
     Raises BenchmarkFormatError for a file that is not parquet, or lacks columns.
     """
@@ -38,7 +38,7 @@ def read_parquet(
     taken = {
         own: name
         for own, name in zip(present, names, strict=True)
-        if name not in ("", "image") and (_is_scalar(kinds[own]) or (name in needed and pa.types.is_nested(kinds[own])))
+        if name not in ("", "image") and (_is_scalar(kinds[own]) or (name in lists and pa.types.is_nested(kinds[own])))
     }
     row = 0
     for batch in _batches(file, source, 256, list(taken)):

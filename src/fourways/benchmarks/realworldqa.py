@@ -6,21 +6,24 @@ VLMEvalKit's TSV the options are columns, and the question is written out like M
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.choice import choice_prompt, read_choice
+from fourways.benchmarks.choice import (
+    INSIDE,
+    choice_prompt,
+    column_options,
+    inside_options,
+    options_inside,
+    read_choice,
+)
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
 from fourways.benchmarks.records import Record
 from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.benchmarks.tables import read_table
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
-
-_OPTION_LINE = re.compile(r"^([A-Z])[.)] +(.+?) *$", re.MULTILINE)
-_INSIDE = "inside"
 
 
 class RealWorldQA(Benchmark):
@@ -43,7 +46,7 @@ class RealWorldQA(Benchmark):
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         """The question as it is; with options in columns, MMBench's prompt."""
-        if sample.extra.get("options") == _INSIDE or not sample.options:
+        if options_inside(sample):
             return sample.question
         return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
 
@@ -77,9 +80,9 @@ def _plain(text: str) -> str:
 def _sample(number: int, record: Record) -> Sample:
     """category: how the answer is given, unless the file says another."""
     question, answer = record.need("question"), record.need("answer").strip()
-    columns = {letter: record.cells[letter] for letter in string.ascii_uppercase if letter in record.cells}
+    columns = column_options(record.cells)
     lettered = len(answer) == 1 and answer in string.ascii_uppercase
-    options = columns or (dict(_OPTION_LINE.findall(question)) if lettered else {})
+    options = columns or (inside_options(question) if lettered else {})
     if lettered and answer not in options:
         # A letter without a list to go by: letters alone can be read.
         options = dict.fromkeys(string.ascii_uppercase[:4], "")
@@ -93,5 +96,5 @@ def _sample(number: int, record: Record) -> Sample:
         category=record.cells.get("category") or ("letter" if lettered else "word"),
         hint=record.cells.get("hint", ""),
         options=options,
-        extra={} if columns else {"options": _INSIDE},
+        extra={} if columns else {"options": INSIDE},
     )

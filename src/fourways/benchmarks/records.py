@@ -11,6 +11,10 @@ from fourways.core.errors import BenchmarkFormatError
 _SHOWN = 60
 
 
+class MissingColumns(BenchmarkFormatError):
+    """The file lacks columns that are needed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One row. where: file and row, for messages. cells: column → text, empty cells left out. nested: column → list or
@@ -73,7 +77,7 @@ def check_columns(file: Path, present: Collection[str], needed: Sequence[str]) -
     """Raises BenchmarkFormatError naming every column that is missing."""
     missing = [name for name in needed if name not in present]
     if missing:
-        raise BenchmarkFormatError(
+        raise MissingColumns(
             f"{file}: missing column(s) {', '.join(missing)}; found {_listed(present)}",
             hint="Check that this is the file of this benchmark, and that its first line is the header.",
         )

@@ -1,7 +1,8 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: find the box of what a sentence describes (Yu et al., 2016, arXiv 1608.00272).
 
 Read from the jsonl files that Qwen-VL and InternVL publish: one line an expression, `image`, `sent`, `bbox` (x1, y1,
-x2, y2 in pixels), `width`, `height`. A reply's box is mapped back by the candidate's declared format and the size that
+x2, y2 in pixels), `width`, `height`; from VLMEvalKit's TSV; and from the Hub's parquet (lmms-lab): see
+`refcoco_tables`. A reply's box is mapped back by the candidate's declared format and the size that
 the model saw; no scale is guessed, and no reading is chosen by looking at the answer."""
 
 from __future__ import annotations
@@ -14,22 +15,20 @@ import msgspec
 
 from fourways.benchmarks.boxes import STATED, Box, iou, read_box
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import find_below, reader
+from fourways.benchmarks.files import data_names, find_below, reader
+from fourways.benchmarks.jsonl import decode_lines
+from fourways.benchmarks.refcoco_tables import SPLITS, check_box, parquet_files, read_parquet_splits, read_tsv_splits
 from fourways.benchmarks.scoring import judged, mean_part
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
-SPLITS = (
-    "refcoco_val", "refcoco_testA", "refcoco_testB", "refcoco+_val", "refcoco+_testA", "refcoco+_testB",
-    "refcocog_val", "refcocog_test",
-)  # fmt: skip
-"""The eight files of the published averages."""
 THRESHOLD = 0.5
 
 _LOCATE = "Please provide the bounding box coordinate of the region this sentence describes: {}"
 _PROMPTS: dict[str, str] = {
+    "qwen-vl": "<ref>{}</ref><box>",
     "qwen2.5-vl": "Locate {} in this image and output the bbox coordinates in JSON format.",
     "qwen3-vl": 'Locate every object that matches the description "{}" in the image. '
     "Report bbox coordinates in JSON format.",
@@ -63,13 +62,22 @@ class RefCOCO(Benchmark):
     scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
+        if (files := parquet_files(path)) or path.suffix.lower() == ".tsv" or any(path.glob("*.tsv")):
+            yield from read_parquet_splits(files) if files else read_tsv_splits(path)
+            return
         for file in _files(path):
             yield from _read_split(file)
+
+    def edition(self, path: Path) -> str:
+        """ "8 splits" where all the published ones lie there as jsonl; else those that do."""
+        there = {name.removesuffix(".jsonl") for name in data_names(path) if name.endswith(".jsonl")}
+        found = [split for split in SPLITS if split in there]
+        return f"{len(SPLITS)} splits" if len(found) == len(SPLITS) else ", ".join(found)
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         """Each family's own wording; others get LLaVA's and InternVL's sentence. "generic" (nothing is known of the
         model) is told which numbers to use, because no format is declared for it."""
-        return _PROMPTS.get(dialect, _LOCATE).format(sample.question)
+        return _PROMPTS.get(dialect, _LOCATE).replace("{}", sample.question)
 
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=128)
@@ -138,29 +146,13 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 def _read_split(file: Path) -> Iterator[Sample]:
     """Category: the file's name, which is the split's. Images lie below the file's folder, or the one above it."""
-    decoder = msgspec.json.Decoder(_Line)
-    with file.open("rb") as stream:
-        for number, data in enumerate(stream, 1):
-            if not data.strip():
-                continue
-            where = f"{file}, line {number}"
-            try:
-                line = decoder.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise BenchmarkFormatError(
-                    f"{where}: {error}",
-                    hint="A line is JSON with image, sent, bbox [x1, y1, x2, y2], width and height.",
-                ) from error
-            yield _sample(file, number, line, where)
+    hint = "A line is JSON with image, sent, bbox [x1, y1, x2, y2], width and height."
+    for number, where, line in decode_lines(file, msgspec.json.Decoder(_Line), hint):
+        yield _sample(file, number, line, where)
 
 
 def _sample(file: Path, number: int, line: _Line, where: str) -> Sample:
-    x1, y1, x2, y2 = line.bbox
-    if not (0 <= x1 < x2 and 0 <= y1 < y2 and line.width > 0 and line.height > 0):
-        raise BenchmarkFormatError(
-            f"{where}: bbox {list(line.bbox)} of a {line.width} x {line.height} image is not x1 < x2, y1 < y2",
-            hint="Boxes are corners in pixels, not corner and size.",
-        )
+    check_box(line.bbox, (line.width, line.height), where)
     image = find_below((file.parent, file.parent / "images", file.parent.parent), line.image, where)
     return Sample(
         id=f"{file.stem}/{number}",

@@ -14,8 +14,10 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "mmbench_en": ("mmbench_en", "MMBench_DEV_EN.tsv", "MMBench_DEV_EN_V11.tsv", "mmbench/MMBench_DEV_EN.tsv"),
     "mmbench_cn": ("mmbench_cn", "MMBench_DEV_CN.tsv", "MMBench_DEV_CN_V11.tsv", "mmbench/MMBench_DEV_CN.tsv"),
     "vqav2": ("vqav2", "VQAv2"),
-    "refcoco": ("refcoco", "RefCOCO"),
+    "refcoco": ("refcoco", "RefCOCO", "RefCOCO.tsv"),
     "realworldqa": ("realworldqa", "RealWorldQA", "RealWorldQA.tsv"),
+    "pope": ("pope", "POPE", "POPE.tsv"),
+    "mmstar": ("mmstar", "MMStar", "MMStar.tsv", "mmstar.parquet"),
 }
 
 

@@ -6,7 +6,8 @@ largest single row however long the file is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fourways.benchmarks.jsonl import read_json
@@ -17,6 +18,8 @@ from fourways.core.errors import BenchmarkFormatError
 
 JSON = (".jsonl", ".json")
 SUFFIXES = (*MARKS, ".parquet", *JSON)
+SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-\d{5}\.parquet")
+"""A part of a split, as the Hugging Face Hub names it."""
 _AS_IT_IS: Mapping[str, str] = {}
 
 
@@ -40,10 +43,20 @@ def table_files(path: Path, suffixes: Sequence[str] = (".tsv", ".parquet")) -> t
                 hint="Name the one file to read instead of the folder.",
             )
         if found:
+            _check_one_split(folder, found[0])
             return found[0]
     raise BenchmarkFormatError(
         f"{path}: no {_either(suffixes)} file here", hint="Give the table file, or the folder that holds it."
     )
+
+
+def _check_one_split(folder: Path, files: Sequence[Path]) -> None:
+    splits = sorted({shard["split"] for file in files if (shard := SHARD.fullmatch(file.name))})
+    if len(splits) > 1:
+        raise BenchmarkFormatError(
+            f"{folder}: holds the splits {', '.join(splits)}",
+            hint="Name one file, or put the files of one split in a folder of their own.",
+        )
 
 
 def read_table(
@@ -53,16 +66,18 @@ def read_table(
     *,
     columns: Mapping[str, str] = _AS_IT_IS,
     identity: Sequence[str] = ("index",),
+    lists: Collection[str] = (),
 ) -> Iterator[Record]:
     """The rows of the table file(s) at `path`, in file order. needed: columns that must be there, beside `image`.
 
     key_column names what identifies a row's image in parquet (its bytes do, where that column is absent). columns: what
     is wanted → what the file calls it. identity: columns that together may not be the same in two rows, if all are
-    there. Raises BenchmarkFormatError naming file, row and column.
+    there. lists: columns of parquet to be read as `nested` where they hold lists or objects. Raises
+    BenchmarkFormatError naming file, row and column.
     """
     seen: set[tuple[str, ...]] = set()
     for file in table_files(path):
-        for record in _read_file(file, needed, key_column, columns):
+        for record in _read_file(file, needed, key_column, columns, lists):
             own = tuple(record.cells.get(name, "") for name in identity)
             if all(own):
                 if own in seen:
@@ -75,12 +90,12 @@ def read_table(
 
 
 def _read_file(
-    file: Path, needed: Sequence[str], key_column: str | None, columns: Mapping[str, str]
+    file: Path, needed: Sequence[str], key_column: str | None, columns: Mapping[str, str], lists: Collection[str]
 ) -> Iterator[Record]:
     suffix = file.suffix.lower()
     try:
         if suffix == ".parquet":
-            yield from read_parquet(file, needed, columns, key_column)
+            yield from read_parquet(file, needed, columns, key_column, lists)
         elif suffix in JSON:
             yield from read_json(file, needed, columns)
         elif suffix in MARKS:

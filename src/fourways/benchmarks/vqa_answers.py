@@ -62,9 +62,7 @@ def clean(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
-def without_punctuation(
-    text: str, commas: re.Pattern[str] = _DIGIT_COMMA, periods: re.Pattern[str] = _PERIOD
-) -> str:
+def without_punctuation(text: str, commas: re.Pattern[str] = _DIGIT_COMMA, periods: re.Pattern[str] = _PERIOD) -> str:
     """Each mark is removed if it touches a space anywhere in the text, or the text holds a comma between digits; else
     it becomes a space. Periods go unless a digit follows.
 

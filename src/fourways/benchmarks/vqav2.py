@@ -1,7 +1,8 @@
 """VQAv2: open questions on COCO pictures, ten human answers each (Goyal et al., 2017, arXiv 1612.00837).
 
 Read from the official files: the questions' JSON, the annotations' JSON (absent for test splits) and the picture
-folder. Both are streamed: 24 bytes a question are held, not the annotations."""
+folder. Both are streamed: 24 bytes a question are held, not the annotations. Or from the Hub's parquet (lmms-lab),
+where `answers` is a list of objects, and null in the test splits."""
 
 from __future__ import annotations
 
@@ -16,24 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import find_below, reader
+from fourways.benchmarks.files import data_names, find_below, reader
 from fourways.benchmarks.json_stream import stream_array
+from fourways.benchmarks.records import texts_of
 from fourways.benchmarks.scoring import by_label, judged, mean_part
+from fourways.benchmarks.short_answers import short_answer_prompt
+from fourways.benchmarks.tables import SHARD, read_table
 from fourways.benchmarks.vqa_answers import accuracy, clean
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
 _T = TypeVar("_T")
-_SHORT = "Answer the question using a single word or phrase."
-_QWEN = "Please try to answer the question with short words or phrases if possible."
-_CLOSINGS: dict[str, str] = {
-    "qwen2-vl": f"\n{_QWEN}",
-    "qwen2.5-vl": f"\n{_QWEN}",
-    "qwen3-vl": "\nPlease answer concisely with short words or phrases when possible.",
-    "internvl": f" {_SHORT}",
-}
-_SPLIT = re.compile(r"(?:train|val|test)\d{4}")
+_SPLIT = re.compile(r"_((?:train|val|test|test-dev)\d{4})_questions\.json$")
+_SHARDS = {"validation": "val2014", "testdev": "test-dev2015", "test": "test2015", "train": "train2014"}
 
 
 class _Question(msgspec.Struct):
@@ -70,9 +67,20 @@ class VQAv2(Benchmark):
     scorer_version: int = 1
 
     def read(self, path: Path) -> Iterator[Sample]:
+        if path.suffix.lower() == ".parquet" or any(n.endswith(".parquet") for n in data_names(path)):
+            return _read_parquet(path)
+        return self._read_official(path)
+
+    def edition(self, path: Path) -> str:
+        """ "val2014", "test-dev2015", …: the official splits."""
+        found = {_edition(name) for name in data_names(path)} - {""}
+        return found.pop() if len(found) == 1 else ""
+
+    def _read_official(self, path: Path) -> Iterator[Sample]:
         questions, annotations = _files(path)
         index = None if annotations is None else _AnnotationIndex(annotations)
-        split = _SPLIT.search(questions.name)
+        # The questions of test-dev are about the pictures of test.
+        split = (_edition(questions.name) or "val2014").replace("test-dev", "test")
         decoder = msgspec.json.Decoder(_Question)
         with questions.open("rb") as stream:
             for offset, length, _ in stream_array(questions, "questions"):
@@ -80,12 +88,10 @@ class VQAv2(Benchmark):
                 where = f"{questions}, byte {offset}"
                 question = _decode(decoder, stream.read(length), where)
                 annotation = None if index is None else index.find(question.question_id)
-                yield _sample(path, split.group() if split else "val2014", question, annotation, where)
+                yield _sample(path, split, question, annotation, where)
 
     def prompt(self, sample: Sample, dialect: str) -> str:
-        """Qwen-VL: VLMEvalKit's VQA prompts. InternVL: the short-answer request after a space. Others: on a new
-        line."""
-        return sample.question + _CLOSINGS.get(dialect, f"\n{_SHORT}")
+        return short_answer_prompt(sample.question, dialect)
 
     def output(self, sample: Sample) -> Generate:
         return Generate(max_tokens=16)
@@ -163,6 +169,36 @@ def _decode(decoder: msgspec.json.Decoder[_T], data: bytes, where: str) -> _T:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BenchmarkFormatError(f"{where}: {error}", hint="Fetch the official file again.") from error
+
+
+def _edition(name: str) -> str:
+    official, shard = _SPLIT.search(name), SHARD.fullmatch(name)
+    if official:
+        return official.group(1)
+    return _SHARDS.get(shard["split"], "") if shard else ""
+
+
+def _read_parquet(path: Path) -> Iterator[Sample]:
+    """question_id, image_id, question, and where they are public answers, question_type and answer_type."""
+    columns = ("question_id", "question", "image_id")
+    for record in read_table(path, columns, "image_id", identity=("question_id",), lists=("answers",)):
+        number = record.need("question_id")
+        answers = texts_of(record.nested.get("answers", ()))
+        if answers is None:
+            raise BenchmarkFormatError(
+                f"{record.where}: column 'answers' is no list of answers", hint="Fetch the data set again."
+            )
+        kind = record.cells.get("question_type", "")
+        yield Sample(
+            id=number,
+            group=number,
+            image_key=record.image_key,
+            image=record.image,
+            question=record.need("question"),
+            gold=answers,
+            category=record.cells.get("answer_type", ""),
+            extra={"question_type": kind} if kind and answers else {},
+        )
 
 
 def _sample(root: Path, split: str, question: _Question, annotation: _Annotation | None, where: str) -> Sample:

@@ -1,7 +1,8 @@
 """A suite: which benchmarks, and where the data of each lies.
 
-A suite is a folder with `suite.json` (benchmark key → path inside the folder), a YAML or JSON file of the same form, or
-KEY=PATH words. The embedded one is generated where it is first needed.
+A suite is a folder with `suite.json` (benchmark key → path inside the folder, or an object with `path` and, for a
+table of one's own, `columns`), a YAML or JSON file of the same form, or KEY=PATH words. The embedded one is generated
+where it is first needed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,15 @@ from fourways.core.run_files import write_whole
 from fourways.hub import cache_home
 
 FILE = "suite.json"
+_TABLES = (".tsv", ".csv", ".parquet", ".jsonl")
 IMAGES, SEED = 80, 2026
+
+
+class _Place(msgspec.Struct, forbid_unknown_fields=True):
+    """An entry of a listing. columns: what is read → what the table calls it."""
+
+    path: str
+    columns: dict[str, str] = {}
 
 
 def load_suite(words: Sequence[str]) -> Suite:
@@ -90,6 +99,7 @@ def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
                 parser_version=benchmark.parser_version,
                 scorer_version=benchmark.scorer_version,
                 code_sha256=registry.source_sha256(key),
+                columns=dict(benchmark.columns),
             )
         )
     return tuple(records)
@@ -132,12 +142,18 @@ def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
 def _of_word(word: str) -> Suite:
     key, equals, path = word.partition("=")
     if equals and not Path(word).exists():
-        return {key: _checked(key, Path(path).expanduser(), word)}
+        return {key: _checked(key, _Place(path), Path(), word)}
     place = Path(word).expanduser()
     if place.is_dir():
         return _of_folder(place)
     if place.suffix in (".yaml", ".yml", ".json"):
         return _of_listing(place, place.parent)
+    if place.suffix.lower() in _TABLES and place.is_file():
+        name = "".join(c if c.isalnum() or c in "-_" else "-" for c in place.stem).strip("-_") or "ours"
+        raise UserError(
+            f"{word}: a table, and it is not said how its answers are judged",
+            hint=f"write choice:{name}={word} for multiple choice, yes_no:{name}={word} or open:{name}={word}",
+        )
     raise UserError(
         f"{word}: no such suite", hint="name a folder with suite.json, a YAML file, or KEY=PATH; see `fourways suite`"
     )
@@ -156,17 +172,22 @@ def _of_folder(folder: Path) -> Suite:
 
 def _of_listing(file: Path, base: Path) -> Suite:
     try:
-        places = msgspec.convert(read_yaml(file), dict[str, str])
+        places = msgspec.convert(read_yaml(file), dict[str, str | _Place])
     except msgspec.ValidationError as error:
-        raise UserError(f"{file} is no list of benchmarks: {error}", hint='it should be {"mme": "path", …}') from error
+        raise UserError(
+            f"{file} is no list of benchmarks: {error}",
+            hint='it should be {"mme": "path", …}, or {"open:ours": {"path": "…", "columns": {"question": "q"}}}',
+        ) from error
     if not places:
         raise UserError(f"{file} names no benchmark")
-    return {key: _checked(key, base / Path(path).expanduser(), str(file)) for key, path in places.items()}
+    listed = {key: _Place(place) if isinstance(place, str) else place for key, place in places.items()}
+    return {key: _checked(key, place, base, str(file)) for key, place in listed.items()}
 
 
-def _checked(key: str, path: Path, where: str) -> Entry:
+def _checked(key: str, place: _Place, base: Path, where: str) -> Entry:
+    path = base / Path(place.path).expanduser()
     try:
-        benchmark = registry.get(key)
+        benchmark = registry.get(key, place.columns)
     except UserError as error:
         raise UserError(f"{where}: {error.message}", hint=error.hint) from error
     if not path.exists():

@@ -1,0 +1,332 @@
+"""Benchmarks of one's own: a table of questions about pictures, given by path, without code.
+
+`choice:NAME`, `yes_no:NAME` and `open:NAME` say how the answers are judged. A table is VLMEvalKit's TSV, or CSV,
+parquet, JSON lines or a JSON array with the columns `image`, `question` and `answer`, or others that are mapped to
+these. Images are base64, bytes, or paths relative to the table.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from fourways.benchmarks.choice import choice_prompt, column_options, read_choice
+from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
+from fourways.benchmarks.records import MissingColumns, Record, shown, texts_of
+from fourways.benchmarks.scoring import by_label, judged, mean_part
+from fourways.benchmarks.short_answers import short_answer_prompt
+from fourways.benchmarks.tables import read_table
+from fourways.benchmarks.vqa_answers import normalize
+from fourways.benchmarks.yes_no import YES_NO, counted, counts
+from fourways.core.errors import BenchmarkFormatError, UserError
+from fourways.core.request import Generate
+from fourways.core.rows import AnswerRow
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+SEPARATOR = "|"
+"""Stands between the texts of a list in a cell of text."""
+CIRCLE = 1_000_000
+"""As in MMBench: the rotations of a question have the same index modulo this."""
+_NAME = re.compile(r"\w[\w.-]{0,63}")
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_LIST_LENGTH = 2**16
+_DIGITS = 18
+_ENDS = " .,;:!?\"'`*()[]{}"
+_COMMON = ("index", "image", "question", "answer", "category")
+
+
+class Own(Benchmark):
+    """What the three kinds share: a name, a map of columns, and a table."""
+
+    kind: str
+    roles: Sequence[str] = _COMMON
+    """What a column may be read as."""
+    prompt_version: int = 1
+    parser_version: int = 1
+    scorer_version: int = 1
+
+    def __init__(self, name: str, columns: Mapping[str, str]) -> None:
+        """columns: role → the table's name for it. Raises UserError for a name or a role that cannot be."""
+        if not _NAME.fullmatch(name):
+            raise UserError(
+                f"'{self.kind}:{name[:64]}' is no name of a benchmark",
+                hint=f"after {self.kind}: up to 64 letters, digits, '-', '_' and '.'",
+            )
+        unknown = [role for role in columns if role not in self.roles]
+        if unknown:
+            raise UserError(
+                f"{self.kind}:{name}: no column is read as {', '.join(map(shown, unknown))}",
+                hint=f"columns maps {', '.join(role for role in self.roles if len(role) > 1)} to names in the table",
+            )
+        self.key = f"{self.kind}:{name}"
+        self.title = name
+        self.columns = dict(columns)
+
+    def read(self, path: Path) -> Iterator[Sample]:
+        lists = ("answer", "answers", "options")
+        try:
+            records = read_table(path, ("question",), columns=self.columns, lists=lists)
+            for number, record in enumerate(records, 1):
+                yield self._sample(record.cells.get("index", str(number)), record)
+        except MissingColumns as error:
+            example = f'{{"{self.key}": {{"path": "{path.name}", "columns": {{"question": "its name there"}}}}}}'
+            raise MissingColumns(error.message, hint=f"In suite.json, say what it is called: {example}") from error
+
+    @abstractmethod
+    def _sample(self, index: str, record: Record) -> Sample: ...
+
+    def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:
+        return float(bool(sample.gold) and parsed == sample.gold[0])
+
+
+class OwnChoice(Own):
+    """Multiple choice. A question that is asked in several rotations counts once, when all are right."""
+
+    kind = "choice"
+    roles = (*_COMMON, "hint", "options", "answer_index", "group", *LETTERS)
+    primary: str = "accuracy"
+    definitions: Mapping[str, str] = {
+        "choice_accuracy@1": "questions answered right / questions; one asked in several rotations is right when all "
+        "are; the letter is read by MMBench's rule, and one that cannot be read is wrong",
+    }
+
+    def _sample(self, index: str, record: Record) -> Sample:
+        options = _options(record)
+        answer = _letter(record, options)
+        return Sample(
+            id=index,
+            group=record.cells.get("group", index),
+            image_key=record.image_key,
+            image=record.image,
+            question=record.need("question"),
+            gold=(answer,),
+            category=record.cells.get("category", ""),
+            hint=record.cells.get("hint", ""),
+            options=options,
+            language="zh" if _CHINESE.search(record.cells["question"]) else "en",
+        )
+
+    def read(self, path: Path) -> Iterator[Sample]:
+        """A row is a rotation of an earlier one where it asks the same under the same index modulo `CIRCLE`."""
+        asked: dict[int, str] = {}
+        for sample in super().read(path):
+            if sample.group == sample.id and sample.id.isdecimal():
+                index = int(sample.id[:_DIGITS])
+                if asked.setdefault(index % CIRCLE, sample.question) == sample.question and index >= CIRCLE:
+                    sample = replace(sample, group=str(index % CIRCLE))
+            yield sample
+
+    def prompt(self, sample: Sample, dialect: str) -> str:
+        """MMBench's; in Chinese where the question is."""
+        return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
+
+    def output(self, sample: Sample) -> Generate:
+        return Generate(max_tokens=64)
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        return tuple(sample.options)
+
+    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
+        return read_choice(reply, sample.options)
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        groups: dict[str, list[AnswerRow]] = defaultdict(list)
+        for row in judged(rows):
+            groups[row.group].append(row)
+        if not groups:
+            return []
+        whole = [msgspec.structs.replace(g[0], score=float(all(r.score == 1 for r in g))) for g in groups.values()]
+        name = "choice_accuracy@1"
+        return [
+            Metric("accuracy", name, "fraction", 1.0, (mean_part(whole),), primary=True),
+            *by_label(whole, "accuracy", name, "category", lambda row: row.category),
+        ]
+
+
+class OwnYesNo(Own):
+    """Yes or no."""
+
+    kind = "yes_no"
+    primary: str = "accuracy"
+    definitions: Mapping[str, str] = counted("yes_no")
+
+    def _sample(self, index: str, record: Record) -> Sample:
+        answer = record.need("answer").strip().lower()
+        if answer not in ("yes", "no"):
+            raise BenchmarkFormatError(
+                f"{record.where}: column 'answer' is {shown(answer)}, neither yes nor no",
+                hint="Correct the answer, or judge the table as choice:NAME or open:NAME.",
+            )
+        return _plain_sample(index, record, (answer,))
+
+    def prompt(self, sample: Sample, dialect: str) -> str:
+        """A question that asks for yes or no is left as it is. Else LLaVA and InternVL get their request for a single
+        word; Qwen-VL and others VLMEvalKit's."""
+        if "yes or no" in sample.question.lower():
+            return sample.question
+        if dialect in ("llava-next", "internvl"):
+            return short_answer_prompt(sample.question, dialect)
+        return f"{sample.question} Please answer yes or no."
+
+    def output(self, sample: Sample) -> Generate:
+        return Generate(max_tokens=16)
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        return YES_NO
+
+    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
+        """The one of the words yes and no that the reply has; None if it has neither or both (VLMEvalKit's rule)."""
+        found = {"yes", "no"}.intersection(re.findall(r"\w+", reply.lower()))
+        return found.pop() if len(found) == 1 else None
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        rows = judged(rows)
+        if not rows:
+            return []
+        accuracy, *others = counts(rows, "yes_no", {})
+        labelled = by_label(rows, "accuracy", accuracy.definition, "category", lambda row: row.category)
+        return [replace(accuracy, primary=True), *others, *labelled]
+
+
+class OwnOpen(Own):
+    """Open answers: equal to one that is accepted, after a named normalisation."""
+
+    kind = "open"
+    roles = (*_COMMON, "answers")
+    primary: str = "exact"
+    definitions: Mapping[str, str] = {
+        "open_exact@1": "questions whose reply equals an accepted answer / questions; both in Unicode's compatibility "
+        "form (NFKC), lower case, with single spaces, and without punctuation at either end",
+        "open_vqa@1": "questions whose reply equals an accepted answer after VQA's normalisation (articles, number "
+        "words, contractions, punctuation) / questions",
+    }
+
+    def _sample(self, index: str, record: Record) -> Sample:
+        return _plain_sample(index, record, _accepted(record))
+
+    def prompt(self, sample: Sample, dialect: str) -> str:
+        return short_answer_prompt(sample.question, dialect)
+
+    def output(self, sample: Sample) -> Generate:
+        return Generate(max_tokens=64)
+
+    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
+        """The reply in the normalised form; None where nothing is left of it."""
+        return plain(reply) or None
+
+    def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:
+        return float(parsed is not None and parsed in {plain(str(answer)) for answer in sample.gold})
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        rows = judged(rows)
+        if not rows:
+            return []
+        name, images = "open_exact@1", tuple(row.image for row in rows)
+        alike = tuple(float(_alike(row.parsed, row.gold)) for row in rows)
+        return [
+            Metric("exact", name, "fraction", 1.0, (mean_part(rows),), primary=True),
+            Metric("vqa", "open_vqa@1", "fraction", 1.0, (MetricPart(1.0, images, alike),)),
+            *by_label(rows, "exact", name, "category", lambda row: row.category),
+        ]
+
+
+KINDS: Mapping[str, type[Own]] = {one.kind: one for one in (OwnChoice, OwnYesNo, OwnOpen)}
+
+
+def plain(text: str) -> str:
+    """The normalisation of `open_exact`."""
+    words = unicodedata.normalize("NFKC", text).lower().split()
+    return " ".join(words).strip(_ENDS)
+
+
+def _alike(parsed: object, gold: Sequence[str | float]) -> bool:
+    if not isinstance(parsed, str):
+        return False
+    said = normalize(parsed)
+    return any(said == normalize(str(answer)) for answer in gold)
+
+
+def _plain_sample(index: str, record: Record, gold: tuple[str, ...]) -> Sample:
+    return Sample(
+        id=index,
+        group=index,
+        image_key=record.image_key,
+        image=record.image,
+        question=record.need("question"),
+        gold=gold,
+        category=record.cells.get("category", ""),
+    )
+
+
+def _accepted(record: Record) -> tuple[str, ...]:
+    """The accepted answers: `answers`, a list; or `answer`, one (or a list, as VLMEvalKit writes it)."""
+    column = "answers" if "answers" in record.cells or "answers" in record.nested else "answer"
+    found = texts_of(record.nested.get(column)) if column in record.nested else None
+    if found is None:
+        text = record.need(column)
+        found = _listed(text) or (tuple(text.split(SEPARATOR)) if column == "answers" else (text,))
+    found = tuple(answer for answer in found if plain(answer))
+    if not found:
+        raise BenchmarkFormatError(
+            f"{record.where}: column '{column}' has no answer that a reply could equal",
+            hint="An answer has at least one letter or digit; a list in text is separated by '|'.",
+        )
+    return found
+
+
+def _options(record: Record) -> dict[str, str]:
+    """By letter: the columns A, B, …, or a list in `options`."""
+    found = column_options(record.cells)
+    if not found:
+        listed = texts_of(record.nested.get("options"))
+        if listed is None and "options" in record.cells:
+            listed = _listed(record.cells["options"]) or tuple(record.cells["options"].split(SEPARATOR))
+        found = {letter: text.strip() for letter, text in zip(LETTERS, listed or (), strict=False)}
+    if len(found) < 2:
+        raise BenchmarkFormatError(
+            f"{record.where}: {len(found)} options, where a choice needs two",
+            hint="Give them in columns A, B, …, or as a list in the column `options` (in text: separated by '|').",
+        )
+    return found
+
+
+def _letter(record: Record, options: Mapping[str, str]) -> str:
+    """The right option's letter, which the table gives as a letter, as the option's text, or counted from 0 in
+    `answer_index`."""
+    if "answer_index" in record.cells:
+        number = record.number("answer_index")
+        if number.is_integer() and 0 <= number < len(options):
+            return list(options)[int(number)]
+        raise BenchmarkFormatError(
+            f"{record.where}: column 'answer_index' is {shown(record.cells['answer_index'])}, not 0 to "
+            f"{len(options) - 1}", hint="The first option has the index 0.",
+        )  # fmt: skip
+    answer = record.need("answer").strip()
+    if answer in options:
+        return answer
+    same = [letter for letter, text in options.items() if text.strip() == answer]
+    if len(same) == 1:
+        return same[0]
+    raise BenchmarkFormatError(
+        f"{record.where}: column 'answer' is {shown(answer)}, which is none of {', '.join(options)}",
+        hint="The answer is the letter of an option, or its text; or its place from 0, in the column answer_index.",
+    )
+
+
+def _listed(text: str) -> tuple[str, ...] | None:
+    """A list as Python or JSON writes it, or None."""
+    text = text.strip()
+    if not (text.startswith("[") and text.endswith("]")) or len(text) > _LIST_LENGTH:
+        return None
+    try:
+        return texts_of(ast.literal_eval(text))
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return None
