@@ -1,0 +1,149 @@
+"""Answers to multiple choice: tables in VLMEvalKit's layout, TSV or XLSX with a `prediction` column, and lmms-eval's
+samples and submissions. For MMBench, MMStar, RealWorldQA and any table of that kind."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fourways.benchmarks.contract import Sample
+from fourways.benchmarks.mmbench import CIRCLE
+from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
+from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
+from fourways.benchmarks.predictions.replies import lmms_details, lmms_reply, table_reply
+from fourways.core.errors import BenchmarkFormatError
+
+_L2 = ("l2-category", "l2_category")
+_LETTERS = string.ascii_uppercase
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a benchmark's table is read. circular: copies of a question share index modulo 1,000,000 (or `g_index`).
+    language: of the questions."""
+
+    circular: bool
+    language: Literal["en", "zh"] = "en"
+
+
+def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predictions:
+    """In the file's order. gold: a table whose cells (answer, options, categories, …) by `index` go before the file's.
+
+    Raises BenchmarkFormatError where neither tells the answers."""
+    oddities = Oddities()
+    truth = None if gold is None else _by_index(gold, oddities)
+    rows = [Row(row.where, {**lmms_details(row), **row.cells}) for row in read_records(path, oddities)]
+    answers = list(_answers(path, rows, truth, layout, oddities))
+    if not answers:
+        raise BenchmarkFormatError(
+            f"{path}: no row with an index", hint="Expected columns index, question, A, B, …, answer, prediction."
+        )
+    if not any(answer.sample.gold for answer in answers):
+        raise BenchmarkFormatError(
+            f"{path}: no row has an answer to score against", hint="Give --gold with the table that has them."
+        )
+    if layout.circular:
+        answers = list(_with_base(answers, oddities))
+    form = "lmms-eval samples" if any("filtered_resps" in row.cells for row in rows) else "VLMEvalKit table"
+    return Predictions(form, tuple(answers), oddities)
+
+
+def _by_index(gold: Path, oddities: Oddities) -> dict[int, Row]:
+    found: dict[int, Row] = {}
+    for row in read_records(gold, oddities):
+        index = _number(row.cells.get("index"))
+        if index is None:
+            oddities.note("row of the gold table without an index, left out", row.where)
+        else:
+            found[index] = row
+    if not found:
+        raise BenchmarkFormatError(f"{gold}: no row with an index", hint="Is this the benchmark's table?")
+    return found
+
+
+def _answers(
+    path: Path, rows: Iterable[Row], truth: Mapping[int, Row] | None, layout: Layout, oddities: Oddities
+) -> Iterator[Answer]:
+    seen: set[int] = set()
+    for number, row in enumerate(rows):
+        index = _number(row.cells.get("index"))
+        if index is None and "filtered_resps" in row.cells:
+            index = _number(row.cells.get("doc_id"))
+        if index is None and "index" not in row.cells and truth is None:
+            index = number
+        if index is None:
+            oddities.note("row without a whole index, left out", row.where)
+            continue
+        if index in seen:
+            oddities.note("index that stands more than once; each row counts", f"{row.where}: {index}")
+        seen.add(index)
+        known: dict[str, Value] = {}
+        if truth is not None:
+            if index not in truth:
+                oddities.note("row that the gold table does not have, left out, as VLMEvalKit does", row.where)
+                continue
+            known = truth[index].cells
+        sample = _sample(index, {**row.cells, **known}, layout)
+        if not sample.gold:
+            oddities.note("row without an answer to score against, left out", row.where)
+            continue
+        reply = lmms_reply(row, oddities) if "filtered_resps" in row.cells else table_reply(row, oddities)
+        yield Answer(sample, reply)
+    if truth is not None and (absent := set(truth) - seen):
+        oddities.note(
+            "row of the gold table without a prediction: VLMEvalKit scores the rows there are",
+            f"index {min(absent)}",
+            len(absent),
+        )
+
+
+def _sample(index: int, cells: Mapping[str, Value], layout: Layout) -> Sample:
+    group = index % CIRCLE if layout.circular else index
+    if layout.circular and (own := _number(cells.get("g_index"))) is not None:
+        group = own
+    options = {letter: as_text(cells[letter]) for letter in _LETTERS if letter in cells}
+    options = {letter: text for letter, text in options.items() if text != "nan"}
+    answer = cells.get("answer", cells.get("target"))
+    extra = {name: as_text(cells[column]) for name, column in (("split", "split"),) if column in cells}
+    l2 = next((as_text(cells[name]) for name in _L2 if name in cells), None)
+    return Sample(
+        id=str(index),
+        group=str(group),
+        image_key=as_text(cells.get("image_path", f"question {group}")),
+        image=bytes,
+        question=as_text(cells.get("question", "")),
+        gold=() if answer is None else (as_text(answer).strip(),),
+        category=as_text(cells.get("category", "")),
+        hint=as_text(cells.get("hint", "")),
+        options=options,
+        language=layout.language,
+        extra=extra if l2 is None else {**extra, "l2_category": l2},
+    )
+
+
+def _with_base(answers: list[Answer], oddities: Oddities) -> Iterator[Answer]:
+    """Without the rotations of a question whose first row is not there: VLMEvalKit never meets them."""
+    based = {answer.sample.group for answer in answers if answer.sample.id == answer.sample.group}
+    for answer in answers:
+        if answer.sample.group in based:
+            yield answer
+        else:
+            oddities.note(
+                "rotation of a question whose first row is not there, left out, as the kits do", answer.sample.id
+            )
+
+
+def _number(value: Value) -> int | None:
+    """A whole number, which pandas writes as 241.0 where a column once had gaps."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
+        return value
+    try:
+        number = float(as_text(value))
+        return int(number) if number.is_integer() and abs(number) < 2**53 else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,57 @@
+"""Where each kind of file keeps the reply, and what the kits see where there is none."""
+
+from __future__ import annotations
+
+from fourways.benchmarks.predictions.found import Oddities
+from fourways.benchmarks.predictions.records import Row, Value, as_text
+
+REPLY_COLUMNS = ("prediction", "pred", "response", "reply", "output", "text")
+MISSING_REPLY = "nan"
+"""What `str` makes of a missing cell in the kits."""
+
+
+def table_reply(row: Row, oddities: Oddities, *more: str) -> str:
+    """The reply of a table's row. A missing one is "nan", counted."""
+    found = row.text(*REPLY_COLUMNS, *more)
+    if found is None:
+        oddities.note('missing reply (an empty cell, NA, None, …): the kits read "nan"', row.where)
+        return MISSING_REPLY
+    return found
+
+
+def plain_reply(row: Row, oddities: Oddities, *names: str) -> str:
+    """The reply of a JSON record, where "None" is a word like any other; a missing one is empty, counted."""
+    value = next((row.cells[name] for name in (*names, *REPLY_COLUMNS) if name in row.cells), None)
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if value is None:
+        oddities.note("missing reply, read as an empty one", row.where)
+        return ""
+    if not isinstance(value, str):
+        oddities.note("reply that is no text, read as its text", row.where)
+    return as_text(value)
+
+
+def lmms_reply(row: Row, oddities: Oddities) -> str:
+    """`filtered_resps` of lmms-eval's samples: a text, or a list whose first element is one."""
+    value: Value = row.cells.get("filtered_resps", row.cells.get("resps"))
+    for _ in range(3):
+        if isinstance(value, list) and value:
+            value = value[0]
+    if isinstance(value, str):
+        return value
+    oddities.note("sample without a reply, read as an empty one", row.where)
+    return ""
+
+
+def lmms_details(row: Row) -> dict[str, Value]:
+    """What lmms-eval's tasks log beside a sample: the first metric that is an object, or nothing."""
+    if "filtered_resps" not in row.cells:
+        return {}
+    logged = [value for name, value in row.cells.items() if isinstance(value, dict) and name not in _NOT_METRICS]
+    if not logged:
+        return {}
+    return {str(name): value for name, value in max(logged, key=len).items() if value is not None}
+
+
+_NOT_METRICS = frozenset(("doc", "token_counts", "input_media", "arguments"))
