@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -69,12 +70,13 @@ class Scripted:
 class Patient(Scripted):
     """Answers nothing until a whole window of requests has come, and then leaves time for one too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int) -> None:
         super().__init__()
         self._full = asyncio.Event()
+        self._window = window
 
     async def think(self) -> None:
-        if self.running >= WINDOW:
+        if self.running >= self._window:
             self._full.set()
         await self._full.wait()
         await asyncio.sleep(0.05)
@@ -114,13 +116,18 @@ async def test_a_right_yes_scores_and_a_wrong_one_does_not(suite: Mapping[str, P
     assert {(row.gold, row.score) for row in rows} == {(("yes",), 1.0), (("no",), 0.0)}
 
 
-async def test_requests_run_together_but_never_more_than_the_window(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "window"), [(Candidate("c", model="x"), WINDOW), (Candidate("c", url="http://x"), 20)]
+)
+async def test_requests_run_together_but_never_more_than_the_window(
+    tmp_path: Path, candidate: Candidate, window: int
+) -> None:
     suite = zoo.write_suite(tmp_path, images=40, seed=1)
-    engine = Patient()
+    engine = Patient(window)
     async with asyncio.timeout(60):
-        rows = answers(await collect(engine, settings(suite, "mmbench_en")))
+        rows = answers(await collect(engine, replace(settings(suite, "mmbench_en"), concurrency=20), candidate))
     assert len(rows) > WINDOW
-    assert engine.most == WINDOW
+    assert engine.most == window
 
 
 async def test_questions_about_one_image_are_asked_one_after_the_other(suite: Mapping[str, Path]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fourways.compare.losses import losses, lost_axis
+import msgspec
+
+from fourways.axes.window import CAUSE, PICTURE
+from fourways.compare.losses import losses, try_again
 from fourways.core.rows import AnswerRow, FailureRow
 
 
@@ -41,7 +44,6 @@ def test_a_benchmark_of_which_nothing_was_answered_is_lost() -> None:
     (lost,) = losses(rows)
     assert (lost.candidate, lost.scope, lost.where) == ("a", "benchmark", "mme")
     assert lost.message == "all 2 requests failed; the first: the server is gone"
-    assert not lost_axis(lost)
 
 
 def test_an_axis_or_benchmark_that_broke_is_lost_and_what_could_not_be_asked_is_not() -> None:
@@ -50,4 +52,10 @@ def test_an_axis_or_benchmark_that_broke_is_lost_and_what_could_not_be_asked_is_
     sample = FailureRow("a", "tuning", "sample", "s", "broke")
     unasked = FailureRow("a", "memory", "axis", "", "no access", status="undefined")
     assert losses([axis, unasked, file, sample]) == (axis, file)
-    assert [lost_axis(row) for row in (axis, unasked, file)] == [True, False, False]
+    assert [try_again(row) for row in (axis, unasked, file, sample)] == [True, False, True, False]
+
+
+def test_a_question_that_failed_is_tried_again_unless_its_picture_is_the_cause() -> None:
+    failed = answer("a", "mme", "failed")
+    unreadable = msgspec.structs.replace(failed, extra={**failed.extra, CAUSE: PICTURE})
+    assert [try_again(row) for row in (failed, unreadable, answer("a", "mme", "unparsed"))] == [True, False, False]

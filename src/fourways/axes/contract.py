@@ -7,20 +7,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from fourways.axes.crew import Crew
 from fourways.benchmarks.suite import Suite
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.engine import Engine
 from fourways.core.figure import Axis as AxisName
 from fourways.core.rows import Row
+from fourways.core.run import Shard
+
+CONCURRENCY = 64
+"""Requests in flight to a server by URL, unless the user says otherwise: a batch that servers fill by default, and no
+more connections than a shared one forgives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A candidate ready to answer. checkpoint is None for a server by URL."""
+    """A candidate ready to answer. checkpoint is None for a server by URL. crew: the workers that answer in place of
+    the engine, which then only says what it is; None if the engine answers."""
 
     candidate: Candidate
     checkpoint: Checkpoint | None
     engine: Engine
+    crew: Crew | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,7 @@ class Settings:
 
     suite: the benchmarks and their data. limit: at most so many samples a benchmark (None: all), drawn by the seed.
     quick: a shortened run (continuous integration); every figure then has a smaller n and says so by itself.
+    shard: the part of each benchmark that is asked (None: all). concurrency: requests in flight to a server by URL.
     workdir: scratch space that survives until the run ends. progress(done, total, what) is called often and cheaply.
     """
 
@@ -37,6 +46,8 @@ class Settings:
     workdir: Path
     limit: int | None = None
     quick: bool = False
+    shard: Shard | None = None
+    concurrency: int = CONCURRENCY
     progress: Callable[[int, int, str], None] = field(default=lambda done, total, what: None)
 
 

@@ -36,6 +36,12 @@ def draw(samples: Iterable[Sample], limit: int | None, seed: int) -> list[Sample
     return [sample for unit in units for sample in _by_image(unit.samples)]
 
 
+def whole_units(samples: Iterable[Sample]) -> list[list[Sample]]:
+    """The samples in the units that are never divided (an image with all its questions, and every image that shares a
+    group with it), in the order of each unit's first sample. Of drawn samples, the same units in the same order."""
+    return [_by_image(unit.samples) for unit in _units(samples)]
+
+
 def _units(samples: Iterable[Sample]) -> list[_Unit]:
     """Units in the order of their first sample. Images are joined where a group spans two of them."""
     parent: dict[str, str] = {}

@@ -6,11 +6,13 @@ are on the disk. What it does not name is done again, or gone on with, by the ne
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from fourways.compare.losses import try_again
 from fourways.core.errors import UserError
 from fourways.core.rows import ROWS_SCHEMA, AnswerRow, FailureRow, RequestRow, Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
@@ -18,6 +20,7 @@ from fourways.core.run_files import ROWS_FILE, read_rows, write_whole
 from fourways.evidence import RowLog, axis_of, redact, supersede
 
 STATE_FILE = "state.json"
+ELSEWHERE = "name another --out"
 
 
 class RunFolder:
@@ -53,6 +56,25 @@ class RunFolder:
         self._log.close()
 
 
+def check_new(folder: Path) -> None:
+    """Raises UserError unless a new run can be kept there."""
+    if folder.is_file():
+        raise UserError(f"{folder} is a file", hint="name a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
+    parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{folder} cannot be made: {parent} is no folder that you may write to", hint=ELSEWHERE)
+
+
+def make(folder: Path) -> None:
+    """Raises UserError if it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint=ELSEWHERE) from error
+
+
 def read_state(path: Path) -> RunState:
     """The state of a run; empty if it was stopped before anything was finished."""
     try:
@@ -72,6 +94,25 @@ def clear_unfinished(path: Path, state: RunState) -> int:
         return unfinished and isinstance(row, RequestRow | FailureRow)
 
     return supersede(path, again)
+
+
+def reopen(path: Path, state: RunState) -> RunState:
+    """The state without the candidates some of whose questions failed for a reason that may have passed (a lost server,
+    a dead worker), after setting those answers aside. The state is written first: a kill in between asks again, and
+    loses nothing."""
+    again = {row.candidate for row in read_rows(path / ROWS_FILE) if _may_have_passed(row)}
+    if not again:
+        return state
+    finished = {axis: list(names) for axis, names in state.finished.items()}
+    finished["accuracy"] = [name for name in finished.get("accuracy", ()) if name not in again]
+    reopened = RunState(state.schema, finished)
+    write_whole(path / STATE_FILE, msgspec.json.encode(reopened))
+    supersede(path, _may_have_passed)
+    return reopened
+
+
+def _may_have_passed(row: Row) -> bool:
+    return isinstance(row, AnswerRow) and try_again(row)
 
 
 def _clean(row: Row) -> Row:

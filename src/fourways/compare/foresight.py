@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fourways.axes.contract import Settings
 from fourways.compare.axes import AXES
-from fourways.compare.job import Job
+from fourways.compare.job import Job, settings_of
 from fourways.compare.opening import check_asked, embedded
 from fourways.compare.room import available_bytes, count_int8, count_parameters, needed_bytes
 from fourways.core.candidate import Candidate
@@ -57,7 +56,7 @@ class Foresight:
 
 def foresee(job: Job) -> Foresight:
     """Looks at every candidate and asks every axis. Loads and fetches nothing; asks the Hub for sizes."""
-    settings = Settings(job.seed, job.suite, Path(), job.limit, job.quick)
+    settings = settings_of(job, Path())
     return Foresight(
         candidates=tuple(_foreseen(candidate) for candidate in job.candidates),
         work={name: AXES[name].estimate(job.candidates, settings) for name in job.axes},

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fourways.axes.window import CAUSE, PICTURE
 from fourways.core.rows import AnswerRow, FailureRow, Row
 
 
-def lost_axis(row: Row) -> bool:
-    """Whether a whole axis of its candidate broke. The next --resume tries such an axis again."""
-    return isinstance(row, FailureRow) and row.status == "failed" and row.scope in ("candidate", "axis")
+def try_again(row: Row) -> bool:
+    """Whether the next --resume tries this again: an axis or benchmark of its candidate that broke, or a question that
+    failed for a reason that may have passed. A picture that cannot be read stays so."""
+    if isinstance(row, AnswerRow):
+        return row.status == "failed" and row.extra.get(CAUSE) != PICTURE
+    return isinstance(row, FailureRow) and row.status == "failed" and row.scope != "sample"
 
 
 def losses(rows: Iterable[Row]) -> tuple[FailureRow, ...]:

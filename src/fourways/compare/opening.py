@@ -7,13 +7,14 @@ import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
 
 import fourways
 from fourways import zoo
-from fourways.axes.contract import Opened
+from fourways.axes.contract import CONCURRENCY, Opened
 from fourways.compare.room import available_bytes, check_room
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.digests import hash_file
@@ -93,13 +94,24 @@ class Failed:
     candidate: Candidate
     error: FourwaysError
 
+    @property
+    def status(self) -> Literal["failed", "undefined"]:
+        return status_of(self.error)
+
+
+def status_of(error: FourwaysError) -> Literal["failed", "undefined"]:
+    """What cannot be asked at all is undefined; all else was tried and broke."""
+    return "undefined" if isinstance(error, CapabilityError) else "failed"
+
 
 class EnginePool:
     """The engines that are open now. Closed engines are opened again when they are next needed."""
 
-    def __init__(self, checkpoints: Checkpoints, threads: Mapping[str, int]) -> None:
-        """threads: candidate's name → the thread count it had before, so that it is not chosen anew."""
+    def __init__(self, checkpoints: Checkpoints, threads: Mapping[str, int], concurrency: int = CONCURRENCY) -> None:
+        """threads: candidate's name → the thread count it had before, so that it is not chosen anew. concurrency: what
+        a server by URL must take at once, at least."""
         self._checkpoints = checkpoints
+        self._concurrency = max(concurrency, CONCURRENCY)
         self._threads = dict(threads)
         self._open: dict[str, Opened] = {}
 
@@ -117,7 +129,8 @@ class EnginePool:
         for record in records:
             candidate = record.candidate
             if record.engine is None:
-                result.append(Failed(candidate, FourwaysError(record.failure or "it could not be opened")))
+                kind = CapabilityError if record.failure_status == "undefined" else FourwaysError
+                result.append(Failed(candidate, kind(record.failure or "it could not be opened")))
             else:
                 result.append(Opened(candidate, self._checkpoints[candidate.name], _Closed(record.engine)))
         return result
@@ -132,6 +145,7 @@ class EnginePool:
             sha256={**checkpoint.sha256, **_adapter_digests(candidate)} if checkpoint else {},
             engine=opened.engine.info if isinstance(opened, Opened) else None,
             failure=opened.error.message if isinstance(opened, Failed) else None,
+            failure_status=opened.status if isinstance(opened, Failed) else "failed",
         )
 
     async def close(self) -> None:
@@ -145,7 +159,9 @@ class EnginePool:
             if checkpoint is not None:
                 check_room(candidate, checkpoint)
             threads = candidate.threads or self._threads.get(candidate.name)
-            engine = await open_engine(msgspec.structs.replace(candidate, threads=threads), checkpoint)
+            engine = await open_engine(
+                msgspec.structs.replace(candidate, threads=threads), checkpoint, concurrency=self._concurrency
+            )
         except Exception as error:
             return Failed(candidate, explain(error))
         if (chosen := threads_of(engine.info)) is not None:

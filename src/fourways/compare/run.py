@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
-
-import msgspec
 
 from fourways import figures
 from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
-from fourways.compare.folder import RunFolder, clear_unfinished, read_state
-from fourways.compare.job import Job
-from fourways.compare.losses import losses, lost_axis
-from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, threads_of
+from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of
+from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make, read_state, reopen
+from fourways.compare.job import Job, settings_of
+from fourways.compare.losses import losses, try_again
+from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, status_of, threads_of
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
+from fourways.compare.same_run import gone_on
+from fourways.compare.sharding import check_shard, shard_record
 from fourways.compare.suites import check_suite, record_suite
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
@@ -29,12 +28,10 @@ from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow
-from fourways.core.run import CandidateRecord, RunHeader, RunState
+from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows
-from fourways.evidence import RowsNotWritten, axis_of, build_header, changes, new_run_id, write_header
+from fourways.evidence import RowsNotWritten, axis_of, build_header, new_run_id, write_header
 from fourways.evidence.redact import MASK
-
-_ELSEWHERE = "name another --out"
 
 
 class Interrupted(FourwaysError):
@@ -58,13 +55,17 @@ class Outcome:
 def start(job: Job, show: Show) -> Outcome:
     """A new run. Raises UserError before anything is measured if a name, a file or a folder cannot be used; Interrupted
     on Ctrl-C."""
-    run_id = new_run_id([candidate.name for candidate in job.candidates])
+    shard = () if job.shard is None else (f"shard-{job.shard.index}-of-{job.shard.of}",)
+    run_id = new_run_id([*(candidate.name for candidate in job.candidates), *shard])
     folder = job.out or Path("runs") / run_id
-    _check_new(folder)
+    check_new(folder)
+    check_shard(job)
+    check_scale(job.scale, job.candidates)
     if "accuracy" in job.axes:
         check_suite(job.suite)
     checkpoints = find_checkpoints(job.candidates)
-    return _conducted(_start(run_id, job, checkpoints, folder, show), folder)
+    with connected(job.scale) as scale:
+        return _conducted(_start(run_id, replace(job, scale=scale), checkpoints, folder, show), folder)
 
 
 def resume(folder: Path, job: Job | None, show: Show) -> Outcome:
@@ -74,9 +75,7 @@ def resume(folder: Path, job: Job | None, show: Show) -> Outcome:
     would be another one.
     """
     old = read_header(folder)
-    job = job or job_of(old)
-    checkpoints = find_checkpoints(job.candidates)
-    return _conducted(_resume(old, job, checkpoints, folder, show), folder)
+    return _go_on(old, job or job_of(old), folder, show)
 
 
 def add(folder: Path, candidates: Sequence[Candidate], argv: Sequence[str], show: Show) -> Outcome:
@@ -87,8 +86,16 @@ def add(folder: Path, candidates: Sequence[Candidate], argv: Sequence[str], show
         raise UserError(f"the run already has a candidate {twice[0]!r}", hint=f"give it a name: {twice[0]}-2=MODEL")
     before = job_of(old)
     job = replace(before, candidates=(*before.candidates, *candidates), argv=tuple(argv))
+    return _go_on(old, job, folder, show)
+
+
+def _go_on(old: RunHeader, job: Job, folder: Path, show: Show) -> Outcome:
+    if old.parts:
+        raise UserError(f"{folder} was merged from shards and is finished", hint="go on with a shard, and merge again")
+    check_scale(job.scale, job.candidates)
     checkpoints = find_checkpoints(job.candidates)
-    return _conducted(_resume(old, job, checkpoints, folder, show), folder)
+    with connected(job.scale) as scale:
+        return _conducted(_resume(old, replace(job, scale=scale), checkpoints, folder, show), folder)
 
 
 def job_of(header: RunHeader) -> Job:
@@ -101,24 +108,18 @@ def job_of(header: RunHeader) -> Job:
         )
     axes = tuple(name for name in AXIS_NAMES if name in header.axes)
     suite, shown = suite_named_by(header), shows_pictures(header)
-    return Job(candidates, axes, suite, header.seed, header.limit, header.quick, argv=header.argv, show_images=shown)
-
-
-def _check_new(folder: Path) -> None:
-    if folder.is_file():
-        raise UserError(f"{folder} is a file", hint="name a new folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
-    parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UserError(f"{folder} cannot be made: {parent} is no folder that you may write to", hint=_ELSEWHERE)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint=_ELSEWHERE) from error
+    return Job(
+        candidates,
+        axes,
+        suite,
+        header.seed,
+        header.limit,
+        header.quick,
+        argv=header.argv,
+        show_images=shown,
+        shard=header.shard.shard if header.shard is not None else None,
+        scale=scale_of(header.crews),
+    )
 
 
 def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
@@ -131,24 +132,25 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 
 
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
-    async with _pool(checkpoints) as pool:
+    async with _pool(checkpoints, job) as pool:
         show.phase(_opening(job.candidates))
-        header = _header(run_id, job, await _records(pool, job.candidates))
-        _make(folder)
+        suite = _suite_records(job)
+        header = _header(run_id, job, await _records(pool, job.candidates), suite)
+        make(folder)
         write_header(header, folder)
-        await _measure(folder, header, RunState(), job, pool, show)
+        await _measure(folder, header, RunState(), job, suite, pool, show)
     return _publish(folder, header, job, show)
 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
-    async with _pool(checkpoints, old) as pool:
+    async with _pool(checkpoints, job, old) as pool:
         show.phase(_opening(job.candidates))
-        now = _header(old.run_id, job, await _records(pool, job.candidates))
-        header = _merged(old, now)
-        state = read_state(folder)
+        suite = _suite_records(job)
+        header = gone_on(old, _header(old.run_id, job, await _records(pool, job.candidates), suite))
+        state = reopen(folder, read_state(folder))
         clear_unfinished(folder, state)
         write_header(header, folder)
-        await _measure(folder, header, state, job, pool, show)
+        await _measure(folder, header, state, job, suite, pool, show)
     return _publish(folder, header, job, show)
 
 
@@ -156,46 +158,12 @@ def _opening(candidates: Sequence[Candidate]) -> str:
     return f"opening {len(candidates)} {'candidate' if len(candidates) == 1 else 'candidates'}"
 
 
-def _merged(old: RunHeader, now: RunHeader) -> RunHeader:
-    """The old header with what may be new: candidates that were added, and engines that can be opened now.
-
-    Raises UserError with every difference that could change rows.
-    """
-    known = {record.candidate.name: record for record in old.candidates}
-    stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    merged = tuple(_gone_on(known.get(record.candidate.name), record, stamp) for record in now.candidates)
-    shared = tuple(record for record in merged if record.candidate.name in known)
-    before = tuple(_comparable(known[record.candidate.name], record) for record in shared)
-    gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in merged}]
-    differences = gone + changes(
-        msgspec.structs.replace(old, candidates=before), msgspec.structs.replace(now, candidates=shared)
-    )
-    if differences:
-        raise UserError(
-            f"the run cannot go on, because it would no longer be the same: {'; '.join(differences[:8])}",
-            hint="undo the change, or start a new run",
-        )
-    return msgspec.structs.replace(old, candidates=merged)
+def _suite_records(job: Job) -> Sequence[BenchmarkRecord]:
+    """With the paths as they are; the header redacts them."""
+    return record_suite(job.suite) if "accuracy" in job.axes else ()
 
 
-def _gone_on(before: CandidateRecord | None, now: CandidateRecord, stamp: str) -> CandidateRecord:
-    """A new candidate joins, and so does one that can be opened for the first time; one that no longer can be opened
-    stays as it was, because its rows rest on that."""
-    if before is None or (before.engine is None and now.engine is not None):
-        return msgspec.structs.replace(now, added=stamp)
-    if now.engine is None:
-        return msgspec.structs.replace(now, engine=before.engine, failure=before.failure, added=before.added)
-    return msgspec.structs.replace(now, added=before.added)
-
-
-def _comparable(before: CandidateRecord, merged: CandidateRecord) -> CandidateRecord:
-    """The old record, but for the engine that could not be opened then."""
-    if before.engine is not None:
-        return before
-    return msgspec.structs.replace(before, engine=merged.engine, failure=merged.failure, added=merged.added)
-
-
-def _header(run_id: str, job: Job, records: Sequence[CandidateRecord]) -> RunHeader:
+def _header(run_id: str, job: Job, records: Sequence[CandidateRecord], suite: Sequence[BenchmarkRecord]) -> RunHeader:
     return build_header(
         run_id=run_id,
         argv=job.argv,
@@ -204,8 +172,10 @@ def _header(run_id: str, job: Job, records: Sequence[CandidateRecord]) -> RunHea
         limit=job.limit,
         quick=job.quick,
         candidates=records,
-        suite=record_suite(job.suite) if "accuracy" in job.axes else (),
+        suite=suite,
         definitions=dict(figures.DEFINITIONS),
+        shard=shard_record(job),
+        crews=[record_of(job.scale)] if "accuracy" in job.axes else (),
     )
 
 
@@ -214,20 +184,28 @@ async def _records(pool: EnginePool, candidates: Sequence[Candidate]) -> list[Ca
 
 
 @asynccontextmanager
-async def _pool(checkpoints: Checkpoints, old: RunHeader | None = None) -> AsyncIterator[EnginePool]:
+async def _pool(checkpoints: Checkpoints, job: Job, old: RunHeader | None = None) -> AsyncIterator[EnginePool]:
     before = {record.candidate.name: threads_of(record.engine) for record in old.candidates} if old else {}
-    pool = EnginePool(checkpoints, {name: count for name, count in before.items() if count is not None})
+    threads = {name: count for name, count in before.items() if count is not None}
+    pool = EnginePool(checkpoints, threads, job.scale.concurrency)
     try:
         yield pool
     finally:
         await pool.close()
 
 
-async def _measure(path: Path, header: RunHeader, state: RunState, job: Job, pool: EnginePool, show: Show) -> None:
+async def _measure(
+    path: Path,
+    header: RunHeader,
+    state: RunState,
+    job: Job,
+    suite: Sequence[BenchmarkRecord],
+    pool: EnginePool,
+    show: Show,
+) -> None:
     folder = RunFolder(path, header, state)
-    settings = Settings(
-        seed=job.seed, suite=job.suite, workdir=path, limit=job.limit, quick=job.quick, progress=show.step
-    )
+    settings = settings_of(job, path, show.step)
+    crews = Crews(job, header, suite)
     try:
         for name in job.axes:
             left = [r for r in header.candidates if not folder.finished(name, r.candidate.name)]
@@ -235,48 +213,62 @@ async def _measure(path: Path, header: RunHeader, state: RunState, job: Job, poo
                 show.phase(f"{name}: {', '.join(record.candidate.name for record in left)}")
             groups = [[record] for record in left] if ENGINES[name] == "one" else [left] if left else []
             for group in groups:
-                await _measure_group(AXES[name], group, settings, folder, pool)
+                await _measure_group(AXES[name], group, settings, folder, pool, crews)
     finally:
         show.close()
         folder.close()
 
 
 async def _measure_group(
-    axis: Axis, records: Sequence[CandidateRecord], settings: Settings, folder: RunFolder, pool: EnginePool
+    axis: Axis,
+    records: Sequence[CandidateRecord],
+    settings: Settings,
+    folder: RunFolder,
+    pool: EnginePool,
+    crews: Crews,
 ) -> None:
-    """One axis of candidates that are measured together. What fails is a row, and is not finished."""
-    closed = ENGINES[axis.name] == "none"
-    results = await (pool.none(records) if closed else pool.only([record.candidate for record in records]))
-    opened = [result for result in results if isinstance(result, Opened)]
-    lost = {result.candidate.name for result in results if isinstance(result, Failed)}
-    for result in results:
-        if isinstance(result, Failed):
-            folder.append(_failure(result.candidate.name, axis.name, "candidate", result.error))
-    names = {one.candidate.name for one in opened}
-    done = folder.rows(lambda row: axis_of(row) == axis.name and row.candidate in names)
-    try:
-        if opened:
-            async with aclosing(axis.rows(opened, settings, done)) as rows:  # type: ignore[type-var]  # rows is a generator
-                async for row in rows:
-                    folder.append(row)
-                    if lost_axis(row):
-                        lost.add(row.candidate)
-    except RowsNotWritten:
-        raise
-    except Exception as error:
-        for one in opened:
-            folder.append(_failure(one.candidate.name, axis.name, "axis", explain(error)))
-        lost |= names
-    for name in sorted(names - lost):
+    """One axis of candidates that are measured together. What fails is a row, and is not finished; what cannot be asked
+    at all is a row, and is."""
+    async with crews.opened(axis.name, records, pool) as results:
+        lost: set[str] = set()
+        for result in results:
+            if isinstance(result, Failed):
+                folder.append(_failure(result.candidate.name, axis.name, "candidate", result.error))
+                lost |= {result.candidate.name} if result.status == "failed" else set()
+        opened = [result for result in results if isinstance(result, Opened)]
+        lost |= await _take_rows(axis, opened, settings, folder)
+    for name in sorted({record.candidate.name for record in records} - lost):
         folder.finish(axis.name, name)
 
 
+async def _take_rows(axis: Axis, opened: Sequence[Opened], settings: Settings, folder: RunFolder) -> set[str]:
+    """Writes the rows of an axis, and says of which candidates something broke that a resume would try again."""
+    names = {one.candidate.name for one in opened}
+    lost: set[str] = set()
+    if not opened:
+        return lost
+    done = folder.rows(lambda row: axis_of(row) == axis.name and row.candidate in names)
+    try:
+        async with aclosing(axis.rows(opened, settings, done)) as rows:  # type: ignore[type-var]  # rows is a generator
+            async for row in rows:
+                folder.append(row)
+                if isinstance(row, FailureRow) and try_again(row):
+                    lost.add(row.candidate)
+    except RowsNotWritten:
+        raise
+    except Exception as error:
+        for name in sorted(names):
+            folder.append(_failure(name, axis.name, "axis", explain(error)))
+        return names
+    return lost
+
+
 def _failure(candidate: str, axis: AxisName, scope: Literal["candidate", "axis"], error: FourwaysError) -> FailureRow:
-    return FailureRow(candidate, axis, scope, "", error.message, error.hint)
+    return FailureRow(candidate, axis, scope, "", error.message, error.hint, status=status_of(error))
 
 
 def _publish(path: Path, header: RunHeader, job: Job, show: Show) -> Outcome:
     """Figures from the rows, the page from both, and what was lost."""
     summary, page = publish(path, header, job.suite, show, pictures=job.show_images)
     failures = losses(read_rows(path / ROWS_FILE))
-    return Outcome(path, page, summary, failures, any(lost_axis(row) for row in failures))
+    return Outcome(path, page, summary, failures, any(try_again(row) for row in read_rows(path / ROWS_FILE)))

@@ -3,6 +3,8 @@ state.json: how far it has come."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from fourways.core.candidate import Candidate
@@ -29,8 +31,9 @@ class SourceState(msgspec.Struct, frozen=True):
 class CandidateRecord(msgspec.Struct, frozen=True):
     """A candidate as it stood at the start. sha256: file name → digest of its checkpoint, empty for a server by URL.
 
-    engine is None, and `failure` says why, if it could not be opened. added: UTC time at which it joined a run that was
-    there already (its timed axes were then not interleaved with the others'), None if it was in it from the start.
+    engine is None, and `failure` says why, if it could not be opened; failure_status "undefined": because it asks for
+    what its engine cannot do, which no later try changes. added: UTC time at which it joined a run that was there
+    already (its timed axes were then not interleaved with the others'), None if it was in it from the start.
     """
 
     candidate: Candidate
@@ -38,6 +41,7 @@ class CandidateRecord(msgspec.Struct, frozen=True):
     sha256: dict[str, str]
     engine: EngineInfo | None
     failure: str | None = None
+    failure_status: Literal["failed", "undefined"] = "failed"
     added: str | None = None
 
 
@@ -56,6 +60,38 @@ class BenchmarkRecord(msgspec.Struct, frozen=True):
     code_sha256: str
     edition: str = ""
     columns: dict[str, str] = {}
+
+
+class Shard(msgspec.Struct, frozen=True):
+    """Part `index` (from 1) of `of` of every benchmark, in whole images: what one of several runs asks."""
+
+    index: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.of}"
+
+
+class ShardRecord(msgspec.Struct, frozen=True):
+    """The shard of a run. Benchmark → samples: drawn by all shards together, and asked by this one."""
+
+    shard: Shard
+    drawn: dict[str, int]
+    asked: dict[str, int]
+
+
+class CrewRecord(msgspec.Struct, frozen=True):
+    """Who asks the questions of the accuracy axis, from one start or resume on; it changes no answer.
+
+    at: UTC time. way: `process` (the run's own), `replicas` (processes beside it) or `ray` (actors of a cluster).
+    workers: how many. address: of the cluster. concurrency: requests in flight to a server by URL.
+    """
+
+    at: str
+    way: Literal["process", "replicas", "ray"]
+    workers: int = 1
+    address: str | None = None
+    concurrency: int | None = None
 
 
 class Environment(msgspec.Struct, frozen=True):
@@ -83,10 +119,20 @@ class ClockRecord(msgspec.Struct, frozen=True):
     note: str
 
 
+class PartRecord(msgspec.Struct, frozen=True):
+    """A shard's run that was merged into this one, and the machine it ran on."""
+
+    run_id: str
+    started: str
+    shard: Shard
+    environment: Environment
+
+
 class RunHeader(msgspec.Struct, frozen=True):
     """run.json. argv, paths and URLs are redacted: no secrets, tokens, home folders or URL credentials.
 
-    started: UTC, ISO 8601. definitions: metric name → name@version.
+    started: UTC, ISO 8601. definitions: metric name → name@version. shard: None for a whole run. crews: each entry
+    holds until the next. parts: the runs that a merged one was made of.
     """
 
     schema: str
@@ -103,6 +149,9 @@ class RunHeader(msgspec.Struct, frozen=True):
     definitions: dict[str, str]
     environment: Environment
     clock: ClockRecord
+    shard: ShardRecord | None = None
+    crews: tuple[CrewRecord, ...] = ()
+    parts: tuple[PartRecord, ...] = ()
 
 
 class RunState(msgspec.Struct):

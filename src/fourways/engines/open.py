@@ -13,15 +13,16 @@ from fourways.families.contract import Family
 from fourways.families.registry import find_family
 
 
-async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None) -> Engine:
-    """Load or connect. checkpoint: what `candidate.model` was resolved to; None for a server by URL.
+async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None, *, concurrency: int = 64) -> Engine:
+    """Load or connect. checkpoint: what `candidate.model` was resolved to; None for a server by URL, which is then sent
+    at most `concurrency` requests at once.
 
     Raises CheckpointError (missing, corrupt, unknown architecture), CapabilityError (a quantisation this engine has
     not) and UserError (a bad adapter)."""
     if candidate.url is not None:
         from fourways.engines.openai import open_openai_engine
 
-        return await open_openai_engine(candidate)
+        return await open_openai_engine(candidate, concurrency=concurrency)
     if checkpoint is None:
         raise UserError(f"candidate {candidate.name!r} names neither a model nor a URL")
     return await _open_local(candidate, checkpoint)

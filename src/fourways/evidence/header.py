@@ -1,7 +1,8 @@
 """run.json: built once before the first row, then only compared.
 
 Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
-what it may change (the command line, the hour, how long an engine's trial of its threads took) is in `_MAY_DIFFER`.
+what it may change (the command line, the hour, how long an engine's trial of its threads took, how many workers ask) is
+in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 import msgspec
 
-from fourways.core.run import RUN_SCHEMA, BenchmarkRecord, CandidateRecord, RunHeader
+from fourways.core.run import RUN_SCHEMA, BenchmarkRecord, CandidateRecord, CrewRecord, RunHeader, ShardRecord
 from fourways.core.run_files import RUN_FILE, write_whole
 from fourways.evidence.environment import clock, environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured"})
+_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured", "crews", "concurrency"})
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
@@ -40,6 +41,8 @@ def build_header(
     candidates: Sequence[CandidateRecord],
     suite: Sequence[BenchmarkRecord],
     definitions: dict[str, str],
+    shard: ShardRecord | None = None,
+    crews: Sequence[CrewRecord] = (),
 ) -> RunHeader:
     """The header of a run on this machine, now, with every text redacted."""
     header = RunHeader(
@@ -57,6 +60,8 @@ def build_header(
         definitions=definitions,
         environment=environment(),
         clock=clock(),
+        shard=shard,
+        crews=tuple(crews),
     )
     return msgspec.convert(_redacted(msgspec.to_builtins(header)), RunHeader)
 
@@ -68,9 +73,10 @@ def write_header(header: RunHeader, folder: Path) -> Path:
     return path
 
 
-def changes(old: RunHeader, new: RunHeader) -> list[str]:
-    """What differs in a way that could change rows, as `where: old → new`; empty if the run may go on."""
-    before, after = (msgspec.to_builtins(header, order="deterministic") for header in (old, new))
+def changes(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
+    """What differs between two headers, or the same part of two, in a way that could change rows, as
+    `where: old → new`; empty if the run may go on."""
+    before, after = (msgspec.to_builtins(part, order="deterministic") for part in (old, new))
     return [line.removeprefix(".") for line in _differences("", before, after)]
 
 

@@ -258,9 +258,9 @@ class OpenAIEngine:
         return reply.content
 
 
-async def open_openai_engine(candidate: Candidate) -> OpenAIEngine:
+async def open_openai_engine(candidate: Candidate, *, concurrency: int = 64) -> OpenAIEngine:
     """Connect to the server of `candidate.url`. Raises what `OpenAIEngine` and `connect` raise."""
-    engine = OpenAIEngine(candidate)
+    engine = OpenAIEngine(candidate, concurrency=concurrency)
     try:
         await engine.connect()
     except BaseException:

@@ -1,0 +1,144 @@
+"""A crew for a candidate: how many workers, where each runs, and with how many threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import torch
+
+from fourways.axes.contract import CONCURRENCY, Opened
+from fourways.axes.crew import Crew
+from fourways.compare.axes import ENGINES
+from fourways.compare.crew.foreman import Foreman, Member
+from fourways.compare.crew.process import Process
+from fourways.compare.crew.protocol import Order
+from fourways.compare.crew.worker import this_host
+from fourways.compare.fingerprint import Fingerprint, fingerprints
+from fourways.compare.job import Job, Scale
+from fourways.compare.opening import EnginePool, Failed
+from fourways.core.candidate import Candidate
+from fourways.core.errors import UserError
+from fourways.core.figure import Axis as AxisName
+from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, RunHeader
+from fourways.engines.local.threads import cores
+
+
+def record_of(scale: Scale) -> CrewRecord:
+    """What the header says of who asks."""
+    return CrewRecord(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        way="ray" if scale.ray is not None else "replicas" if (scale.replicas or 1) > 1 else "process",
+        workers=scale.replicas or 1,
+        address=scale.ray,
+        concurrency=scale.concurrency,
+    )
+
+
+def scale_of(crews: Sequence[CrewRecord]) -> Scale:
+    """The scale that a run was last gone on with."""
+    if not crews:
+        return Scale()
+    last = crews[-1]
+    return Scale(last.workers if last.way != "process" else None, last.address, last.concurrency or CONCURRENCY)
+
+
+def check_scale(scale: Scale, candidates: Sequence[Candidate]) -> None:
+    """What can be known to be wrong before anything is opened. Raises UserError."""
+    if scale.ray is not None:
+        from fourways.compare.crew.ray_actor import check_ray
+
+        check_ray()
+        return
+    for candidate in candidates:
+        if (scale.replicas or 1) > 1 and candidate.url is None:
+            _devices(candidate, scale.replicas or 1)
+
+
+def has_crew(scale: Scale, candidate: Candidate) -> bool:
+    """A server by URL has its own replicas; its questions are asked by the run itself."""
+    return candidate.url is None and (scale.ray is not None or (scale.replicas or 1) > 1)
+
+
+class Crews:
+    """Opens candidates for an axis: one engine each, or, on the accuracy axis, the workers that the job asks for.
+    suite: what the workers read, with paths as they are."""
+
+    def __init__(self, job: Job, header: RunHeader, suite: Sequence[BenchmarkRecord]) -> None:
+        self._job, self._header, self._suite = job, header, suite
+
+    @asynccontextmanager
+    async def opened(
+        self, axis: AxisName, records: Sequence[CandidateRecord], pool: EnginePool
+    ) -> AsyncIterator[list[Opened | Failed]]:
+        """The candidates of the records, open while the context lasts."""
+        if axis == "accuracy" and len(records) == 1 and has_crew(self._job.scale, records[0].candidate):
+            (one,) = await pool.none(records)
+            if isinstance(one, Failed):
+                yield [one]
+                return
+            expected = fingerprints(self._header)[one.candidate.name]
+            async with hire(self._job.scale, one.candidate, self._suite, self._job.seed, expected) as crew:
+                yield [replace(one, crew=crew)]
+        elif ENGINES[axis] == "none":
+            yield await pool.none(records)
+        else:
+            yield await pool.only([record.candidate for record in records])
+
+
+@asynccontextmanager
+async def hire(
+    scale: Scale, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int, expected: Fingerprint
+) -> AsyncIterator[Crew]:
+    """The crew of a candidate that `has_crew`. Its workers end with the context."""
+    if scale.ray is not None:
+        from fourways.compare.crew.ray_actor import hire_actors
+
+        members = await hire_actors(scale, _absolute(candidate), suite, seed)
+    else:
+        members = _processes(scale.replicas or 1, _absolute(candidate), suite, seed)
+    try:
+        yield Foreman(members, expected)
+    finally:
+        await asyncio.gather(*(member.close() for member in members))
+
+
+def _processes(count: int, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int) -> list[Member]:
+    threads = candidate.threads or max(1, cores() // count)
+    host = this_host()
+    return [
+        Process(
+            f"replica {number} ({device})",
+            Order(msgspec.structs.replace(candidate, device=device, threads=threads), tuple(suite), seed, host),
+        )
+        for number, device in enumerate(_devices(candidate, count), start=1)
+    ]
+
+
+def _devices(candidate: Candidate, count: int) -> list[str]:
+    """One for each worker: the CPU for all, or a card for each."""
+    if candidate.device == "cpu":
+        return ["cpu"] * count
+    if candidate.device != "cuda":
+        raise UserError(
+            f"{candidate.name} names one card ({candidate.device}), and {count} replicas need {count}",
+            hint="give --device cuda, and choose the cards with CUDA_VISIBLE_DEVICES",
+        )
+    if (there := torch.cuda.device_count()) < count:
+        raise UserError(f"{count} replicas need {count} CUDA devices, and {there} are visible", hint="fewer --replicas")
+    return [f"cuda:{number}" for number in range(count)]
+
+
+def _absolute(candidate: Candidate) -> Candidate:
+    """A worker may stand in another folder."""
+    folders = {
+        name: str(Path(value).expanduser().resolve())
+        for name in ("model", "adapter")
+        if (value := getattr(candidate, name)) is not None and Path(value).expanduser().is_dir()
+    }
+    return msgspec.structs.replace(candidate, **folders)

@@ -1,0 +1,77 @@
+"""One worker: opens the candidate of its order, and answers chunks. The same in a process and in a Ray actor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from fourways.axes.accuracy import WINDOW
+from fourways.axes.window import Window
+from fourways.benchmarks import registry
+from fourways.benchmarks.contract import Sample
+from fourways.benchmarks.suite import Entry
+from fourways.compare.crew.protocol import Answered, Asked, Complaint, Order, Reply
+from fourways.compare.fingerprint import Fingerprint, fingerprint
+from fourways.compare.opening import EnginePool, Failed, explain, find_checkpoints
+from fourways.compare.suites import record_suite
+from fourways.core.errors import FourwaysError, UserError
+from fourways.evidence.environment import environment
+from fourways.evidence.source import source_state
+
+
+def this_host() -> str:
+    """Names the file system that a worker sees: the host's name, which a container has of its own, and its start."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    started = boot.read_text().strip() if boot.is_file() else ""
+    return f"{platform.node()} {started} {os.getuid() if hasattr(os, 'getuid') else ''}"
+
+
+class Worker:
+    """Answers chunks of its order, several at once. Opens its candidate for the first of them."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._suite = {r.key: Entry(registry.get(r.key, r.columns), Path(r.path)) for r in order.suite}
+        self._read: dict[str, Mapping[str, Sample]] = {}
+        self._lock = asyncio.Lock()
+        self._ready: tuple[Window, Fingerprint] | None = None
+
+    async def answer(self, asked: Asked) -> Reply:
+        """Never raises: what keeps it from answering at all is a complaint."""
+        try:
+            chunk = asked.chunk
+            async with self._lock:
+                window, own = self._ready = self._ready or await self._open()
+                samples = await self._samples(chunk.benchmark)
+            if missing := [name for name in chunk.samples if name not in samples]:
+                raise UserError(f"the data of {chunk.benchmark} on {platform.node()} has no sample {missing[0]!r}")
+            benchmark = self._suite[chunk.benchmark].benchmark
+            rows = tuple([row async for row in window.rows(benchmark, [samples[name] for name in chunk.samples])])
+            return Answered(asked.number, rows, own)
+        except Exception as error:
+            told = explain(error)
+            return Complaint(asked.number, told.message, told.hint)
+
+    async def _open(self) -> tuple[Window, Fingerprint]:
+        candidate = self._order.candidate
+        checkpoints = await asyncio.to_thread(find_checkpoints, (candidate,))
+        pool = EnginePool(checkpoints, {})
+        record = await pool.record(candidate)
+        (opened,) = await pool.only((candidate,))
+        if isinstance(opened, Failed):
+            raise FourwaysError(opened.error.message, hint=opened.error.hint)
+        suite = (
+            self._order.suite if self._order.host == this_host() else await asyncio.to_thread(record_suite, self._suite)
+        )
+        window = Window(opened, self._order.seed, WINDOW)
+        return window, fingerprint(source_state(), environment(), record, suite)
+
+    async def _samples(self, key: str) -> Mapping[str, Sample]:
+        """By their ids. Read once; they hold no pixels."""
+        if key not in self._read:
+            entry = self._suite[key]
+            self._read[key] = await asyncio.to_thread(lambda: {sample.id: sample for sample in entry.read()})
+        return self._read[key]

@@ -1,0 +1,69 @@
+"""Whether a run that goes on is still the same run: the old header against the one that would be written now."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from fourways.core.errors import UserError
+from fourways.core.run import CandidateRecord, CrewRecord, RunHeader
+from fourways.evidence import changes
+
+
+def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
+    """The old header with what may be new: candidates that were added, engines that can be opened now, and who asks.
+
+    Raises UserError with every difference that could change rows.
+    """
+    known = {record.candidate.name: record for record in old.candidates}
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    merged = tuple(_gone_on(known.get(record.candidate.name), record, stamp) for record in now.candidates)
+    shared = tuple(record for record in merged if record.candidate.name in known)
+    before = tuple(_comparable(known[record.candidate.name], record) for record in shared)
+    gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in merged}]
+    differences = gone + changes(
+        msgspec.structs.replace(old, candidates=before), msgspec.structs.replace(now, candidates=shared)
+    )
+    if differences:
+        raise UserError(
+            f"the run cannot go on, because it would no longer be the same: {'; '.join(differences[:8])}",
+            hint="undo the change, or start a new run",
+        )
+    return msgspec.structs.replace(old, candidates=merged, crews=_crews(old.crews, now.crews))
+
+
+def _gone_on(before: CandidateRecord | None, now: CandidateRecord, stamp: str) -> CandidateRecord:
+    """A new candidate joins, and so does one that can be opened for the first time; one that no longer can be opened
+    stays as it was, because its rows rest on that."""
+    if before is None or (before.engine is None and now.engine is not None):
+        return msgspec.structs.replace(now, added=stamp)
+    if now.engine is None:
+        return msgspec.structs.replace(
+            now,
+            engine=before.engine,
+            failure=before.failure,
+            failure_status=before.failure_status,
+            added=before.added,
+        )
+    return msgspec.structs.replace(now, added=before.added)
+
+
+def _comparable(before: CandidateRecord, merged: CandidateRecord) -> CandidateRecord:
+    """The old record, but for the engine that could not be opened then."""
+    if before.engine is not None:
+        return before
+    return msgspec.structs.replace(
+        before,
+        engine=merged.engine,
+        failure=merged.failure,
+        failure_status=merged.failure_status,
+        added=merged.added,
+    )
+
+
+def _crews(before: tuple[CrewRecord, ...], now: tuple[CrewRecord, ...]) -> tuple[CrewRecord, ...]:
+    """One entry more, where other workers ask than before."""
+    if not now or (before and msgspec.structs.replace(now[-1], at=before[-1].at) == before[-1]):
+        return before
+    return (*before, now[-1])

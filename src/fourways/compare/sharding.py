@@ -1,0 +1,46 @@
+"""A run over one shard of the suite: what may be sharded, and what its header says of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fourways.axes.accuracy import samples_of
+from fourways.compare.job import Job, settings_of
+from fourways.core.errors import UserError
+from fourways.core.run import Shard, ShardRecord
+
+_FORM = "write --shard 3/16 for the third of sixteen"
+
+
+def parse_shard(text: str) -> Shard:
+    """`3/16`. Raises UserError if it is no part of a whole."""
+    index, slash, of = text.partition("/")
+    if not (slash and index.isdecimal() and of.isdecimal()):
+        raise UserError(f"--shard {text!r} is not of the form INDEX/OF", hint=_FORM)
+    shard = Shard(int(index), int(of))
+    if not 1 <= shard.index <= shard.of:
+        raise UserError(f"--shard {text}: there is no shard {shard.index} of {shard.of}; they count from 1", hint=_FORM)
+    return shard
+
+
+def check_shard(job: Job) -> None:
+    """Raises UserError if something else than accuracy would be sharded: times and memory are of one machine, and a
+    fine-tune is one whole."""
+    if job.shard is not None and (others := [name for name in job.axes if name != "accuracy"]):
+        raise UserError(
+            f"--shard divides the samples of the accuracy axis, and {' and '.join(others)} cannot be divided",
+            hint="add --axes accuracy, and measure the others in a run of their own",
+        )
+
+
+def shard_record(job: Job) -> ShardRecord | None:
+    """What the header says of the job's shard: how many samples of each benchmark there are, and fall to it."""
+    if job.shard is None:
+        return None
+    part, whole = settings_of(job, Path()), settings_of(replace(job, shard=None), Path())
+    return ShardRecord(
+        shard=job.shard,
+        drawn={key: len(samples_of(entry, whole)) for key, entry in job.suite.items()},
+        asked={key: len(samples_of(entry, part)) for key, entry in job.suite.items()},
+    )
