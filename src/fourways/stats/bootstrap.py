@@ -7,7 +7,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from fourways.stats.combination import LinearCombination
 from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
@@ -83,8 +83,8 @@ def percentile_interval(replicates: NDArray[np.float64], clusters: int, level: f
     """
     if clusters < 2:
         return None
-    edge = float(stats.t.ppf(0.5 + level / 2, clusters - 1)) * sqrt(clusters / (clusters - 1))
-    tail = float(stats.norm.sf(edge))
+    edge = float(special.stdtrit(clusters - 1, 0.5 + level / 2)) * sqrt(clusters / (clusters - 1))
+    tail = float(special.ndtr(-edge))
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return Interval(float(low), float(high))
 

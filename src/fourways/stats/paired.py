@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy import special
 
 from fourways.stats.interval import LEVEL, Floats
 
@@ -57,7 +57,7 @@ def mcnemar_exact(first: ArrayLike, second: ArrayLike) -> float:
         raise ValueError("McNemar's test is of right (1) and wrong (0) answers only")
     only_first, only_second = int((one > other).sum()), int((one < other).sum())
     discordant = only_first + only_second
-    return 1.0 if discordant == 0 else float(stats.binomtest(only_first, discordant).pvalue)
+    return min(1.0, 2 * float(special.bdtr(min(only_first, only_second), discordant, 0.5)))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
@@ -78,7 +78,7 @@ def detectable_difference(standard_error: float, power: float = 0.8, level: floa
 
     Source: Miller (2024), Adding error bars to evals, arXiv 2411.00640, on power analysis.
     """
-    return float(stats.norm.ppf(0.5 + level / 2) + stats.norm.ppf(power)) * standard_error
+    return float(special.ndtri(0.5 + level / 2) + special.ndtri(power)) * standard_error
 
 
 def images_needed(standard_error: float, n: int, difference: float, power: float = 0.8, level: float = LEVEL) -> int:

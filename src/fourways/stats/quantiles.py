@@ -7,7 +7,6 @@ from math import ceil, log
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from fourways.stats.interval import LEVEL, Interval, cluster_codes
 from fourways.stats.proportion import clustered_wilson
@@ -24,6 +23,8 @@ def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -
     n, tail = ordered.size, (1 - level) / 2
     if n < smallest_n(q, level):
         return None
+    from scipy import stats  # slow to load, and most commands need no quantile
+
     # X(l) lies above the quantile exactly when at most l - 1 values lie below it: Bin(n, q).cdf(l - 1).
     lower = int(stats.binom.ppf(tail, n, q))
     while lower >= 1 and stats.binom.cdf(lower - 1, n, q) > tail:

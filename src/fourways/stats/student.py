@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from fourways.stats.interval import LEVEL, Interval
 
@@ -21,6 +21,6 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None
     array = np.asarray(values, dtype=np.float64)
     if array.size < 2:
         return None
-    half = float(stats.t.ppf(0.5 + level / 2, array.size - 1)) * float(array.std(ddof=1)) / sqrt(array.size)
+    half = float(special.stdtrit(array.size - 1, 0.5 + level / 2)) * float(array.std(ddof=1)) / sqrt(array.size)
     mean = float(array.mean())
     return Interval(mean - half, mean + half)
