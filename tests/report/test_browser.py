@@ -119,18 +119,98 @@ def test_no_two_words_of_a_picture_touch_and_all_can_be_read(browser: Any, repor
     assert browser.evaluate(SMALLEST_TEXT) > 10
 
 
+SHOWN = 'document.querySelectorAll(".card:not([hidden])").length'
+FIRST_ALONE = "said[0] === 'r' && 'wuf'.includes(said[1])"
+FOUND = 'parseInt(document.getElementById("filters").elements.picked.value)'
+
+
+def pick(browser: Any, **fields: str) -> int:
+    """Fills in the form, and says how many samples are then found."""
+    filled = "; ".join(f"f.elements[{name.replace('_', '-')!r}].value = {value!r}" for name, value in fields.items())
+    form = 'const f = document.getElementById("filters"); f.reset()'
+    return int(
+        browser.evaluate(f'(() => {{ {form}; {filled}; f.dispatchEvent(new Event("input")); return {FOUND}; }})()')
+    )
+
+
 def test_the_samples_can_be_narrowed_down(browser: Any, report: Path) -> None:
     browser.open(report, width=1400)
-    shown = 'document.querySelectorAll(".card:not([hidden])").length'
-    assert browser.evaluate(shown) == 36
-    picked = browser.evaluate(
-        'const s = document.getElementById("pick-benchmark"); s.value = "mme";'
-        's.dispatchEvent(new Event("change", {bubbles: true})); ' + shown
+    every = browser.evaluate('document.querySelectorAll(".card").length')
+    assert browser.evaluate(FOUND) == every > 100
+    assert 0 < pick(browser, benchmark="mme") < every
+    assert 0 < pick(browser, benchmark="mme", category="count") < pick(browser, benchmark="mme")
+    kinds = [pick(browser, kind=kind) for kind in ("disagree", "wrong", "right")]
+    assert sum(kinds) == every and all(kinds)
+    assert 0 < pick(browser, kind="unread") < every
+
+
+def test_candidates_can_be_told_apart(browser: Any, report: Path) -> None:
+    browser.open(report, width=1400)
+    expected = f"[...document.querySelectorAll('.card')].filter(({{ dataset: {{ said }} }}) => {FIRST_ALONE}).length"
+    found = pick(browser, first="0", first_is="r", second="1", second_is="wuf")
+    assert found == browser.evaluate(expected) > 0
+    alone = pick(browser, first="1", first_is="only-wuf")
+    assert 0 < alone < pick(browser, first="1", first_is="wuf")
+
+
+def test_words_are_searched_in_questions_and_replies(browser: Any, report: Path) -> None:
+    browser.open(report, width=1400)
+    assert pick(browser, words="no such words anywhere") == 0
+    assert 0 < pick(browser, words="ONERROR alert") < pick(browser, words="colour")
+
+
+def test_a_number_of_the_matrix_leads_to_its_samples(browser: Any, report: Path) -> None:
+    browser.open(report, width=1400)
+    browser.evaluate('document.querySelector(\'a[data-first="0"][data-second="1"]\').click()')
+    assert browser.evaluate(FOUND) > 0
+    shown = "[...document.querySelectorAll('.card:not([hidden])')]"
+    assert browser.evaluate(f"{shown}.every(({{ dataset: {{ said }} }}) => {FIRST_ALONE})")
+
+
+def test_more_samples_appear_when_they_are_asked_for(browser: Any, report: Path) -> None:
+    browser.open(report, width=1400)
+    assert browser.evaluate(SHOWN) == 24
+    browser.evaluate('document.getElementById("more").click()')
+    assert browser.evaluate(SHOWN) == 48
+    assert browser.evaluate('document.activeElement.classList.contains("card")')
+    browser.evaluate('document.querySelector("#filters button").click()')
+    assert browser.evaluate("new Promise((done) => setTimeout(() => done(0), 50)).then(() => " + SHOWN + ")") == 24
+
+
+def test_without_scripts_all_samples_are_shown(browser: Any, report: Path) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(report, width=1400)
+        assert browser.evaluate('document.querySelectorAll(".card").length') == browser.evaluate(SHOWN) > 100
+        assert browser.evaluate('document.getElementById("filters").getClientRects().length') == 0
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_the_form_can_be_used_without_a_mouse(browser: Any, report: Path) -> None:
+    browser.open(report, width=1400)
+    assert browser.evaluate(
+        '[...document.getElementById("filters").elements].filter((e) => e.tagName !== "OUTPUT")'
+        ".every((e) => e.tabIndex === 0 && (e.labels.length || e.ariaLabel || e.textContent))"
     )
-    assert 0 < picked < 36
 
 
 def test_every_image_of_the_gallery_is_drawn(browser: Any, report: Path) -> None:
     browser.open(report, width=1400)
-    drawn = "[...document.images].filter((i) => i.complete && i.naturalWidth > 0).length"
-    assert browser.evaluate(drawn) == browser.evaluate("document.images.length") > 0
+    drawn = """Promise.all([...document.querySelectorAll("image")].map((i) => {
+      const copy = new Image(); copy.src = i.href.baseVal; return copy.decode().then(() => copy.naturalWidth > 0);
+    }))"""
+    assert browser.evaluate(drawn) == [True] * 40
+    cards = "[...document.querySelectorAll('.card:not([hidden]) svg.picture')]"
+    seen = f"{cards}.every((s) => s.querySelector('use').getBBox().width > 0)"
+    assert browser.evaluate(seen)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_everything_that_unfolds_fits_too(browser: Any, report: Path, width: int) -> None:
+    browser.open(report, width=width)
+    browser.evaluate('document.querySelectorAll("details").forEach((d) => { d.open = true; })')
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    assert browser.evaluate(OUTSIDE) == []
+    assert browser.evaluate(OVERLAPS) == []
+    assert browser.evaluate(SMALLEST_TEXT) > 10

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import random
+import re
 from collections import Counter
+from collections.abc import Callable
+from itertools import permutations
 
 import msgspec
 import pytest
@@ -14,45 +17,114 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fourways.core.rows import AnswerRow, Row
+from fourways.report.cards import asked_text, box_text, gold_text, kinds_of, letter
+from fourways.report.choice import Key, choose, choose_unread
 from fourways.report.facts import collect
-from fourways.report.gallery import asked_text, box_text, choose, gallery, gather, gold_text, kind_of
+from fourways.report.gallery import disagreements, gallery
+from fourways.report.gathered import gather
+from fourways.report.pictures import Pictures
 from fourways.report.thumbnails import thumbnail
 
+NAMES = ("zoo:qwen2_5_vl", "zoo:llava_next", "far-away-server")
 
-def test_samples_on_which_candidates_differ_come_first_and_take_two_thirds(made_up_rows: list[Row]) -> None:
-    facts = collect(made_up_rows)
-    kinds = [kind_of(facts.verdicts[key].values()) for key in choose(facts)]
-    assert len(kinds) == 36
-    assert kinds == sorted(kinds, key=["disagree", "wrong", "right"].index)
-    assert Counter(kinds)["disagree"] >= 24
+
+def chosen_rows(rows: list[Row], most: int = 36) -> dict[Key, list[AnswerRow]]:
+    return gather(rows, choose(collect(rows).answers, most)).samples
+
+
+def test_samples_on_which_candidates_differ_take_two_thirds(made_up_rows: list[Row]) -> None:
+    kinds = Counter(kinds_of(rows)[0] for rows in chosen_rows(made_up_rows).values())
+    assert kinds.total() == 36
+    assert kinds["disagree"] >= 24
+    assert kinds["wrong"] > 0 and kinds["right"] > 0
 
 
 def test_every_benchmark_is_among_them(made_up_rows: list[Row]) -> None:
-    chosen = choose(collect(made_up_rows))
-    assert len({benchmark for benchmark, _ in chosen}) == 6
+    assert len({benchmark for benchmark, _ in chosen_rows(made_up_rows)}) == 6
+
+
+def test_for_every_two_candidates_there_are_samples_that_tell_them_apart(made_up_rows: list[Row]) -> None:
+    shown = chosen_rows(made_up_rows, 60)
+    for first, second in permutations(NAMES, 2):
+        said = [{row.candidate: letter(row) for row in rows} for rows in shown.values()]
+        assert sum(one[first] == "r" and one[second] in "wu" for one in said) >= 5, (first, second)
 
 
 def test_the_order_of_the_rows_changes_nothing(made_up_rows: list[Row]) -> None:
     shuffled = list(made_up_rows)
     random.Random(0).shuffle(shuffled)
-    assert choose(collect(shuffled)) == choose(collect(made_up_rows))
+    first, second = collect(shuffled).answers, collect(made_up_rows).answers
+    assert choose(first) == choose(second)
+    assert sorted(choose_unread(first)) == sorted(choose_unread(second))
 
 
 def test_the_chosen_rows_hold_every_candidates_answer(made_up_rows: list[Row]) -> None:
-    chosen = choose(collect(made_up_rows))
-    found = gather(made_up_rows, chosen)
+    chosen = choose(collect(made_up_rows).answers)
+    found = gather(made_up_rows, chosen).samples
     assert list(found) == chosen
     assert all(len(rows) == 3 for rows in found.values())
+
+
+def test_where_no_answer_is_public_nobody_is_called_wrong(made_up_rows: list[Row]) -> None:
+    row = next(row for row in made_up_rows if isinstance(row, AnswerRow))
+    closed = [msgspec.structs.replace(row, gold=(), score=0.0, candidate=name, parsed="a") for name in NAMES]
+    assert kinds_of(closed) == ("rest",)
+    answers = collect(closed).answers
+    assert disagreements(answers)[0].total() == 0
+    page = gallery(gather(closed, choose(answers)).samples, NAMES, {}, Pictures(None), 1)
+    assert "not scored" in page and "wrong</span>" not in page
+
+
+def test_the_matrix_counts_who_is_right_where_another_is_wrong(made_up_rows: list[Row]) -> None:
+    right, both = disagreements(collect(made_up_rows).answers)
+    by_sample: dict[Key, dict[str, float]] = {}
+    for row in made_up_rows:
+        if isinstance(row, AnswerRow):
+            by_sample.setdefault((row.benchmark, row.sample), {})[row.candidate] = row.score
+    for first, second in permutations(NAMES, 2):
+        expected = sum(scores[first] == 1 and scores[second] == 0 for scores in by_sample.values())
+        assert right[first, second] == expected > 0
+        assert both[first, second] == 720
+
+
+def test_a_candidate_that_was_asked_less_is_compared_on_what_both_were_asked(made_up_rows: list[Row]) -> None:
+    few = [r for r in made_up_rows if not isinstance(r, AnswerRow) or r.candidate != NAMES[1] or r.benchmark == "mme"]
+    _, both = disagreements(collect(few).answers)
+    assert both[NAMES[0], NAMES[1]] == 120
+    assert both[NAMES[0], NAMES[2]] == 720
 
 
 def test_an_image_that_cannot_be_had_or_shown_leaves_its_sample(made_up_rows: list[Row]) -> None:
     answers = [row for row in made_up_rows if isinstance(row, AnswerRow)][:1]
     samples = {(answers[0].benchmark, answers[0].sample): answers}
     for source in (None, b"not an image"):
-        page = gallery(samples, [answers[0].candidate], {}, lambda sha, source=source: source, len(samples))
+        pictures = Pictures(lambda sha, source=source: source)
+        page = gallery(samples, [answers[0].candidate], {}, pictures, len(samples))
         assert "image not at hand" in page
-        assert "<img" not in page
-    assert "images left out" in gallery(samples, [answers[0].candidate], {}, None, len(samples))
+        assert "<image" not in page
+    assert "images left out" in gallery(samples, [answers[0].candidate], {}, Pictures(None), len(samples))
+
+
+def test_a_picture_stands_in_the_page_once(made_up_rows: list[Row], images: Callable[[str], bytes | None]) -> None:
+    page = gallery(chosen_rows(made_up_rows, 200), NAMES, {}, Pictures(images), 720)
+    assert page.count("data:image") == len(set(re.findall(r"data:image[^\"]+", page))) == 40
+    assert page.count('<use href="#picture-') > 100
+
+
+def test_when_the_room_for_pictures_is_used_up_the_rest_is_text(
+    made_up_rows: list[Row], images: Callable[[str], bytes | None]
+) -> None:
+    page = gallery(chosen_rows(made_up_rows), NAMES, {}, Pictures(images, room=4000), 720)
+    assert 0 < page.count("data:image") < 10
+    assert "left out to keep the page small" in page
+
+
+def test_a_very_long_reply_is_cut_before_it_is_held(made_up_rows: list[Row]) -> None:
+    row = next(row for row in made_up_rows if isinstance(row, AnswerRow))
+    long = msgspec.structs.replace(row, reply="x" * 100_000)
+    held = gather([long], [(row.benchmark, row.sample)]).samples[row.benchmark, row.sample][0]
+    assert len(held.reply) < 700
+    assert held.reply.endswith("(100,000 characters)")
 
 
 def test_ten_annotators_are_counted_and_a_box_is_written_as_numbers() -> None:
@@ -111,9 +183,7 @@ def test_every_mode_can_be_shown(mode: str) -> None:
 
 
 def test_how_many_of_how_many_samples_are_shown_and_how_they_were_chosen(made_up_rows: list[Row]) -> None:
-    facts = collect(made_up_rows)
-    samples = gather(made_up_rows, choose(facts))
-    page = gallery(samples, ["a"], {}, None, len(facts.verdicts))
-    assert f"{len(samples)} of {len(facts.verdicts)} samples" in page
+    page = gallery(chosen_rows(made_up_rows), NAMES, {}, Pictures(None), 720)
+    assert "36 of 720 samples" in page
     assert "on which the candidates disagree, then" in page
     assert "is not the accuracy" in page

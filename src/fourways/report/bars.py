@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fourways.report.markup import Html, tag
+from fourways.report.markup import Child, Html, tag
 from fourways.report.plot import WIDTH, Linear, cut, label, line, mark, panel, series, text_width, whisker
 
 ROW = 34.0
@@ -76,6 +76,27 @@ def bars(title: str, content: Sequence[Bar], low: float, high: float, *, about: 
             inner.append(whisker(x.at(bar.interval[0]), x.at(bar.interval[1]), y + 24))
         drawn.append(series(bar.series, *inner))
     return panel(title, len(content) * ROW + 2, *drawn, about=about)
+
+
+def dots(title: Child, content: Sequence[Bar], reference: float | None, *, about: str) -> Html:
+    """Shares between 0 and 1, each a mark with its interval; reference: a share that all of them are held against."""
+    x = Linear(0.0, 1.0, LEFT + 6, RIGHT - 6)
+    height = len(content) * ROW + 20
+    drawn: list[Html] = []
+    for i, dot in enumerate(content):
+        y = i * ROW
+        drawn += _heading(dot.series, dot.name, dot.text, y + 13)
+        drawn.append(line(LEFT, y + 25, RIGHT, y + 25, "grid"))
+        if reference is not None:
+            drawn.append(line(x.at(reference), y + 18, x.at(reference), y + 33, "reference"))
+        if dot.value is None:
+            continue
+        inner = [] if dot.interval is None else [whisker(x.at(dot.interval[0]), x.at(dot.interval[1]), y + 25)]
+        drawn.append(series(dot.series, *inner, mark(dot.series, x.at(dot.value), y + 25)))
+    for share in (0.0, 0.5, 1.0):
+        anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
+        drawn.append(label(x.at(share), height - 3, f"{share:.0%}", anchor=anchor, kind="muted"))
+    return panel(title, height, *drawn, about=about)
 
 
 def stacks(title: str, content: Sequence[Stack], *, about: str, largest: float) -> Html:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fourways.core.rows import AnswerRow, FailureRow, RequestRow, Row, TrainStepRow
+from fourways.report.answers import Answers
 
 MOST_FAILURES = 200
 
@@ -44,13 +44,11 @@ class Training:
 
 @dataclass(slots=True)
 class Facts:
-    """verdicts: (benchmark, sample) → candidate → (score, digest of what was parsed): who agrees, without replies."""
+    """failures: the first MOST_FAILURES of failure_count."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
-    verdicts: dict[tuple[str, str], dict[str, tuple[float, int]]] = field(default_factory=lambda: defaultdict(dict))
-    images: dict[tuple[str, str], str] = field(default_factory=dict)
-    statuses: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    answers: Answers = field(default_factory=Answers)
     failures: list[FailureRow] = field(default_factory=list)
     failure_count: int = 0
 
@@ -61,7 +59,7 @@ def collect(rows: Iterable[Row]) -> Facts:
     for row in rows:
         match row:
             case AnswerRow():
-                _answer(facts, row)
+                facts.answers.put(row)
             case RequestRow():
                 _request(facts, row)
             case TrainStepRow():
@@ -73,18 +71,6 @@ def collect(rows: Iterable[Row]) -> Facts:
             case _:
                 pass
     return facts
-
-
-def verdict(row: AnswerRow) -> tuple[float, int]:
-    """Score, and a digest of what was read. Two boxes are never quite the same, so of them the score alone counts."""
-    return row.score, 0 if isinstance(row.parsed, tuple) else zlib.crc32(repr(row.parsed).encode())
-
-
-def _answer(facts: Facts, row: AnswerRow) -> None:
-    key = (row.benchmark, row.sample)
-    facts.verdicts[key][row.candidate] = verdict(row)
-    facts.images[key] = row.image
-    facts.statuses[row.candidate, row.benchmark, row.status] += 1
 
 
 def _request(facts: Facts, row: RequestRow) -> None:

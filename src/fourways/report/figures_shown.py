@@ -11,7 +11,7 @@ from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import largest, scale_for, show
 from fourways.report.plot import bounds, legend, panels
 from fourways.report.result import interval
-from fourways.report.tables import cell, defined, stacked
+from fourways.report.tables import defined
 from fourways.report.timing import shade_legend
 
 METRICS_SHOWN = 2
@@ -39,25 +39,6 @@ def benchmark_bars(
 
 def _named(metric: str, by_name: Mapping[str, Figure], texts: Mapping[str, str]) -> Html:
     return defined(metric.replace("_", " "), next(iter(by_name.values())).definition, texts)
-
-
-def separations(figures: Sequence[Figure], texts: Mapping[str, str]) -> Html | None:
-    """Candidates two by two: the difference, its interval, and whether this n can tell them apart (rule 8)."""
-    rows = [
-        (
-            join([tag("bdi", f.candidate), " against ", tag("bdi", f.labels["versus"])]),
-            defined(f.metric.replace("_", " "), f.definition, texts),
-            cell(show(f)),
-            f.labels.get("verdict", f.reason or ""),
-        )
-        for f in figures
-        if "versus" in f.labels
-    ]
-    if not rows:
-        return None
-    return stacked(
-        "Who is separated from whom", ("candidates", "difference in", "#first minus second", "verdict"), rows
-    )
 
 
 def _bars(title: Html, by_name: Mapping[str, Figure], names: Sequence[str]) -> Html:

@@ -52,8 +52,12 @@ def join(children: Iterable[Child]) -> Html:
 
 def foreign(text: str, *, limit: int = 600) -> Html:
     """Text from outside, set apart from the direction of the line around it; cut at `limit`, saying so."""
-    shown = text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
-    return tag("bdi", shown, dir="auto")
+    return tag("bdi", foreign_text(text, limit), dir="auto")
+
+
+def foreign_text(text: str, limit: int) -> str:
+    """The text, cut at `limit` characters; it then says how long it was."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"
 
 
 def number(value: float) -> str:

@@ -11,14 +11,35 @@ from pathlib import Path
 
 from fourways import figures
 from fourways.core.candidate import Candidate
-from fourways.core.figure import Figure, Summary
+from fourways.core.figure import Figure
 from fourways.core.run import RunHeader
 from fourways.core.run_files import REPORT_FILE, ROWS_FILE, read_header, read_rows, read_summary, write_whole
-from fourways.report import figures_shown, gallery, provenance, result, timing, training
-from fourways.report.facts import Facts, collect
+from fourways.figures.published import against_published
+from fourways.report import (
+    accuracy,
+    budget,
+    calibration,
+    figures_shown,
+    gallery,
+    pairs,
+    provenance,
+    result,
+    timing,
+    training,
+    unread,
+    yes_no,
+)
+from fourways.report import published as published_scores
+from fourways.report.accuracy import every
+from fourways.report.choice import choose, choose_unread
+from fourways.report.facts import collect
+from fourways.report.gathered import gather
 from fourways.report.markup import Html, join, tag
+from fourways.report.material import Material
+from fourways.report.pictures import Pictures
 from fourways.report.plot import legend
-from fourways.report.tables import anchor, defined, figure_table
+from fourways.report.required import required
+from fourways.report.tables import anchor, defined
 
 _FOUR_AXES = (
     "Where a candidate lies between the worst and the best value or interval end of this run. "
@@ -49,14 +70,13 @@ def write_report(run: Path, *, images: Callable[[str], bytes | None], include_im
     """
     header, summary = read_header(run), read_summary(run)
     facts = collect(read_rows(run / ROWS_FILE))
-    chosen = gallery.choose(facts)
-    samples = gallery.gather(read_rows(run / ROWS_FILE), chosen)
+    chosen, apart = choose(facts.answers), choose_unread(facts.answers)
+    gathered = gather(read_rows(run / ROWS_FILE), chosen, apart)
     names = result.names_of(summary, [record.candidate.name for record in header.candidates])
-    titles = {b.key: b.title for b in header.suite}
-    shown = images if include_images else None
-    cards = gallery.gallery(samples, names, titles, shown, len(facts.verdicts)) if samples else None
+    pictures = Pictures(images if include_images else None)
     target = run / REPORT_FILE
-    write_whole(target, page(header, _sections(header, summary, facts, names, cards)).encode())
+    sections = _sections(Material(header, summary.figures, facts, gathered, names, pictures))
+    write_whole(target, page(header, sections).encode())
     return target
 
 
@@ -87,47 +107,55 @@ def page(header: RunHeader, sections: Sequence[Section]) -> str:
         provenance.caveats(header),
     )
     links = tag(
-        "nav", tag("ol", *(tag("li", tag("a", s.title, href=f"#{s.id}")) for s in shown)), aria_label="Sections"
+        "nav",
+        tag("ol", *(tag("li", tag("a", s.title, href=f"#{s.id}")) for s in shown)),
+        id="sections",
+        aria_label="Sections",
     )
+    back = tag("a", "Sections", href="#sections", class_="back")
     main = tag("main", *(tag("section", tag("h2", s.title), s.body, id=s.id) for s in shown))
     foot = tag(
         "footer",
         f"Run {header.run_id}. Made by Fourways {header.source.version} from run.json, rows.jsonl and "
         "summary.json; every figure can be computed again from the rows.",
     )
-    body = tag("body", top, links, main, foot, Html(f"<script>{script}</script>"))
+    body = tag("body", top, links, main, foot, back, Html(f"<script>{script}</script>"))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def _sections(
-    header: RunHeader, summary: Summary, facts: Facts, names: Sequence[str], cards: Html | None
-) -> list[Section]:
-    cells = result.headlines(summary)
-    by_axis = {axis: [f for f in summary.figures if f.axis == axis] for axis in header.axes}
+def _sections(m: Material) -> list[Section]:
+    published = against_published(m.header, m.figures)
     return [
-        Section("result", "Result", _result(names, cells, header, summary)),
-        Section("accuracy", "Accuracy", _accuracy(by_axis.get("accuracy", []), names, header)),
-        Section("latency", "Latency", _latency(by_axis.get("latency", []), names, facts)),
-        Section("memory", "Memory", _memory(by_axis.get("memory", []), names)),
-        Section("tuning", "Tuning", _tuning(by_axis.get("tuning", []), names, facts)),
-        Section("gallery", "Samples", cards),
-        Section("failures", "What did not work", provenance.failures(facts, names)),
-        Section("ran", "What ran on what", provenance.what_ran(header)),
-        Section("definitions", "Definitions", _definitions(summary)),
+        Section("result", "Result", _result(m)),
+        Section("accuracy", "Accuracy", accuracy.section(m)),
+        Section("pairs", "Who is ahead of whom", pairs.section(m)),
+        Section("published", "Published beside measured", published_scores.section(m, published)),
+        Section("yes-no", "Yes/no bias", yes_no.section(m)),
+        Section("calibration", "Calibration", calibration.section(m)),
+        Section("budget", "Accuracy against visual budget", budget.section(m)),
+        Section("latency", "Latency", _latency(m)),
+        Section("memory", "Memory", _memory(m)),
+        Section("tuning", "Tuning", _tuning(m)),
+        Section("gallery", "Where candidates disagree", gallery.section(m)),
+        Section("unread", "Unparsed replies", unread.section(m)),
+        Section("failures", "What did not work", provenance.failures(m.facts)),
+        Section("ran", "What ran on what", provenance.what_ran(m.header)),
+        Section("definitions", "Definitions", _definitions(m.figures)),
     ]
 
 
-def _result(names: Sequence[str], cells: result.Headlines, header: RunHeader, summary: Summary) -> Html:
-    what = {r.candidate.name: _what(r.candidate) for r in header.candidates}
+def _result(m: Material) -> Html:
+    cells = result.headlines(m.figures)
+    what = {r.candidate.name: _what(r.candidate) for r in m.header.candidates}
     return join(
         [
             tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
-            result.result_table(names, cells, figures.TEXTS, what, figures.conditions(summary.figures)),
-            *(tag("p", line, class_="muted") for line in result.growth(summary)),
-            *_separated(summary),
-            *_pictures(names, cells),
+            result.result_table(m.names, cells, figures.TEXTS, what, figures.conditions(m.figures)),
+            *(tag("p", line, class_="muted") for line in result.growth(m.figures)),
+            required(m),
+            *_pictures(m.names, cells),
             tag("h3", "Accuracy against latency"),
-            result.pareto(names, cells, figures.pareto(summary.figures)),
+            result.pareto(m.names, cells, figures.pareto(m.figures)),
         ]
     )
 
@@ -139,24 +167,12 @@ def _pictures(names: Sequence[str], cells: result.Headlines) -> list[Html]:
     return [title, tag("p", _FOUR_AXES), result.four_axis_pictures(names, cells)]
 
 
-def _separated(summary: Summary) -> list[Html]:
-    body = figures_shown.separations(summary.figures, figures.TEXTS)
-    return [] if body is None else [tag("h3", "Who is separated from whom"), body]
-
-
-def _accuracy(found: Sequence[Figure], names: Sequence[str], header: RunHeader) -> Html | None:
-    if not found:
-        return None
-    titles = {b.key: b.title for b in header.suite}
-    drawn = figures_shown.benchmark_bars(found, names, titles, figures.TEXTS)
-    return join([drawn, _all("accuracy", found, names)])
-
-
-def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+def _latency(m: Material) -> Html | None:
+    found, facts, names = m.of_axis("latency"), m.facts, m.names
     if not found:
         return None
     if not facts.timings:
-        return _all("latency", found, names)
+        return every("latency", found, names)
     medians = {f.metric.removesuffix("_p50"): f.definition for f in found if f.metric in ("e2e_p50", "ttft_p50")}
     terms = {name: defined(name, definition, figures.TEXTS) for name, definition in medians.items()}
     return join(
@@ -167,16 +183,20 @@ def _latency(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Htm
             tag("h3", "Where the time goes"),
             timing.stage_legend(facts.timings),
             timing.stage_times(facts.timings, names),
-            _all("latency", found, names),
+            every("latency", found, names),
         ]
     )
 
 
-def _memory(found: Sequence[Figure], names: Sequence[str]) -> Html | None:
-    return join([figures_shown.memory(found, names, figures.TEXTS), _all("memory", found, names)]) if found else None
+def _memory(m: Material) -> Html | None:
+    found = m.of_axis("memory")
+    if not found:
+        return None
+    return join([figures_shown.memory(found, m.names, figures.TEXTS), every("memory", found, m.names)])
 
 
-def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html | None:
+def _tuning(m: Material) -> Html | None:
+    found, facts, names = m.of_axis("tuning"), m.facts, m.names
     if not found:
         return None
     return join(
@@ -188,22 +208,14 @@ def _tuning(found: Sequence[Figure], names: Sequence[str], facts: Facts) -> Html
             tag("h3", "Gradient norms before clipping"),
             tag("p", "The median over the adapted modules, with the band from the least to the greatest."),
             training.gradient_norms(facts.training, names),
-            _all("tuning", found, names),
+            every("tuning", found, names),
         ]
     )
 
 
-def _all(axis: str, found: Sequence[Figure], names: Sequence[str]) -> Html:
-    return tag(
-        "details",
-        tag("summary", f"All {len(found)} figures of this axis" if len(found) > 1 else "The only figure of this axis"),
-        figure_table(axis, found, names, figures.TEXTS),
-    )
-
-
-def _definitions(summary: Summary) -> Html:
+def _definitions(found: Sequence[Figure]) -> Html:
     units: dict[str, set[str]] = {}
-    for f in summary.figures:
+    for f in found:
         units.setdefault(f.definition, set()).add(f.unit or "no unit")
     parts = []
     for definition in sorted(units):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fourways.report.markup import Html, join, number, tag
+from fourways.report.markup import Child, Html, join, number, tag
 
 WIDTH = 360.0
 SERIES = 8
@@ -160,7 +160,7 @@ def whisker(low: float, high: float, y: float) -> Html:
     )
 
 
-def panel(title: str, height: float, *children: Html, about: str, width: float = WIDTH) -> Html:
+def panel(title: Child, height: float, *children: Html, about: str, width: float = WIDTH) -> Html:
     """A titled picture. about: what a person who cannot see it is told."""
     picture = tag("svg", *children, viewBox=f"0 0 {number(width)} {number(height)}", role="img", aria_label=about)
     return tag("figure", tag("figcaption", title), picture, class_="panel")

@@ -53,15 +53,11 @@ def what_ran(header: RunHeader) -> Html:
     )
 
 
-def failures(facts: Facts, names: Sequence[str]) -> Html:
+def failures(facts: Facts) -> Html:
     """What did not work, counted; the first few are listed. What could not be asked stands apart."""
     broke = [f for f in facts.failures if f.status == "failed"]
     unasked = [f for f in facts.failures if f.status == "undefined"]
-    unread = _unread(facts, names)
     parts: list[Html] = []
-    if unread:
-        parts.append(tag("p", "Answers that failed, or that the official rule could not read; they count as wrong."))
-        parts.append(table("Answers not read", ("benchmark", *(f"#{name}" for name in names)), unread))
     if broke:
         more = facts.failure_count - len(facts.failures)
         parts.append(tag("h3", f"Failures: {len(broke) + more:,}{f', the first {len(broke):,} here' if more else ''}"))
@@ -69,7 +65,7 @@ def failures(facts: Facts, names: Sequence[str]) -> Html:
     if unasked:
         parts.append(tag("h3", "What could not be asked"))
         parts.append(table("What could not be asked", _FAILURE_HEADS, [_failure_row(f) for f in unasked]))
-    return join(parts) if parts else tag("p", "Nothing failed, and every answer could be read.")
+    return join(parts) if parts else tag("p", "Nothing failed.")
 
 
 _FAILURE_HEADS = ("candidate", "axis", "what was lost", "where", "why")
@@ -83,20 +79,6 @@ def _lost(f: FailureRow) -> str:
     if f.scope == "axis":
         return f"the whole {f.axis} axis"
     return "the whole candidate" if f.scope == "candidate" else f"one {f.scope}"
-
-
-def _unread(facts: Facts, names: Sequence[str]) -> list[Sequence[Child]]:
-    """A line for each benchmark that has any: how many of each candidate's answers were not read."""
-    words = {"unparsed": "unreadable", "failed": "failed"}
-    lines: list[Sequence[Child]] = []
-    for benchmark in dict.fromkeys(benchmark for _, benchmark, _ in facts.statuses):
-        cells = []
-        for name in names:
-            counts = {said: facts.statuses[name, benchmark, status] for status, said in words.items()}
-            cells.append(", ".join(f"{count:,} {said}" for said, count in counts.items() if count))
-        if any(cells):
-            lines.append((benchmark, *cells))
-    return lines
 
 
 _CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked how", "threads and versions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fourways.core.figure import AXES, Axis, Figure, Summary
@@ -27,9 +27,9 @@ class Point:
     memory: Figure | None
 
 
-def headlines(summary: Summary) -> dict[tuple[str, Axis], Figure]:
+def headlines(figures: Iterable[Figure]) -> dict[tuple[str, Axis], Figure]:
     """The cell of each candidate on each axis; absent where the axis was not run."""
-    return {(f.candidate, f.axis): f for f in summary.figures if f.headline}
+    return {(f.candidate, f.axis): f for f in figures if f.headline}
 
 
 def names_of(summary: Summary, header_names: Sequence[str]) -> list[str]:
@@ -37,9 +37,9 @@ def names_of(summary: Summary, header_names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*header_names, *(f.candidate for f in summary.figures)]))
 
 
-def growth(summary: Summary) -> list[str]:
+def growth(figures: Iterable[Figure]) -> list[str]:
     """One sentence where processes grew by more than their tensors, which are all that the headline counts."""
-    found = process_growth(summary.figures)
+    found = process_growth(figures)
     if not found:
         return []
     scale = scale_for("bytes", max(grown for _, grown in found.values()))
@@ -94,10 +94,7 @@ def compared(placed: Sequence[Placed], cells: Headlines) -> str:
     if not axes:
         return "No candidate has a value on any axis."
     without = f" No candidate has a value on {_listed(lost)}, so it decides nothing." if lost else ""
-    return (
-        f"Compared over {_listed(axes)}.{without} "
-        "By values alone: intervals may overlap, see who is separated from whom."
-    )
+    return f"Compared over {_listed(axes)}.{without} By values alone: intervals may overlap, see who is ahead of whom."
 
 
 def _listed(axes: Sequence[str]) -> str:

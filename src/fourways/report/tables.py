@@ -34,6 +34,20 @@ def stacked(title: str, heads: Sequence[str], rows: Sequence[Sequence[Child]]) -
     return tag("table", tag("thead", top), tag("tbody", *body), class_="stacked", aria_label=title)
 
 
+def grid(title: str, corner: Child, heads: Sequence[Child], body: Sequence[tuple[Child, Sequence[Html]]]) -> Html:
+    """A table of numbers that scrolls inside its own frame; the heads of its lines stay in sight. body: the head of a
+    line and its cells, each a `td`."""
+    top = tag("tr", tag("th", corner, scope="col"), *(tag("th", h, scope="col", class_="num") for h in heads))
+    lines = [tag("tr", tag("th", head, scope="row"), *cells) for head, cells in body]
+    inner = tag("table", tag("thead", top), tag("tbody", *lines), class_="grid")
+    return tag("div", inner, class_="scroll", role="region", aria_label=title, tabindex=0)
+
+
+def number_cell(shown: Shown, *below: Child, kind: str = "") -> Html:
+    """A `td` with value, interval and n. kind: further classes."""
+    return tag("td", cell(shown), *below, class_=f"num {kind}".rstrip())
+
+
 def figure_table(title: str, figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
     """Every figure of an axis: a line for each metric and what it is of, a column for each candidate."""
     found: dict[FigureKey, dict[str, Figure]] = {}

@@ -17,10 +17,10 @@ from fourways.report.result import growth, headlines, names_of
 
 def terminal_table(summary: Summary) -> Table:
     """Candidates by axes: value, 95 % interval and n, or why there is none."""
-    cells = headlines(summary)
+    cells = headlines(summary.figures)
     names = names_of(summary, [])
     measured = [f"{axis}: {said}" for axis, said in figures.conditions(summary.figures).items()]
-    caption = Text(clean("\n".join([*measured, *growth(summary)])), style="dim")
+    caption = Text(clean("\n".join([*measured, *growth(summary.figures)])), style="dim")
     table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("candidate", overflow="fold")
     for axis in AXES:

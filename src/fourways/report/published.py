@@ -1,0 +1,66 @@
+"""What others published beside what this run measured, where the two can be compared at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from fourways.core.figure import Figure
+from fourways.report.markup import Html, foreign, join, tag
+from fourways.report.material import Material
+from fourways.report.numbers import show
+from fourways.report.tables import cell, stacked
+
+_KINDS = {"agrees": "verdict good", "differs": "verdict part", "not_comparable": "verdict muted"}
+
+
+class Published(Protocol):
+    """A score that somebody published for a candidate of the run. measured: this run's figure, None if it has none."""
+
+    @property
+    def candidate(self) -> str: ...
+    @property
+    def benchmark(self) -> str: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def edition(self) -> str: ...
+    @property
+    def published(self) -> float: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def source_url(self) -> str: ...
+    @property
+    def measured(self) -> Figure | None: ...
+    @property
+    def verdict(self) -> Literal["agrees", "differs", "not_comparable"]: ...
+    @property
+    def words(self) -> str: ...
+
+
+def section(m: Material, found: Sequence[Published]) -> Html | None:
+    """None where no score is known that was published for a candidate of the run."""
+    if not found:
+        return None
+    words = (
+        "Agrees: the published value lies in this run's 95 % interval. Published figures rarely come with an interval; "
+        "prompts, splits and sampling often differ, and then the two cannot be compared."
+    )
+    heads = ("candidate", "benchmark", "#published", "#measured here", "verdict", "source")
+    return join([tag("p", words), stacked("Published beside measured", heads, [_line(m, one) for one in found])])
+
+
+def _line(m: Material, one: Published) -> list[Html | str]:
+    of = " ".join(part for part in (one.metric.replace("_", " "), one.edition) if part)
+    value = f"{one.published:,.10g} {one.unit}"
+    return [
+        tag("bdi", one.candidate),
+        join([m.title(one.benchmark), tag("span", of, class_="n")]),
+        tag("span", value, class_="value"),
+        cell(show(one.measured)),
+        tag("span", one.words, class_=_KINDS[one.verdict]),
+        join([foreign(one.source, limit=200), tag("span", foreign(one.source_url, limit=200), class_="n")]),
+    ]
