@@ -52,7 +52,7 @@ _PATH_WORD = "A benchmark's key, or KEY:EDITION; a bare key means the first edit
 
 @app.command("list", epilog=_LIST_EXAMPLES)
 def list_(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[KEY[:EDITION]]...", help=_WORDS)] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="[KEY[:EDITION]]", help=_WORDS)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """List the editions there are, and what of them is here; with a KEY, their files, digests and addresses."""
@@ -78,7 +78,7 @@ def list_(
 
 @app.command("pull", epilog=_PULL_EXAMPLES)
 def pull(
-    words: Annotated[list[str], typer.Argument(metavar="KEY[:EDITION]...", help=_WORDS)],
+    words: Annotated[list[str], typer.Argument(metavar="KEY[:EDITION]", help=_WORDS)],
     source: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="huggingface, modelscope or direct; also FOURWAYS_DATA_SOURCE."),

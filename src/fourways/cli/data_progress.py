@@ -14,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 _LINE_EVERY_S = 10.0
 
@@ -23,11 +24,11 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         columns = (
-            TextColumn("{task.description:<34}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", table_column=Column(width=28, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=14),
+            DownloadColumn(binary_units=True, table_column=Column(no_wrap=True)),
+            TransferSpeedColumn(table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
         )
         self._progress = Progress(*columns, console=console, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
@@ -49,6 +50,7 @@ class Bars:
         self._progress.console.print(text, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
+        self._end()
         self._progress.stop()
 
     def _end(self) -> None:

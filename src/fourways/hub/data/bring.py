@@ -11,45 +11,45 @@ from pathlib import Path, PurePosixPath
 from fourways.core.errors import UserError
 from fourways.hub.data.catalogue import Chosen
 from fourways.hub.data.errors import disk_errors
-from fourways.hub.data.fetch import drop
 
 _CHUNK = 1 << 20
 
 
-def bring(brought: Path, chosen: Chosen, name: str, part: Path, at: Callable[[int], None]) -> str:
-    """Puts one file of an edition, found by its name, at `part`: linked where the file system can, else copied. The
-    user's own file is only read. Returns where it was found; raises UserError if it is not there."""
-    if brought.is_dir():
-        found = _in_folder(brought, name)
-    elif brought.name == name or (len(chosen.edition.files) == 1 and not _holds(brought, name)):
-        found = brought
-    else:
-        found = None
-    drop(part)  # with its description: nothing may ever be appended to what is linked here
-    with disk_errors(part):
-        if found is not None and found.is_file():
-            _link(found, part, at)
-            return str(found)
-        if brought.is_file() and (member := _member(brought, name)) is not None:
-            _from_zip(brought, member, part, at)
-            return f"{brought}, {member}"
+def bring(brought: Path, chosen: Chosen, name: str, part: Path, at: Callable[[int], None]) -> bool:
+    """Puts one file of an edition, found by its name, at `part`: linked where the file system can, else copied; never
+    to be written to, because it may be the user's own file. False if it is not there; raises UserError if nothing is.
+
+    A folder is searched below its top only for files with a published digest: of any other, whatever bears the name
+    would be trusted.
+    """
     if not brought.exists():
         raise UserError(f"there is nothing at {brought}")
-    raise UserError(
-        f"{brought} holds no {name}",
-        hint=f"bring {', '.join(chosen.edition.files)} under these names; what is already unpacked needs no pull: "
-        f"--suite {chosen.key}=PATH",
-    )
+    found = _in_folder(brought, chosen, name) if brought.is_dir() else _itself(brought, chosen, name)
+    member = _member(brought, name) if found is None and brought.is_file() else None
+    if found is None and member is None:
+        return False
+    part.unlink(missing_ok=True)
+    with disk_errors(part):
+        if found is not None:
+            _link(found, part, at)
+        elif member is not None:
+            _from_zip(brought, member, part, at)
+    return True
 
 
-def _in_folder(folder: Path, name: str) -> Path | None:
+def _in_folder(folder: Path, chosen: Chosen, name: str) -> Path | None:
     """At its top, else the first below it."""
-    top = folder / name
-    return top if top.is_file() else next((file for file in sorted(folder.rglob(name)) if file.is_file()), None)
+    top, file = folder / name, chosen.edition.files[name]
+    if top.is_file() or (file.sha256 is None and file.md5 is None):
+        return top if top.is_file() else None
+    return next((below for below in sorted(folder.rglob(name)) if below.is_file()), None)
 
 
-def _holds(file: Path, name: str) -> bool:
-    return _member(file, name) is not None
+def _itself(file: Path, chosen: Chosen, name: str) -> Path | None:
+    """A file under its own name; under another one if the edition has only this."""
+    if file.name == name:
+        return file
+    return file if len(chosen.edition.files) == 1 and _member(file, name) is None else None
 
 
 def _member(file: Path, name: str) -> str | None:

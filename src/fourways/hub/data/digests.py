@@ -13,6 +13,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,4 +103,5 @@ def _remember(place: str, fingerprint: str, digest: str) -> None:
         beside.write_bytes(msgspec.json.encode(known))
         beside.replace(memory)
     except OSError:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -28,7 +28,6 @@ _TIMEOUT = httpx.Timeout(60.0, connect=20.0)
 _REDIRECTS = 8
 _ATTEMPTS = 5
 _LONGEST_WAIT_S = 30.0
-_CHUNK = 1 << 20
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
@@ -124,7 +123,7 @@ def _attempt(
 def _write(response: httpx.Response, part: Path, done: int, at_most: int | None, show: Show, version: _Version) -> None:
     show.begin(_name(part), version.total)
     with part.open("ab" if done else "wb") as stream:
-        for chunk in response.iter_raw(_CHUNK):
+        for chunk in response.iter_raw():  # as it comes: what waits to fill a chunk is lost in a break
             stream.write(chunk)
             done += len(chunk)
             show.at(done)

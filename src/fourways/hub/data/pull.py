@@ -2,8 +2,8 @@
 
 The order, so that a kill at any point leaves either the old state or one from which the next pull goes on:
 the part grows; it is verified whole; its digest is pinned in the lock file; (an archive is unpacked beside its place);
-the stamp is written; the file or folder is renamed into place; the part is deleted. A stamp without its data reads as
-"changed", and data is fetched again; data without a stamp is never used.
+the stamp is written; the file or folder is renamed into place; the part is deleted. While there is a part, data that
+does not fit its stamp is not in place yet; data without a stamp is never used.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from fourways.hub.data.unpack import unpack
 
 _ROOM_TO_SPARE = 1 << 26
 _SLACK = 1 << 26
+_BROUGHT = ".brought"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,18 @@ def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
         raise UserError(f"{chosen} has no file {strange[0]}", hint=f"it has {', '.join(chosen.edition.files)}")
     folder, lock = folder_of(chosen), Lock.in_force(home(), wish.lock)
     with disk_errors(folder), _alone(chosen, folder, show):
-        for name in chosen.edition.files:
-            _pull_file(chosen, name, wish, lock, show)
+        lacking = [name for name in chosen.edition.files if not _pull_file(chosen, name, wish, lock, show)]
+    if lacking:
+        raise UserError(
+            f"{wish.brought} holds no {', '.join(lacking)}",
+            hint="bring them under these names, or pull again without --from to fetch them; what is already unpacked "
+            f"needs no pull: --suite {chosen.key}=PATH",
+        )
     return place_of(chosen)
 
 
-def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) -> None:
+def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) -> bool:
+    """False if what was brought does not hold the file."""
     folder, file = folder_of(chosen), chosen.edition.files[name]
     part, pin = part_of(folder, name), _agreed(chosen, name, lock)
     look = look_at(chosen, name)
@@ -86,32 +93,36 @@ def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) ->
         _check_pins(chosen, name, Digests(file.md5 or "", placed.sha256, placed.size), lock, str(folder / name))
         _pin(chosen, name, placed, lock)
         drop(part)
-        return
+        return True
     if look.state == "changed":
         _set_aside(folder, name, show)
     _check_room(file, folder, look.fetched)
     obtained = _obtain(chosen, name, wish, show)
+    if obtained is None:
+        return False
     digests = _verify(chosen, name, obtained, lock, show)
     if pin is None and file.sha256 is None:
         show.note(f"{name}: nobody published its SHA-256; pinned now in {lock.path}")
     _install(chosen, name, obtained, digests, lock, show)
+    drop(part)
+    return True
 
 
 # -- obtain ------------------------------------------------------------------------------------------------------------
 
 
-def _obtain(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained:
+def _obtain(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained | None:
     folder, file = folder_of(chosen), chosen.edition.files[name]
-    part = part_of(folder, name)
+    part, linked = part_of(folder, name), folder / f".{name}{_BROUGHT}"
     if wish.brought is not None:
         show.begin(name, file.bytes_about)
-        return _Obtained(part, bring(wish.brought, chosen, name, part, show.at))
+        return _Obtained(linked, "--from") if bring(wish.brought, chosen, name, linked, show.at) else None
     if name in wish.urls:
         return _fetch(own_origin(wish.urls[name], file, name), part, file, show)
     if wish.source in (None, "huggingface") and (cached := hub_cache(file)) is not None:
         show.begin(name, file.bytes_about)
-        bring(cached, chosen, name, part, show.at)
-        return _Obtained(part, "the Hub's own cache")
+        bring(cached, chosen, name, linked, show.at)
+        return _Obtained(linked, "the Hub's own cache")
     return _fetch_from_any(name, file, part, wish, show)
 
 
@@ -232,8 +243,7 @@ def _install(chosen: Chosen, name: str, obtained: _Obtained, digests: Digests, l
         drop(part)
         return
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as beside:
-        show.begin(f"unpacking {name}", None)
-        unpack(part, Path(beside), file.unzip, show.at)
+        unpack(part, name, Path(beside), file.unzip, show)
         tops = tuple(sorted(entry.name for entry in Path(beside).iterdir()))
         roots = tuple((Path(file.unzip.into) / top).as_posix() for top in tops)
         files, size = count_files(Path(beside), tops)
@@ -283,8 +293,8 @@ def _alone(chosen: Chosen, folder: Path, show: Show) -> Iterator[None]:
         show.note(f"another pull of {chosen} is running; waiting for it")
         lock.acquire()
     try:
-        for leaving in folder.glob(".unpack-*"):
-            shutil.rmtree(leaving, ignore_errors=True)
+        for leaving in (*folder.glob(".unpack-*"), *folder.glob(f".*{_BROUGHT}")):
+            _make_way(leaving)
         yield
     finally:
         lock.release()

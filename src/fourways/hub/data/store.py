@@ -109,11 +109,12 @@ def state_of(chosen: Chosen) -> State:
 def look_at(chosen: Chosen, name: str) -> Look:
     """Of one file."""
     folder = folder_of(chosen)
-    placed = read_stamp(folder).files.get(name)
-    if placed is not None:
-        return Look("here" if _untouched(folder, name, placed) else "changed")
-    part = part_of(folder, name)
-    return Look("part", part.stat().st_size) if part.exists() else Look("absent")
+    placed, part = read_stamp(folder).files.get(name), part_of(folder, name)
+    if placed is not None and _untouched(folder, name, placed):
+        return Look("here")
+    if part.exists():  # also where a stop came between the stamp and the data
+        return Look("part", part.stat().st_size)
+    return Look("absent" if placed is None else "changed")
 
 
 def part_of(folder: Path, name: str) -> Path:

@@ -1,0 +1,62 @@
+"""A trusted local https server and a data folder of its own for each test that pulls."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+def _server() -> ModuleType:
+    if "data_server" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("data_server", Path(__file__).with_name("data_server.py"))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["data_server"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["data_server"]
+
+
+@pytest.fixture(scope="session")
+def kit() -> ModuleType:
+    return _server()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory, kit: ModuleType) -> Path:
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here to make a certificate for the local https server")
+    made: Path = kit.make_certificate(tmp_path_factory.mktemp("certificate"))
+    return made
+
+
+@pytest.fixture
+def home(tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder; the local server's certificate is trusted."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("FOURWAYS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("FOURWAYS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("FOURWAYS_DATA_LOCK", "FOURWAYS_DATA_SOURCE", "FOURWAYS_DATA_CATALOGUE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def web(kit: ModuleType, certificate: Path) -> Iterator[Any]:
+    with kit.serve(certificate) as served:
+        yield served
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fourways.hub.data import fetch
+
+    monkeypatch.setattr(fetch, "_pause", lambda tried: 0.01)
