@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, judge, models, score, suite
+from fourways.cli import compare, data, gate, judge, models, score, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)
+app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
 app.command("models", epilog=models.EXAMPLES)(models.models)

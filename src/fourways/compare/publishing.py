@@ -23,7 +23,7 @@ def publish(folder: Path, header: RunHeader, suite: Suite, show: Show, *, pictur
     """Writes summary.json and the page of a run, and returns the figures and the page's path. pictures: whether the
     page carries those of the suite."""
     show.phase("figures and report")
-    summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(folder / ROWS_FILE)))
+    summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(folder / ROWS_FILE), header.suite))
     write_whole(folder / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
     page = report.write_report(folder, images=image_finder(suite), include_images=pictures)
     return summary, page

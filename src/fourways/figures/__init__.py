@@ -5,12 +5,14 @@ metric is defined once, here or with its benchmark, and carries name@version; a 
 version.
 
 Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `conditions` and
-`process_growth` (how a headline was measured), `pareto`, `parse_requirements` and `judge`, `against_published`."""
+`process_growth` (how a headline was measured), `pareto`, `parse_requirements` and `judge`, `against_published`,
+`gate` (did it get worse since an older run?)."""
 
 from fourways.figures.catalogue import DEFINITIONS, TEXTS, definitions
 from fourways.figures.compute import compute
 from fourways.figures.conditions import conditions, process_growth
 from fourways.figures.definition import Definition
+from fourways.figures.gate import Gate, Gated, Side, gate
 from fourways.figures.pareto import Placed, pareto
 from fourways.figures.published import AgainstPublished, against_published
 from fourways.figures.require import Clause, Verdict, judge, parse_requirements
@@ -21,12 +23,16 @@ __all__ = [
     "AgainstPublished",
     "Clause",
     "Definition",
+    "Gate",
+    "Gated",
     "Placed",
+    "Side",
     "Verdict",
     "against_published",
     "compute",
     "conditions",
     "definitions",
+    "gate",
     "judge",
     "pareto",
     "parse_requirements",

@@ -16,7 +16,7 @@ from fourways.figures import calibration, judged, normalised, official, paired, 
 from fourways.figures.definition import Definition, absent, figure
 from fourways.figures.failures import Failures
 from fourways.figures.linear import BOOTSTRAPPED, INTERVAL, bootstrapped
-from fourways.figures.official import Answered, benchmark_figures, without_value
+from fourways.figures.official import Answered, benchmark_figures, common, without_value
 from fourways.figures.paired import AGGREGATE_DIFFERENCE, LEAST_IMAGES, PRIMARY_DIFFERENCE, Pair, pair_figures
 from fourways.figures.seeds import seed_for
 
@@ -181,13 +181,3 @@ def _whole(shared: Sequence[tuple[Metric, Metric] | None]) -> tuple[Metric, Metr
     if len(both) < len(shared):
         return None
     return aggregated([first for first, _ in both]), aggregated([second for _, second in both])
-
-
-def common(first: Answered, second: Answered) -> tuple[Metric, Metric] | None:
-    """Both primary metrics over the samples that both were asked; None where there are none, or none that counts."""
-    if [row.sample for row in first.rows] != [row.sample for row in second.rows]:
-        asked = {row.sample for row in first.rows} & {row.sample for row in second.rows}
-        first, second = (one.only(asked) for one in (first, second))
-    if first.primary is None or second.primary is None:
-        return None
-    return first.primary, second.primary

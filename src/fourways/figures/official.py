@@ -62,6 +62,16 @@ class Answered:
         return found if found is not None and _defined(found) else None
 
 
+def common(first: Answered, second: Answered) -> tuple[Metric, Metric] | None:
+    """Both primary metrics over the samples that both were asked; None where there are none, or none that counts."""
+    if [row.sample for row in first.rows] != [row.sample for row in second.rows]:
+        asked = {row.sample for row in first.rows} & {row.sample for row in second.rows}
+        first, second = (one.only(asked) for one in (first, second))
+    if first.primary is None or second.primary is None:
+        return None
+    return first.primary, second.primary
+
+
 def benchmark_figures(answered: Answered) -> Iterator[Figure]:
     """All of them; with metrics whose answers are not public, the reason in the primary one's place."""
     candidate, key, rows = answered.candidate, answered.benchmark.key, answered.rows
