@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
@@ -13,6 +14,7 @@ from fourways.stats.combination import LinearCombination
 from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
 
 REPLICATES = 2000
+_MANY = 5000
 _CELLS = 4_000_000
 """Weights held at once: replicates are drawn in batches of at most this many numbers."""
 
@@ -27,22 +29,35 @@ def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int 
     the edge of the statistical precipice, arXiv 2108.13264, section 4.1, for aggregates over tasks.
     """
     rng = np.random.default_rng(seed)
+    alike = _alike(combination)
     drawn: list[Floats] = []
     missing = replicates
     while missing > 0:
-        for weights in _weight_batches(rng, combination.strata, missing):
-            below = weights @ combination.counts.T
+        for weights in _weight_batches(rng, alike, missing):
+            below = weights @ alike.counts.T
             defined = (below > 0).all(axis=1)
-            means = (weights @ combination.sums.T)[defined] / below[defined]
+            means = (weights @ alike.sums.T)[defined] / below[defined]
             drawn.append(means @ combination.coefficients)
             missing -= int(defined.sum())
     return np.concatenate(drawn)
 
 
-def bootstrap_weights(strata: Integers, seed: int, replicates: int = REPLICATES) -> Iterator[Floats]:
-    """(size, k) arrays, `replicates` rows in all: how often each cluster counts in a resample, as in
-    `bootstrap_linear`, for statistics that are no linear combination. Seeded."""
-    return _weight_batches(np.random.default_rng(seed), strata, replicates)
+def bootstrap_totals(columns: Floats, seed: int, replicates: int = REPLICATES) -> Iterator[Floats]:
+    """(size, m) arrays, `replicates` rows in all: the totals of columns (k, m), one row a cluster, over resamples drawn as
+    in `bootstrap_linear` from one stratum, for statistics that are no linear combination. Seeded.
+
+    Beyond 5,000 clusters the totals are drawn from the normal distribution that they then follow, with their exact
+    means and covariances.
+    """
+    rng = np.random.default_rng(seed)
+    k = columns.shape[0]
+    if k > _MANY:
+        spread = np.cov(columns, rowvar=False, bias=True) * (k * k / (k - 1))
+        yield rng.multivariate_normal(columns.sum(axis=0), np.atleast_2d(spread), size=replicates, method="eigh")
+        return
+    alone = _Alike(np.zeros(k, dtype=np.int64), np.ones(k, dtype=np.int64), columns.T, columns.T)
+    for weights in _weight_batches(rng, alone, replicates):
+        yield weights @ columns
 
 
 def pigeonhole(
@@ -89,14 +104,39 @@ def percentile_interval(replicates: NDArray[np.float64], clusters: int, level: f
     return Interval(float(low), float(high))
 
 
-def _weight_batches(rng: np.random.Generator, strata: Integers, replicates: int) -> Iterator[Floats]:
-    """(size, k) weights: how often each cluster is drawn, batch after batch."""
-    members = [np.flatnonzero(strata == s) for s in range(int(strata.max()) + 1)]
-    for size in _sizes(replicates, max(1, _CELLS // strata.size)):
-        weights = np.empty((size, strata.size))
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Kinds of clusters: those of one stratum with the same sums and counts are interchangeable, so a resample need only
+    say how many of each kind it holds. strata, numbers: (kinds,); sums, counts: (parts, kinds)."""
+
+    strata: Integers
+    numbers: Integers
+    sums: Floats
+    counts: Floats
+
+
+def _alike(combination: LinearCombination) -> _Alike:
+    rows = np.column_stack([combination.strata, combination.sums.T, combination.counts.T])
+    kinds, numbers = np.unique(rows, axis=0, return_counts=True)
+    parts = combination.coefficients.size
+    sums, counts = kinds[:, 1 : 1 + parts].T, kinds[:, 1 + parts :].T
+    return _Alike(kinds[:, 0].astype(np.int64), numbers.astype(np.int64), sums, counts)
+
+
+def _weight_batches(rng: np.random.Generator, alike: _Alike, replicates: int) -> Iterator[Floats]:
+    """(size, kinds) weights: how often each kind of cluster is drawn, batch after batch."""
+    members = [np.flatnonzero(alike.strata == s) for s in range(int(alike.strata.max()) + 1)]
+    for size in _sizes(replicates, max(1, _CELLS // alike.strata.size)):
+        weights = np.empty((size, alike.strata.size))
         for member in members:
-            draws = max(1, member.size - 1)
-            weights[:, member] = _resample(rng, member.size, draws, size) * (member.size / draws)
+            numbers = alike.numbers[member]
+            m = int(numbers.sum())
+            draws = max(1, m - 1)
+            if member.size == m:
+                drawn = _resample(rng, m, draws, size)
+            else:
+                drawn = rng.multinomial(draws, numbers / m, size=size).astype(np.float64)
+            weights[:, member] = drawn * (m / draws)
         yield weights
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fourways.stats.bootstrap import REPLICATES, bootstrap_weights
+from fourways.stats.bootstrap import REPLICATES, bootstrap_totals
 from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
 
 BINS = 15
@@ -127,7 +127,9 @@ def calibration_error_interval(
     """The basic bootstrap interval of `calibration_error` over clusters redrawn whole, bins held; None below two.
 
     It is reflected about the estimate, [2 e - upper, 2 e - lower] and not below 0, because resamples repeat the upward
-    bias: it may lie wholly below the estimate, which then is mostly bias. Seeded.
+    bias: it may lie wholly below the estimate, which then is mostly bias. Even so it leaves out 0 too often for a
+    perfectly calibrated model (simulated, 15 bins: it holds 0 in about 4 of 10 samples of 100 to 2,000 answers, and its
+    lower end is then 0.01 or so); far from 0 it covers. Seeded.
 
     Source: Davison & Hinkley (1997), Bootstrap Methods, 5.2.1 (basic interval), 3.8 (clusters).
     """
@@ -140,8 +142,8 @@ def calibration_error_interval(
     np.add.at(gaps, (owner, codes), right - said)
     errors = np.concatenate(
         [
-            np.abs(weights @ gaps).sum(axis=1) / (weights @ sizes)
-            for weights in bootstrap_weights(np.zeros(k, dtype=np.int64), seed, replicates)
+            np.abs(totals[:, :-1]).sum(axis=1) / totals[:, -1]
+            for totals in bootstrap_totals(np.column_stack([gaps, sizes]), seed, replicates)
         ]
     )
     estimate = float(np.abs(gaps.sum(axis=0)).sum() / said.size)

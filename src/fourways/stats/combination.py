@@ -44,8 +44,7 @@ class LinearCombination:
         """Raises ValueError for a part without values, and for weights that are no denominators."""
         if not parts or any(len(p.values) == 0 or len(p.values) != len(p.clusters) for p in parts):
             raise ValueError("every part needs values, and as many clusters as values")
-        labels = np.concatenate([np.asarray(p.clusters, dtype=object) for p in parts]).astype(str)
-        codes, k = cluster_codes(labels)
+        codes, k = cluster_codes([label for p in parts for label in p.clusters])
         shape = (len(parts), k)
         sums, counts, members = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.int64)
         start = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,8 @@ class Interval(NamedTuple):
 
 
 def cluster_codes(clusters: ArrayLike) -> tuple[Integers, int]:
-    """Labels (n,) of any kind → (codes 0…k-1 of shape (n,), k)."""
-    names, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    return codes.astype(np.int64).reshape(-1), len(names)
+    """Labels (n,) of any kind → (codes 0…k-1 of shape (n,), in the order of first sight, k)."""
+    labels = clusters.tolist() if isinstance(clusters, np.ndarray) else clusters
+    seen: dict[object, int] = {}
+    codes = [seen.setdefault(label, len(seen)) for label in cast("Iterable[object]", labels)]
+    return np.asarray(codes, dtype=np.int64), len(seen)
