@@ -12,8 +12,12 @@ from pathlib import Path
 from fourways.benchmarks.files import find_below
 from fourways.core.errors import BenchmarkFormatError
 
-EMPTY = frozenset(("", "nan", "NaN"))
-"""What pandas writes, or what a data set made by pandas holds, where there is nothing."""
+_EMPTY = frozenset(("", "nan", "NaN"))
+
+
+def is_empty(cell: str) -> bool:
+    """Whether the cell is blank, or what pandas writes where there is nothing."""
+    return cell.strip() in _EMPTY
 
 
 def names_file(cell: str) -> bool:

@@ -26,6 +26,7 @@ _REFUSALS = (
     "I'm sorry, but without the image provided",
     "Cannot determine the answer",
 )
+_NO_ANSWER = "Failed to obtain answer via API"
 _STATED = re.compile(r"(?i)(?:correct\s+)?answer\s+is\s+\**([ABCD])\**")
 
 _CLOSING: dict[str, str] = {
@@ -92,11 +93,24 @@ def read_choice(reply: str, options: Mapping[str, str]) -> str | None:
     return _by_letter(reply, options) or _by_text(reply, options)
 
 
+def refused(reply: str) -> str | None:
+    """`REFUSED` where the reply holds one of the sentences that the rule knows for a refusal."""
+    known = any(refusal in reply for refusal in _REFUSALS) and _NO_ANSWER not in reply
+    return REFUSED if known else None
+
+
+def words_of(reply: str) -> list[str]:
+    """The reply's words, with the rule's separators taken for spaces."""
+    return reply.translate(_SEPARATORS).split()
+
+
 def _by_letter(reply: str, options: Mapping[str, str]) -> str | None:
     """One option letter among the reply's words, within its last four; or one stated as "the answer is B"."""
-    if any(refusal in reply for refusal in _REFUSALS):
-        return REFUSED
-    words = reply.translate(_SEPARATORS).split()
+    if _NO_ANSWER in reply:
+        return None
+    if (refusal := refused(reply)) is not None:
+        return refusal
+    words = words_of(reply)
     named = [letter for letter in options if letter in words]
     if len(named) == 1 and words.index(named[0]) >= len(words) - _LAST_TOKENS:
         return named[0]

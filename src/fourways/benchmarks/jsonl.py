@@ -66,7 +66,7 @@ def _text(value: object) -> str:
         return str(int(value))
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, (str, int, float)) else ""
+    return str(value) if isinstance(value, (str, int, float)) and str(value).strip() else ""
 
 
 def _read(file: Path, offset: int, length: int, column: str) -> bytes:

@@ -57,7 +57,7 @@ class MMStar(Benchmark):
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         """The letter that the reply begins with, in either case, alone or in a word."""
-        start = reply.lstrip()[:32].lower()
+        start = reply.lower().strip()[:32].replace("\n", " ")
         lead = next((lead for lead in _BEFORE if start.startswith(lead)), "")
         letter = start[len(lead) : len(lead) + 1].upper()
         return letter if letter and letter in LETTERS else None

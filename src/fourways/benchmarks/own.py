@@ -7,9 +7,7 @@ these. Images are base64, bytes, or paths relative to the table.
 
 from __future__ import annotations
 
-import ast
 import re
-import unicodedata
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.benchmarks.choice import choice_prompt, column_options, read_choice
+from fourways.benchmarks.choice import choice_prompt, read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.records import MissingColumns, Record, shown, texts_of
+from fourways.benchmarks.own_cells import LETTERS, accepted_answers, options_of, plain, right_letter
+from fourways.benchmarks.records import MissingColumns, Record, shown
 from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.benchmarks.short_answers import short_answer_prompt
 from fourways.benchmarks.tables import read_table
@@ -30,16 +29,11 @@ from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-SEPARATOR = "|"
-"""Stands between the texts of a list in a cell of text."""
 CIRCLE = 1_000_000
 """As in MMBench: the rotations of a question have the same index modulo this."""
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
-_LIST_LENGTH = 2**16
 _DIGITS = 18
-_ENDS = " .,;:!?\"'`*()[]{}"
 _COMMON = ("index", "image", "question", "answer", "category")
 
 
@@ -99,8 +93,8 @@ class OwnChoice(Own):
     }
 
     def _sample(self, index: str, record: Record) -> Sample:
-        options = _options(record)
-        answer = _letter(record, options)
+        options = options_of(record)
+        answer = right_letter(record, options)
         return Sample(
             id=index,
             group=record.cells.get("group", index),
@@ -210,7 +204,7 @@ class OwnOpen(Own):
     }
 
     def _sample(self, index: str, record: Record) -> Sample:
-        return _plain_sample(index, record, _accepted(record))
+        return _plain_sample(index, record, accepted_answers(record))
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         return short_answer_prompt(sample.question, dialect)
@@ -241,12 +235,6 @@ class OwnOpen(Own):
 KINDS: Mapping[str, type[Own]] = {one.kind: one for one in (OwnChoice, OwnYesNo, OwnOpen)}
 
 
-def plain(text: str) -> str:
-    """The normalisation of `open_exact`."""
-    words = unicodedata.normalize("NFKC", text).lower().split()
-    return " ".join(words).strip(_ENDS)
-
-
 def _alike(parsed: object, gold: Sequence[str | float]) -> bool:
     if not isinstance(parsed, str):
         return False
@@ -264,69 +252,3 @@ def _plain_sample(index: str, record: Record, gold: tuple[str, ...]) -> Sample:
         gold=gold,
         category=record.cells.get("category", ""),
     )
-
-
-def _accepted(record: Record) -> tuple[str, ...]:
-    """The accepted answers: `answers`, a list; or `answer`, one (or a list, as VLMEvalKit writes it)."""
-    column = "answers" if "answers" in record.cells or "answers" in record.nested else "answer"
-    found = texts_of(record.nested.get(column)) if column in record.nested else None
-    if found is None:
-        text = record.need(column)
-        found = _listed(text) or (tuple(text.split(SEPARATOR)) if column == "answers" else (text,))
-    found = tuple(answer for answer in found if plain(answer))
-    if not found:
-        raise BenchmarkFormatError(
-            f"{record.where}: column '{column}' has no answer that a reply could equal",
-            hint="An answer has at least one letter or digit; a list in text is separated by '|'.",
-        )
-    return found
-
-
-def _options(record: Record) -> dict[str, str]:
-    """By letter: the columns A, B, …, or a list in `options`."""
-    found = column_options(record.cells)
-    if not found:
-        listed = texts_of(record.nested.get("options"))
-        if listed is None and "options" in record.cells:
-            listed = _listed(record.cells["options"]) or tuple(record.cells["options"].split(SEPARATOR))
-        found = {letter: text.strip() for letter, text in zip(LETTERS, listed or (), strict=False)}
-    if len(found) < 2:
-        raise BenchmarkFormatError(
-            f"{record.where}: {len(found)} options, where a choice needs two",
-            hint="Give them in columns A, B, …, or as a list in the column `options` (in text: separated by '|').",
-        )
-    return found
-
-
-def _letter(record: Record, options: Mapping[str, str]) -> str:
-    """The right option's letter, which the table gives as a letter, as the option's text, or counted from 0 in
-    `answer_index`."""
-    if "answer_index" in record.cells:
-        number = record.number("answer_index")
-        if number.is_integer() and 0 <= number < len(options):
-            return list(options)[int(number)]
-        raise BenchmarkFormatError(
-            f"{record.where}: column 'answer_index' is {shown(record.cells['answer_index'])}, not 0 to "
-            f"{len(options) - 1}", hint="The first option has the index 0.",
-        )  # fmt: skip
-    answer = record.need("answer").strip()
-    if answer in options:
-        return answer
-    same = [letter for letter, text in options.items() if text.strip() == answer]
-    if len(same) == 1:
-        return same[0]
-    raise BenchmarkFormatError(
-        f"{record.where}: column 'answer' is {shown(answer)}, which is none of {', '.join(options)}",
-        hint="The answer is the letter of an option, or its text; or its place from 0, in the column answer_index.",
-    )
-
-
-def _listed(text: str) -> tuple[str, ...] | None:
-    """A list as Python or JSON writes it, or None."""
-    text = text.strip()
-    if not (text.startswith("[") and text.endswith("]")) or len(text) > _LIST_LENGTH:
-        return None
-    try:
-        return texts_of(ast.literal_eval(text))
-    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-        return None

@@ -7,13 +7,14 @@ import hashlib
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourways.benchmarks.cells import EMPTY, image_of
+from fourways.benchmarks.cells import image_of, is_empty
 from fourways.benchmarks.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
@@ -40,19 +41,16 @@ def read_parquet(
         for own, name in zip(present, names, strict=True)
         if name not in ("", "image") and (_is_scalar(kinds[own]) or (name in lists and pa.types.is_nested(kinds[own])))
     }
-    row = 0
-    for batch in _batches(file, source, 256, list(taken)):
-        for values in batch.to_pylist():
-            cells, nested = {}, {}
-            for own, value in values.items():
-                if isinstance(value, (list, dict)):
-                    nested[taken[own]] = value
-                elif value is not None and str(value) not in EMPTY:
-                    cells[taken[own]] = str(value)
-            read = partial(images.read, row)
-            key = cells.get(key_column or "") or hashlib.blake2b(read(), digest_size=16).hexdigest()
-            yield Record(f"{file}, row {row + 1}", cells, key, read, nested)
-            row += 1
+    for row, values in enumerate(chain.from_iterable(_batches(file, source, 256, list(taken)))):
+        cells, nested = {}, {}
+        for own, value in values.items():
+            if isinstance(value, (list, dict)):
+                nested[taken[own]] = value
+            elif value is not None and not is_empty(str(value)):
+                cells[taken[own]] = str(value)
+        read = partial(images.read, row)
+        key = cells.get(key_column or "") or hashlib.blake2b(read(), digest_size=16).hexdigest()
+        yield Record(f"{file}, row {row + 1}", cells, key, read, nested)
 
 
 class _Images:
@@ -62,9 +60,9 @@ class _Images:
         self._file = file
         self._column = column
         self._lock = threading.Lock()
-        self._batches: Iterator[Any] | None = None
+        self._batches: Iterator[list[dict[str, Any]]] | None = None
         self._first = 0
-        self._held: list[Any] = []
+        self._held: list[dict[str, Any]] = []
 
     def read(self, row: int) -> bytes:
         """The image bytes of a row (0-based). Safe from several threads."""
@@ -74,8 +72,12 @@ class _Images:
                 self._first, self._held = 0, []
             while row >= self._first + len(self._held):
                 self._first += len(self._held)
-                self._held = next(self._batches).column(0).to_pylist()
-            value = self._held[row - self._first]
+                self._held = next(self._batches, [])
+                if not self._held:
+                    raise BenchmarkFormatError(
+                        f"{self._file}, row {row + 1}: column '{self._column}' ends before it", hint="Fetch it again."
+                    )
+            value = self._held[row - self._first][self._column]
         data = value.get("bytes") if isinstance(value, dict) else value
         where = f"{self._file}, row {row + 1}"
         if isinstance(data, str) and data:
@@ -95,10 +97,13 @@ def _open(file: Path) -> Any:
         raise _unreadable(file, error) from error
 
 
-def _batches(file: Path, source: Any, size: int, columns: list[str]) -> Iterator[Any]:
-    """Batches of these columns. A file that is damaged behind its footer shows it only here."""
+def _batches(file: Path, source: Any, size: int, columns: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """Rows of these columns, so many at a time. A file that is damaged behind its footer shows it only here."""
+    batches = source.iter_batches(batch_size=size, columns=columns)
     try:
-        yield from source.iter_batches(batch_size=size, columns=columns)
+        while (batch := next(batches, None)) is not None:
+            rows: list[dict[str, Any]] = batch.to_pylist()
+            yield rows
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
 

@@ -1,7 +1,8 @@
 """A benchmark whose replies are chosen by likelihood instead of generated: `KEY@rank`.
 
-Of the replies that are possible (the letters of the options; Yes and No) the model's likeliest is the reply, as the
-original Qwen-VL was scored on multiple choice. Only an engine that tells how likely a given text is can be asked so.
+Of the replies that are possible (the letters of the options; Yes and No, yes and no) the model's likeliest is the
+reply, as the original Qwen-VL was scored on multiple choice. Only an engine that tells how likely a given text is can
+be asked so.
 A chat model is asked for the letter at the start of its turn, and its log-probabilities are summed over a
 continuation's tokens; Qwen-VL's own script ranks a space and the letter by their mean."""
 
@@ -66,7 +67,9 @@ class Ranked(Benchmark):
         return Rank(self.continuations(sample))
 
     def continuations(self, sample: Sample) -> tuple[str, ...]:
-        return self.inner.continuations(sample)
+        """The benchmark's own; words in lower case as well, because models differ in how they begin a reply."""
+        own = self.inner.continuations(sample)
+        return own if sample.options else (*own, *(text.lower() for text in own if text.lower() not in own))
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | tuple[float, ...] | None:
         """What the benchmark reads from that continuation; None where the reply is none of them."""

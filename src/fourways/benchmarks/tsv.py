@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fourways.benchmarks.cells import EMPTY, find_image, image_key, image_of, names_file
+from fourways.benchmarks.cells import find_image, image_key, image_of, is_empty, names_file
 from fourways.benchmarks.files import reader
 from fourways.benchmarks.records import Record, check_columns, names_of, shown
 from fourways.core.errors import BenchmarkFormatError
@@ -71,7 +71,7 @@ def read_tsv(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> I
         cells = {
             name: _whole(value) if name == "index" else value
             for name, value in zip(table.names, raw.cells, strict=True)
-            if name not in ("", "image") and value not in EMPTY
+            if name not in ("", "image") and not is_empty(value)
         }
         if _is_file_name(cell):
             yield Record(where, cells, image_key(cell), reader(find_image(file, cell, where)))

@@ -21,6 +21,8 @@ _DIGIT_COMMA = re.compile(r"\d,\d")
 # argument for the number of replacements.
 _PERIOD = re.compile(r"\.(?!\d)")
 _PERIODS_AT_MOST = 32
+_SHORT = 128
+"""Characters of an answer that is worth remembering: a model that rambles must not fill the memory."""
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBERS = {
     "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
@@ -81,9 +83,13 @@ def without_articles(text: str) -> str:
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
-@lru_cache(maxsize=2**14)
 def normalize(text: str) -> str:
     """The whole normalisation of one answer."""
+    return _remembered(text) if len(text) <= _SHORT else without_articles(without_punctuation(clean(text)))
+
+
+@lru_cache(maxsize=2**14)
+def _remembered(text: str) -> str:
     return without_articles(without_punctuation(clean(text)))
 
 
