@@ -97,7 +97,9 @@ def test_more_training_seeds_narrow_a_crossed_interval() -> None:
     def width(seeds: int) -> float:
         effect = rng.normal(scale=0.3, size=seeds)
         rows, columns = np.repeat(np.arange(80), seeds), np.tile(np.arange(seeds), 80)
-        found = percentile_interval(pigeonhole(rows, columns, effect[columns] + rng.normal(size=80 * seeds), 0), 80)
+        found = percentile_interval(
+            pigeonhole(rows, columns, (effect[columns] + rng.normal(size=80 * seeds)).tolist(), 0), 80
+        )
         assert found is not None
         return found.high - found.low
 

@@ -56,7 +56,7 @@ def test_the_error_by_hand() -> None:
     assert calibration_error(said, right) == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
     low, high = reliability_bins(said, right)
     assert (low.low, low.high, low.correct, low.n) == (0.6, 0.6, 0.5, 10)
-    assert (high.confidence, high.correct) == (pytest.approx(0.9), 1.0)
+    assert (high.confidence, high.correct) == pytest.approx((0.9, 1.0))
     found = brier(said, right)
     assert found.score == pytest.approx((5 * 0.16 + 5 * 0.36 + 10 * 0.01) / 20)
     assert found.reliability == pytest.approx(0.01)

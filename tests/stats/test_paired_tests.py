@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from fourways.stats import detectable_difference, holm, sign_flip_p
 
@@ -17,8 +18,25 @@ def test_a_difference_that_all_clusters_share_has_the_exact_p_value() -> None:
     assert sign_flip_p(np.ones(10), seed=0, flips=50_000) == pytest.approx(2 / 1024, rel=0.25)
 
 
-def test_the_smallest_p_value_is_not_zero() -> None:
-    assert sign_flip_p(np.ones(200), seed=0, flips=99) == 0.01
+def test_the_smallest_p_value_is_not_zero_and_not_below_the_exact_one() -> None:
+    for k in (20, 200):
+        assert 2.0 ** (1 - k) < sign_flip_p(np.ones(k), seed=0, flips=99) < 0.01
+
+
+def test_a_bound_below_the_flips_own_is_valid_for_sizes_of_any_kind() -> None:
+    """Against the exact share of all 2^12 flips."""
+    rng = np.random.default_rng(4)
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1).T
+    for case in range(20):
+        moving = rng.exponential(size=12)
+        exact = float((np.abs(signs @ moving) >= abs(moving.sum()) - 1e-9).mean())
+        assert sign_flip_p(moving, seed=case, flips=9) >= exact
+
+
+@pytest.mark.parametrize(("alike", "other"), [(20, 0), (30, 3), (200, 0)])
+def test_where_no_flip_is_as_extreme_the_p_value_stays_above_the_exact_one(alike: int, other: int) -> None:
+    found = sign_flip_p(np.r_[np.ones(alike), -np.ones(other)], seed=0, flips=999)
+    assert 2 * stats.binom.cdf(other, alike + other, 0.5) <= found <= 1 / 1000
 
 
 def test_p_values_are_uniform_where_there_is_nothing_to_find() -> None:

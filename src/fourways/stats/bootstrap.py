@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fourways.stats.combination import LinearCombination
-from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes
+from fourways.stats.interval import LEVEL, Floats, Integers, Interval, cluster_codes, unique_columns
 
 REPLICATES = 2000
 _MANY = 5000
@@ -43,8 +43,8 @@ def bootstrap_linear(combination: LinearCombination, seed: int, replicates: int 
 
 
 def bootstrap_totals(columns: Floats, seed: int, replicates: int = REPLICATES) -> Iterator[Floats]:
-    """(size, m) arrays, `replicates` rows in all: the totals of columns (k, m), one row a cluster, over resamples drawn as
-    in `bootstrap_linear` from one stratum, for statistics that are no linear combination. Seeded.
+    """(size, m) arrays, `replicates` rows in all: the totals of columns (k, m), one row a cluster, over resamples drawn
+    as in `bootstrap_linear` from one stratum, for statistics that are no linear combination. Seeded.
 
     Beyond 5,000 clusters the totals are drawn from the normal distribution that they then follow, with their exact
     means and covariances.
@@ -106,8 +106,8 @@ def percentile_interval(replicates: NDArray[np.float64], clusters: int, level: f
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Kinds of clusters: those of one stratum with the same sums and counts are interchangeable, so a resample need only
-    say how many of each kind it holds. strata, numbers: (kinds,); sums, counts: (parts, kinds)."""
+    """Kinds of clusters: those of one stratum with the same sums and counts are interchangeable, so a resample need
+    only say how many of each kind it holds. strata, numbers: (kinds,); sums, counts: (parts, kinds)."""
 
     strata: Integers
     numbers: Integers
@@ -116,11 +116,9 @@ class _Alike:
 
 
 def _alike(combination: LinearCombination) -> _Alike:
-    rows = np.column_stack([combination.strata, combination.sums.T, combination.counts.T])
-    kinds, numbers = np.unique(rows, axis=0, return_counts=True)
-    parts = combination.coefficients.size
-    sums, counts = kinds[:, 1 : 1 + parts].T, kinds[:, 1 + parts :].T
-    return _Alike(kinds[:, 0].astype(np.int64), numbers.astype(np.int64), sums, counts)
+    _, first, numbers = unique_columns([combination.strata, *combination.sums, *combination.counts])
+    sums, counts = combination.sums[:, first], combination.counts[:, first]
+    return _Alike(combination.strata[first], numbers, sums, counts)
 
 
 def _weight_batches(rng: np.random.Generator, alike: _Alike, replicates: int) -> Iterator[Floats]:

@@ -19,9 +19,9 @@ _DIGITS = 12
 def sign_flip_p(contributions: Floats, seed: int, flips: int = FLIPS) -> float:
     """The two-sided p-value of "the sum is 0" when the sign of each cluster's contribution could as well be the other.
 
-    contributions: (k,), one cluster's part of the difference each. The observed signs count as one of the flips. Where no
-    flip is as extreme, Hoeffding's bound on the share of all 2^k flips stands in if it is smaller: 1 / (flips + 1) alone
-    could never pass an adjustment over hundreds of tests. Seeded.
+    contributions: (k,), one cluster's part of the difference each. The observed signs count as one of the flips. Where
+    no flip is as extreme, Hoeffding's bound on the share of all 2^k flips stands in if it is smaller: 1 / (flips + 1)
+    alone could never pass an adjustment over hundreds of tests. Seeded.
 
     Source: Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, 3.2; Phipson & Smyth (2010),
     Permutation p-values should never be zero, SAGMB 9(1), for the added one; Hoeffding (1963), J. Am. Stat. Assoc. 58,
@@ -30,8 +30,8 @@ def sign_flip_p(contributions: Floats, seed: int, flips: int = FLIPS) -> float:
     moving = contributions[contributions != 0]
     if moving.size == 0:
         return 1.0
-    # Equal sizes are interchangeable: of n of them, so many are positive as n coins show heads. What differs only in the
-    # order of addition is the same size, and gives the same sum.
+    # Equal sizes are interchangeable: of n of them, so many are positive as n coins show heads. What differs only in
+    # the order of addition is the same size, and gives the same sum.
     sizes, numbers = np.unique(np.round(np.abs(moving) / np.abs(moving).max(), _DIGITS), return_counts=True)
     observed = abs(float(moving.sum())) / float(np.abs(moving).max()) - moving.size * 10.0**-_DIGITS
     rng = np.random.default_rng(seed)
