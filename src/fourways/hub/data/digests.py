@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +71,23 @@ def _fingerprint(path: Path) -> tuple[str, int]:
     return digest.hexdigest(), newest
 
 
-def _stats(path: Path) -> Iterable[tuple[str, os.stat_result]]:
-    """The files that `hash_data` reads, by their relative names."""
+def _stats(path: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The files that `hash_data` reads, by their relative names, in a fixed order. By `scandir`: of the 80,000 pictures
+    of COCO, `Path` objects alone would take seconds."""
     if path.is_file():
         yield path.name, path.stat()
         return
-    for file in sorted(path.rglob("*")):
-        name = file.relative_to(path)
-        if not any(part.startswith(".") for part in name.parts) and file.is_file():
-            yield name.as_posix(), file.stat()
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        with os.scandir(path / folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{folder}{entry.name}/")
+                elif entry.is_file():
+                    yield f"{folder}{entry.name}", entry.stat()
 
 
 def _memory() -> Path:
