@@ -57,11 +57,9 @@ def score(
 
 def _asked(benchmark: str, rule: str | None, boxes: str | None) -> tuple[str, Rule, BoxFormat | None]:
     """Raises UserError for a benchmark, rule or format that is not known, before any file is opened."""
-    from fourways.benchmarks.predictions import box_format, box_rule, find_rule, scored_keys
+    from fourways.benchmarks.predictions import box_format, box_rule, find_rule
 
-    key = benchmark.lower().replace("-", "_")
-    if key not in scored_keys():
-        raise UserError(f"answers to {benchmark!r} cannot be scored", hint=f"one of {', '.join(scored_keys())}")
+    key = benchmark if ":" in benchmark else benchmark.lower().replace("-", "_")
     if key != "refcoco":
         if boxes is not None:
             raise UserError(f"--boxes says how boxes are written; {key} has none", hint="leave it out")

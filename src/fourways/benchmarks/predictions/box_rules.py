@@ -9,14 +9,15 @@ sides."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fourways.benchmarks.boxes import Box
-from fourways.benchmarks.contract import ReplyContext, Sample
-from fourways.benchmarks.predictions.kit import Kit, described
+from fourways.benchmarks.contract import Metric, ReplyContext, Sample
+from fourways.benchmarks.predictions.kit import described, under
 from fourways.benchmarks.refcoco import THRESHOLD, RefCOCO
+from fourways.core.rows import AnswerRow
 
 _QWEN = re.compile(r"\((.*?)\),\((.*?)\)")
 _INTERNVL = re.compile(r"\[*\[(.*?),(.*?),(.*?),(.*?)\]\]*")
@@ -47,7 +48,16 @@ def _box(numbers: np.ndarray) -> Box:
     return x1, y1, x2, y2
 
 
-class _SinglePrecision(Kit, RefCOCO):
+class _Ruled(RefCOCO):
+    """RefCOCO's metrics under a rule's name."""
+
+    rule: str
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        return under(super().metrics(rows), self.rule)
+
+
+class _SinglePrecision(_Ruled):
     """Boxes and IoU in 32-bit floats, as torch has them in the two programs; a box of no number is wrong."""
 
     def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:
@@ -103,7 +113,7 @@ class RefCOCOByInternVL(_SinglePrecision):
             return _box(box * np.asarray([width, height, width, height], dtype=np.float32))
 
 
-class RefCOCOByVLMEvalKit(Kit, RefCOCO):
+class RefCOCOByVLMEvalKit(_Ruled):
     rule = "vlmevalkit"
     definitions: Mapping[str, str] = described(
         RefCOCO.definitions,
@@ -127,7 +137,7 @@ class RefCOCOByVLMEvalKit(Kit, RefCOCO):
         return x1, y1, x2, y2
 
 
-class RefCOCOByLmmsEval(Kit, RefCOCO):
+class RefCOCOByLmmsEval(_Ruled):
     rule = "lmms-eval"
     definitions: Mapping[str, str] = described(
         RefCOCO.definitions, "lmms-eval", "the first [x1, y1, x2, y2], always fractions of the image's sides"

@@ -4,11 +4,12 @@ samples and submissions. For MMBench, MMStar, RealWorldQA and any table of that 
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fourways.benchmarks.choice import inside_options
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.mmbench import CIRCLE
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
@@ -18,12 +19,13 @@ from fourways.core.errors import BenchmarkFormatError
 
 _L2 = ("l2-category", "l2_category")
 _LETTERS = string.ascii_uppercase
+_Options = Callable[[Mapping[str, Value], str], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a benchmark's table is read. circular: copies of a question share index modulo 1,000,000 (or `g_index`).
-    language: of the questions."""
+    """How a benchmark's table is read. circular: copies of a question share index modulo 1,000,000 (or `g_index`), and
+    an index is a whole number. language: of the questions."""
 
     circular: bool
     language: Literal["en", "zh"] = "en"
@@ -34,9 +36,9 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
 
     Raises BenchmarkFormatError where neither tells the answers."""
     oddities = Oddities()
-    truth = None if gold is None else _by_index(gold, oddities)
+    truth = None if gold is None else _by_index(gold, layout, oddities)
     rows = [Row(row.where, {**lmms_details(row), **row.cells}) for row in read_records(path, oddities)]
-    answers = list(_answers(path, rows, truth, layout, oddities))
+    answers = list(_answers(rows, truth, layout, oddities))
     if not answers:
         raise BenchmarkFormatError(
             f"{path}: no row with an index", hint="Expected columns index, question, A, B, …, answer, prediction."
@@ -51,10 +53,10 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
     return Predictions(form, tuple(answers), oddities)
 
 
-def _by_index(gold: Path, oddities: Oddities) -> dict[int, Row]:
-    found: dict[int, Row] = {}
+def _by_index(gold: Path, layout: Layout, oddities: Oddities) -> dict[str, Row]:
+    found: dict[str, Row] = {}
     for row in read_records(gold, oddities):
-        index = _number(row.cells.get("index"))
+        index = _index(row.cells.get("index"), layout)
         if index is None:
             oddities.note("row of the gold table without an index, left out", row.where)
         else:
@@ -65,28 +67,24 @@ def _by_index(gold: Path, oddities: Oddities) -> dict[int, Row]:
 
 
 def _answers(
-    path: Path, rows: Iterable[Row], truth: Mapping[int, Row] | None, layout: Layout, oddities: Oddities
+    rows: Sequence[Row], truth: Mapping[str, Row] | None, layout: Layout, oddities: Oddities
 ) -> Iterator[Answer]:
-    seen: set[int] = set()
+    seen: set[str] = set()
+    tables = [*rows, *(truth or {}).values()]
+    options = _columns if layout.circular or any("A" in row.cells for row in tables) else _listed
     for number, row in enumerate(rows):
-        index = _number(row.cells.get("index"))
-        if index is None and "filtered_resps" in row.cells:
-            index = _number(row.cells.get("doc_id"))
-        if index is None and "index" not in row.cells and truth is None:
-            index = number
+        index = _place(row, number, layout, truth is not None)
         if index is None:
             oddities.note("row without a whole index, left out", row.where)
             continue
         if index in seen:
             oddities.note("index that stands more than once; each row counts", f"{row.where}: {index}")
         seen.add(index)
-        known: dict[str, Value] = {}
-        if truth is not None:
-            if index not in truth:
-                oddities.note("row that the gold table does not have, left out, as VLMEvalKit does", row.where)
-                continue
-            known = truth[index].cells
-        sample = _sample(index, {**row.cells, **known}, layout)
+        if truth is not None and index not in truth:
+            oddities.note("row that the gold table does not have, left out, as VLMEvalKit does", row.where)
+            continue
+        known = {} if truth is None else truth[index].cells
+        sample = _sample(index, {**row.cells, **known}, layout, options)
         if not sample.gold:
             oddities.note("row without an answer to score against, left out", row.where)
             continue
@@ -100,28 +98,59 @@ def _answers(
         )
 
 
-def _sample(index: int, cells: Mapping[str, Value], layout: Layout) -> Sample:
-    group = index % CIRCLE if layout.circular else index
-    if layout.circular and (own := _number(cells.get("g_index"))) is not None:
-        group = own
-    options = {letter: as_text(cells[letter]) for letter in _LETTERS if letter in cells}
-    options = {letter: text for letter, text in options.items() if text != "nan"}
+def _place(row: Row, number: int, layout: Layout, matched: bool) -> str | None:
+    """The row's index; that of lmms-eval's sample; or its place in the file, where no gold table is matched by it."""
+    if "index" in row.cells:
+        return _index(row.cells["index"], layout)
+    if "filtered_resps" in row.cells and "doc_id" in row.cells:
+        return _index(row.cells["doc_id"], layout)
+    return None if matched else str(number)
+
+
+def _index(value: Value, layout: Layout) -> str | None:
+    whole = _number(value)
+    if whole is not None:
+        return str(whole)
+    return None if layout.circular or value is None else as_text(value)
+
+
+def _sample(index: str, cells: Mapping[str, Value], layout: Layout, options: _Options) -> Sample:
+    group = index
+    if layout.circular:
+        own = _number(cells.get("g_index"))
+        group = str(int(index) % CIRCLE if own is None else own)
+    question = as_text(cells.get("question", ""))
     answer = cells.get("answer", cells.get("target"))
-    extra = {name: as_text(cells[column]) for name, column in (("split", "split"),) if column in cells}
     l2 = next((as_text(cells[name]) for name in _L2 if name in cells), None)
+    extra = {"split": as_text(cells["split"])} if "split" in cells else {}
     return Sample(
-        id=str(index),
-        group=str(group),
+        id=index,
+        group=group,
         image_key=as_text(cells.get("image_path", f"question {group}")),
         image=bytes,
-        question=as_text(cells.get("question", "")),
+        question=question,
         gold=() if answer is None else (as_text(answer).strip(),),
         category=as_text(cells.get("category", "")),
         hint=as_text(cells.get("hint", "")),
-        options=options,
+        options=options(cells, question),
         language=layout.language,
         extra=extra if l2 is None else {**extra, "l2_category": l2},
     )
+
+
+def _columns(cells: Mapping[str, Value], question: str) -> dict[str, str]:
+    """The columns A, B, … that have text."""
+    columns = {letter: as_text(cells[letter]) for letter in _LETTERS if letter in cells}
+    return {letter: text for letter, text in columns.items() if text != "nan"}
+
+
+def _listed(cells: Mapping[str, Value], question: str) -> dict[str, str]:
+    """What the question lists, in a table without such columns; or letters alone, where the answer is one."""
+    answer = as_text(cells.get("answer", cells.get("target", ""))).strip()
+    found = inside_options(question)
+    if answer in found or not (len(answer) == 1 and answer in _LETTERS):
+        return found if answer in found else {}
+    return dict.fromkeys(_LETTERS[:4], "")
 
 
 def _with_base(answers: list[Answer], oddities: Oddities) -> Iterator[Answer]:

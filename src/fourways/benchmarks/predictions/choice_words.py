@@ -1,9 +1,11 @@
-"""How lmms-eval reads a choice from a reply: its older extractor, and the one that newer tasks share. Checked against
-its own functions (0.7.3); the vectors are in the tests."""
+"""How kits read a choice from a reply: lmms-eval's older extractor and the one that its newer tasks share (0.7.3), and
+earlier forms of VLMEvalKit's. Checked against their own functions; the vectors are in the tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
+from fourways.benchmarks.choice import refused, words_of
 
 _AROUND = (
     ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."), (":", ""), (":", ","), (":", "."),
@@ -94,3 +96,34 @@ def _at_ends(text: str, letters: Sequence[str]) -> list[tuple[int, int, str]]:
         if inner.endswith(letter) and (len(inner) == 1 or not inner[-2].isalpha()):
             found.append((_END, len(text) - 1, letter))
     return found
+
+
+def last_words(reply: str, options: Mapping[str, str]) -> str | None:
+    """VLMEvalKit's `can_infer` in ms-vlmeval 0.0.20: the one letter among the words, if within the last four; else the
+    one option whose text stands in a reply at most twice as long as all options together."""
+    if (refusal := refused(reply)) is not None:
+        return refusal
+    words = words_of(reply)
+    named = [letter for letter in options if letter in words]
+    if _FAILED not in reply:
+        if len(named) == 1 and words.index(named[0]) > len(words) - 5:
+            return named[0]
+        if not named and "Z" in words:
+            return "Z"
+    short = len(reply.lower()) <= 2 * sum(len(text) for text in options.values())
+    return _older_text(reply, options) if short else None
+
+
+def any_place(reply: str, options: Mapping[str, str]) -> str | None:
+    """VLMEvalKit's `can_infer` of 2025: the one letter among the words; else the one option whose text stands in the
+    reply."""
+    if (refusal := refused(reply)) is not None:
+        return refusal
+    words = words_of(reply)
+    named = [letter for letter in options if letter in words]
+    if _FAILED not in reply:
+        if len(named) == 1:
+            return named[0]
+        if not named and "Z" in words:
+            return "Z"
+    return _older_text(reply, options)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from fourways.benchmarks.contract import Benchmark, Metric
+from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
+from fourways.core.request import Output
 from fourways.core.rows import AnswerRow
+
+Reads = Callable[[Sample, str], str | None]
+"""What a program reads from a reply to a sample; None where it reads nothing."""
 
 
 def of_rule(definition: str, rule: str) -> str:
@@ -25,10 +30,31 @@ def under(metrics: Sequence[Metric], rule: str) -> list[Metric]:
     return [replace(metric, definition=of_rule(metric.definition, rule)) for metric in metrics]
 
 
-class Kit(Benchmark):
-    """Goes first among the bases of a benchmark under a kit's rule, which sets `rule` and `definitions`."""
+class Reread(Benchmark):
+    """A benchmark whose replies are read as another program reads them, and scored and summed up as ever."""
 
-    rule: str
+    def __init__(self, inner: Benchmark, rule: str, how: str, reads: Reads) -> None:
+        """how: the rule in words."""
+        self.key, self.title, self.primary = inner.key, inner.title, inner.primary
+        self.definitions = described(inner.definitions, rule, how)
+        self.prompt_version, self.parser_version = inner.prompt_version, 1
+        self.scorer_version = inner.scorer_version
+        self._inner, self._rule, self._reads = inner, rule, reads
+
+    def read(self, path: Path) -> Iterator[Sample]:
+        return self._inner.read(path)
+
+    def prompt(self, sample: Sample, dialect: str) -> str:
+        return self._inner.prompt(sample, dialect)
+
+    def output(self, sample: Sample) -> Output:
+        return self._inner.output(sample)
+
+    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
+        return self._reads(sample, reply)
+
+    def score(self, sample: Sample, parsed: str | tuple[float, ...] | None) -> float:
+        return self._inner.score(sample, parsed)
 
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
-        return under(super().metrics(rows), self.rule)  # type: ignore[safe-super]  # the next base has it
+        return under(self._inner.metrics(rows), self._rule)

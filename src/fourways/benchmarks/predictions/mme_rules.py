@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fourways.benchmarks.contract import Metric, ReplyContext, Sample
+from fourways.benchmarks.contract import Metric
 from fourways.benchmarks.mme import MME
-from fourways.benchmarks.predictions.kit import Kit, described
+from fourways.benchmarks.predictions.kit import Reread
 from fourways.benchmarks.predictions.yes_no_words import otter_label, yes_or_no_word
 from fourways.core.rows import AnswerRow
 
-_PERCENT = {
-    "mme_subtask_acc@1": "right answers / questions of one subtask",
-    "mme_subtask_acc_plus@1": "images with both questions right / images of one subtask",
-}
+WORD = '"yes" among the words and "no" not, or the reverse; else unknown, wrong'
+_OTTER = "ends stripped, full stops dropped, y or n alone, else the first 4 characters"
 
 
 class ScoredMME(MME):
     """MME with acc and acc+ of each subtask beside its score."""
 
-    definitions: Mapping[str, str] = {**MME.definitions, **_PERCENT}
+    definitions: Mapping[str, str] = {
+        **MME.definitions,
+        "mme_subtask_acc@1": "right answers / questions of one subtask",
+        "mme_subtask_acc_plus@1": "images with both questions right / images of one subtask",
+    }
 
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
         metrics: list[Metric] = []
@@ -44,23 +46,9 @@ def _shares(score: Metric) -> list[Metric]:
     ]
 
 
-class MMEByVLMEvalKit(Kit, ScoredMME):
-    rule = "vlmevalkit"
-    definitions: Mapping[str, str] = described(
-        ScoredMME.definitions, "vlmevalkit", '"yes" among the words and "no" not, or the reverse; else unknown, wrong'
-    )
-
-    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
-        return yes_or_no_word(reply)
+def by_vlmevalkit() -> Reread:
+    return Reread(ScoredMME(), "vlmevalkit", WORD, lambda _, reply: yes_or_no_word(reply))
 
 
-class MMEByLmmsEval(Kit, ScoredMME):
-    rule = "lmms-eval"
-    definitions: Mapping[str, str] = described(
-        ScoredMME.definitions,
-        "lmms-eval",
-        "ends stripped, full stops dropped, y or n alone, else the first 4 characters",
-    )
-
-    def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
-        return otter_label(reply)
+def by_lmms_eval() -> Reread:
+    return Reread(ScoredMME(), "lmms-eval", _OTTER, lambda _, reply: otter_label(reply))

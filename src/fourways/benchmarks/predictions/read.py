@@ -8,8 +8,10 @@ from fourways.benchmarks.predictions.boxes import read_boxes
 from fourways.benchmarks.predictions.choice import Layout, read_choice_table
 from fourways.benchmarks.predictions.found import Predictions
 from fourways.benchmarks.predictions.mme import read_mme
+from fourways.benchmarks.predictions.own import read_own
 from fourways.benchmarks.predictions.run_folder import is_run, read_run
 from fourways.benchmarks.predictions.vqa import read_vqa
+from fourways.benchmarks.predictions.yes_no import read_yes_no
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import BenchmarkFormatError, UserError
 
@@ -17,6 +19,7 @@ _CHOICE = {
     "mmbench_en": Layout(circular=True),
     "mmbench_cn": Layout(circular=True, language="zh"),
     "realworldqa": Layout(circular=False),
+    "mmstar": Layout(circular=False),
 }
 
 
@@ -40,4 +43,8 @@ def read_predictions(
         if boxes is None:
             raise UserError("replies with boxes need --boxes", hint="say how the model writes them: --boxes qwen2.5-vl")
         return read_boxes(path, gold, boxes)
-    return read_choice_table(path, gold, _CHOICE[key])
+    if key == "pope":
+        return read_yes_no(path, gold)
+    if key in _CHOICE:
+        return read_choice_table(path, gold, _CHOICE[key])
+    return read_own(key.partition(":")[0], path, gold)

@@ -65,11 +65,12 @@ def read_records(file: Path, oddities: Oddities, skip: Iterable[str] = ("image",
     readers = {".xlsx": _xlsx, ".json": _json, ".jsonl": _jsonl}
     left_out = frozenset(skip)
     for where, cells in readers.get(suffix, _separated)(file, oddities):
-        named = {_name(name): value for name, value in cells.items()}
+        named = {column_name(name): value for name, value in cells.items()}
         yield Row(where, {n: v for n, v in named.items() if n not in left_out and not _missing(v)})
 
 
-def _name(column: str) -> str:
+def column_name(column: str) -> str:
+    """As VLMEvalKit has it: lower case, but for single capitals (options)."""
     column = column.strip()
     return column if len(column) == 1 and column.isupper() else column.lower()
 

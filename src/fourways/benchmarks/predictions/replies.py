@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fourways.benchmarks.predictions.found import Oddities
-from fourways.benchmarks.predictions.records import Row, Value, as_text
+from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name
 
 REPLY_COLUMNS = ("prediction", "pred", "response", "reply", "output", "text")
 MISSING_REPLY = "nan"
@@ -51,7 +51,7 @@ def lmms_details(row: Row) -> dict[str, Value]:
     logged = [value for name, value in row.cells.items() if isinstance(value, dict) and name not in _NOT_METRICS]
     if not logged:
         return {}
-    return {str(name): value for name, value in max(logged, key=len).items() if value is not None}
+    return {column_name(str(name)): value for name, value in max(logged, key=len).items() if value is not None}
 
 
 _NOT_METRICS = frozenset(("doc", "token_counts", "input_media", "arguments"))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import mean
 
 from fourways.benchmarks.contract import Metric, Sample
-from fourways.benchmarks.predictions.kit import Kit, described
+from fourways.benchmarks.predictions.kit import described, of_rule
 from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.benchmarks.vqa_answers import accuracy, clean, without_articles, without_punctuation
 from fourways.benchmarks.vqav2 import VQAv2
@@ -50,8 +50,8 @@ class VQAGithub(VQAAlways):
         return accuracy(parsed, [str(g) for g in sample.gold], "github") if isinstance(parsed, str) else 0.0
 
 
-class VQAByLmmsEval(Kit, VQAAlways):
-    rule = "lmms-eval"
+class VQAByLmmsEval(VQAAlways):
+    definition: str = of_rule(_ALWAYS, "lmms-eval")
     definitions: Mapping[str, str] = described(
         VQAAlways.definitions, "lmms-eval", "EvalAI's normalisation as lmms-eval has it"
     )

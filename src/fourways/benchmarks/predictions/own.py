@@ -1,0 +1,76 @@
+"""Answers to a table of one's own: `choice:`, `yes_no:` and `open:` tables with a `prediction` column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from fourways.benchmarks.contract import Sample
+from fourways.benchmarks.predictions.choice import Layout, read_choice_table
+from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
+from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
+from fourways.benchmarks.predictions.replies import table_reply
+from fourways.benchmarks.predictions.yes_no import read_yes_no
+from fourways.core.errors import BenchmarkFormatError
+
+_SEPARATOR = "|"
+
+
+def read_own(kind: str, path: Path, gold: Path | None) -> Predictions:
+    """kind: choice, yes_no or open. Raises BenchmarkFormatError where no row can be scored."""
+    if kind == "yes_no":
+        return read_yes_no(path, gold)
+    if kind == "choice":
+        found = read_choice_table(path, gold, Layout(circular=False))
+        return replace(found, answers=tuple(_by_letter(answer) for answer in found.answers))
+    return _read_open(path, gold)
+
+
+def _by_letter(answer: Answer) -> Answer:
+    """The true answer may be the option's text."""
+    sample = answer.sample
+    same = [letter for letter, text in sample.options.items() if text.strip() == sample.gold[0]]
+    if sample.gold[0] in sample.options or len(same) != 1:
+        return answer
+    return replace(answer, sample=replace(sample, gold=(same[0],)))
+
+
+def _read_open(path: Path, gold: Path | None) -> Predictions:
+    oddities = Oddities()
+    truth = {} if gold is None else {as_text(row.cells.get("index")): row for row in read_records(gold, oddities)}
+    answers = tuple(_open_answers(list(read_records(path, oddities)), truth, oddities))
+    if not answers:
+        raise BenchmarkFormatError(
+            f"{path}: no row with an answer to score against", hint="Expected question, answer, prediction; or --gold."
+        )
+    return Predictions("table of open answers", answers, oddities)
+
+
+def _open_answers(rows: list[Row], truth: dict[str, Row], oddities: Oddities) -> Iterator[Answer]:
+    for number, row in enumerate(rows):
+        index = as_text(row.cells.get("index", number))
+        known = truth[index].cells if index in truth else row.cells
+        accepted = _accepted(known.get("answers", known.get("answer")), "answers" in known)
+        if not accepted:
+            oddities.note("row without an answer to score against, left out", row.where)
+            continue
+        sample = Sample(
+            id=index,
+            group=index,
+            image_key=as_text(row.cells.get("image_path", f"question {index}")),
+            image=bytes,
+            question=as_text(row.cells.get("question", "")),
+            gold=accepted,
+            category=as_text(row.cells.get("category", known.get("category", ""))),
+        )
+        yield Answer(sample, table_reply(row, oddities))
+
+
+def _accepted(value: Value, several: bool) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, list):
+        return tuple(as_text(one) for one in value)
+    text = as_text(value)
+    return tuple(text.split(_SEPARATOR)) if several else (text,)

@@ -1,0 +1,147 @@
+"""Answers to POPE: the official JSON lines beside the official labels, LLaVA's and InternVL's beside their question
+file, and the tables of the kits.
+
+The official program (`evaluate.py`) takes the answers in the order of one category's labels; LLaVA's and InternVL's
+(`eval_pope.py`) first choose a category's answers by `question_id`, by the file that was asked from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fourways.benchmarks.contract import Sample
+from fourways.benchmarks.pope import CATEGORIES
+from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
+from fourways.benchmarks.predictions.records import SUFFIXES, Row, as_text, read_records
+from fourways.benchmarks.predictions.replies import lmms_details, lmms_reply, plain_reply, table_reply
+from fourways.core.errors import BenchmarkFormatError
+
+_REPLIES = ("text", "answer", "filtered_resps")
+_ASK = "Give --gold with coco_pope_random.json, …, or the folder of the three."
+
+
+def read_yes_no(path: Path, gold: Path | None) -> Predictions:
+    """Raises BenchmarkFormatError where the answers cannot be laid beside their labels."""
+    oddities = Oddities()
+    files = _files(path)
+    rows = {file: list(read_records(file, oddities)) for file in files}
+    if gold is None:
+        answers = [answer for file, held in rows.items() for answer in _table(file, held, oddities)]
+        if not answers:
+            raise BenchmarkFormatError(f"{path}: no row with an answer of yes or no to score against", hint=_ASK)
+        return Predictions("kit's table", tuple(answers), oddities)
+    labels, asked = _gold(gold, oddities)
+    answers = []
+    for file, held in rows.items():
+        for category, replies in _by_category(file, held, labels, asked).items():
+            answers += _paired(category, replies, labels[category], oddities)
+    for category in labels:
+        if not any(answer.sample.category == category for answer in answers):
+            oddities.note("category of the labels without answers", category)
+    if not answers:
+        raise BenchmarkFormatError(f"{path}: no answers to these labels", hint=_ASK)
+    return Predictions("POPE answers", tuple(answers), oddities)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES)
+    if not found:
+        raise BenchmarkFormatError(
+            f"{path}: no file of answers here", hint="Give JSON lines with question_id and text."
+        )
+    return found
+
+
+def _gold(gold: Path, oddities: Oddities) -> tuple[dict[str, list[Row]], dict[str, str]]:
+    """Category → its labels in their order; and question_id → category, by a question file that lies in the folder."""
+    labels: dict[str, list[Row]] = {}
+    asked: dict[str, str] = {}
+    for file in _files(gold):
+        rows = list(read_records(file, oddities))
+        if rows and all("category" in row.cells and "label" not in row.cells for row in rows):
+            asked.update({as_text(row.cells.get("question_id")): as_text(row.cells["category"]) for row in rows})
+        elif rows and all("label" in row.cells for row in rows):
+            labels.setdefault(_category(file.stem) or file.stem, []).extend(rows)
+    if not labels:
+        raise BenchmarkFormatError(f"{gold}: no file with a label on every line", hint=_ASK)
+    return labels, asked
+
+
+def _category(stem: str) -> str | None:
+    return next((category for category in CATEGORIES if category in stem.lower()), None)
+
+
+def _by_category(
+    file: Path, rows: list[Row], labels: Mapping[str, list[Row]], asked: Mapping[str, str]
+) -> dict[str, list[Row]]:
+    """The answers of each category, in their order."""
+    named = [row.text("category") or asked.get(row.text("question_id") or "") for row in rows]
+    if any(named):
+        found: dict[str, list[Row]] = {category: [] for category in labels}
+        for row, category in zip(rows, named, strict=True):
+            if category in found:
+                found[category].append(row)
+        return found
+    own = _category(file.stem)
+    if own in labels and own is not None:
+        return {own: rows}
+    if len(labels) == 1:
+        return {next(iter(labels)): rows}
+    raise BenchmarkFormatError(
+        f"{file}: nothing tells which of {', '.join(labels)} an answer belongs to",
+        hint="Put the question file (question_id, category) beside the labels, or give one category's labels.",
+    )
+
+
+def _paired(category: str, replies: list[Row], labels: list[Row], oddities: Oddities) -> Iterator[Answer]:
+    if len(replies) != len(labels):
+        raise BenchmarkFormatError(
+            f"{category}: {len(replies)} answers where there are {len(labels)} labels",
+            hint="Answers are laid beside labels in their order, so none may be missing.",
+        )
+    for number, (row, label) in enumerate(zip(replies, labels, strict=True)):
+        truth = as_text(label.cells["label"]).strip()
+        question = label.text("text", "question") or ""
+        said = row.text("question", "prompt")
+        if said is not None and question and question not in said:
+            oddities.note("answer to another question than the label's", row.where)
+        if truth not in ("yes", "no"):
+            oddities.note("label that is neither yes nor no; the official program takes it for yes", label.where)
+        sample = Sample(
+            id=f"{category}/{number}",
+            group=f"{category}/{number}",
+            image_key=label.text("image") or f"{category}/{number // 6}",
+            image=bytes,
+            question=question,
+            gold=("no" if truth == "no" else "yes",),
+            category=category,
+        )
+        yield Answer(sample, plain_reply(row, oddities, *_REPLIES))
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _table(file: Path, rows: list[Row], oddities: Oddities) -> Iterator[Answer]:
+    """VLMEvalKit's: index, question, answer, category, prediction. lmms-eval's samples: target and filtered_resps."""
+    for number, row in enumerate(rows):
+        logged = "filtered_resps" in row.cells
+        cells = {**lmms_details(row), **row.cells}
+        truth = as_text(cells.get("target" if logged else "answer", "")).strip().lower()
+        if truth not in ("yes", "no"):
+            oddities.note("row whose answer is neither yes nor no, left out", row.where)
+            continue
+        name = as_text(cells.get("index", cells.get("doc_id", number)))
+        category = as_text(cells.get("category", _category(file.stem) or ""))
+        sample = Sample(
+            id=f"{file.stem}/{name}",
+            group=f"{file.stem}/{name}",
+            image_key=as_text(cells.get("image_path", cells.get("image_source", f"question {name}"))),
+            image=bytes,
+            question=as_text(cells.get("question", cells.get("input", ""))),
+            gold=(truth,),
+            category=category,
+        )
+        yield Answer(sample, lmms_reply(row, oddities) if logged else table_reply(row, oddities))
