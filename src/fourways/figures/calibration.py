@@ -13,7 +13,7 @@ from fourways.core.rows import AnswerRow
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.linear import INTERVAL
 from fourways.figures.paired import LEAST_IMAGES
-from fourways.figures.seeds import RESAMPLES, seed_for
+from fourways.figures.seeds import seed_for
 from fourways.stats import (
     Interval,
     brier,
@@ -36,7 +36,7 @@ ECE = Definition(
     "images",
     f"mean over answers of |share right - mean confidence| of their bin, 15 bins of equally many answers; "
     f"{_CONFIDENCE}. Chance gaps count as gaps, so it is above 0 even where confidence is honest",
-    f"basic cluster bootstrap over images, {RESAMPLES:,} resamples, reflected about the value: it may lie below it, "
+    "basic cluster bootstrap over images, 2,000 resamples, reflected about the value: it may lie below it, "
     "which says how much of the value is chance",
 )
 BRIER = Definition(
@@ -81,7 +81,7 @@ def calibration_figures(candidate: str, key: str, rows: Sequence[AnswerRow]) -> 
     def made(definition: Definition, value: float, interval: Interval | None) -> Figure:
         return figure(definition, candidate, Estimate(value, interval, n, note), labels, least=LEAST_IMAGES)
 
-    interval = calibration_error_interval(images, said, right, seed_for(ECE.id), replicates=RESAMPLES)
+    interval = calibration_error_interval(images, said, right, seed_for(ECE.id))
     yield made(ECE, calibration_error(said, right), interval)
     yield made(BRIER, brier(said, right).score, clustered_wilson(images, np.square(said - right)))
     area = confidence_auroc(said, right)

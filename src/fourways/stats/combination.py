@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from fourways.stats.interval import Floats, Integers, cluster_codes
+from fourways.stats.interval import Floats, Integers, cluster_codes, unique_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class LinearCombination:
             sums[i] = np.bincount(mine, weights=np.asarray(part.values, dtype=np.float64), minlength=k)
             counts[i] = np.bincount(mine, weights=denominators(part), minlength=k)
             members[i] = np.bincount(mine, minlength=k)
-        _, strata = np.unique(members > 0, axis=1, return_inverse=True)
+        strata, _, _ = unique_columns(members > 0)
         coefficients = np.asarray([p.coefficient for p in parts], dtype=np.float64)
-        return cls(coefficients, sums, counts, strata.astype(np.int64).reshape(-1))
+        return cls(coefficients, sums, counts, strata)
 
     @property
     def clusters(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,3 +31,18 @@ def cluster_codes(clusters: ArrayLike) -> tuple[Integers, int]:
     seen: dict[object, int] = {}
     codes = [seen.setdefault(label, len(seen)) for label in cast("Iterable[object]", labels)]
     return np.asarray(codes, dtype=np.int64), len(seen)
+
+
+def unique_columns(rows: Iterable[NDArray[Any]]) -> tuple[Integers, Integers, Integers]:
+    """rows: each (k,) → which columns are alike in all rows: codes (k,), 0…d-1; the place of the first of each kind
+    (d,); and how many there are of each (d,)."""
+    codes = np.zeros(0, dtype=np.int64)
+    for row in rows:
+        if codes.size == 0:
+            codes = np.zeros(row.size, dtype=np.int64)
+        values, mine = np.unique(row, return_inverse=True)
+        if values.size > 1:
+            _, codes = np.unique(codes * values.size + mine.reshape(-1), return_inverse=True)
+            codes = codes.astype(np.int64).reshape(-1)
+    _, first, numbers = np.unique(codes, return_index=True, return_counts=True)
+    return codes, first.astype(np.int64), numbers.astype(np.int64)
