@@ -11,8 +11,10 @@ from fourways.stats import (
     Part,
     bootstrap_linear,
     clustered_wilson,
+    paired_interval,
     percentile_interval,
     pigeonhole,
+    score_interval,
 )
 
 RUNS = 300
@@ -48,41 +50,51 @@ def test_ignoring_clusters_would_not_cover() -> None:
     assert hits / RUNS < 0.88
 
 
-def test_the_bootstrap_of_a_sum_covers() -> None:
-    """acc + acc+ of 40 images with two questions each, as in an MME subtask."""
-    rng = np.random.default_rng(10)
-    chance = rng.beta(6, 2, size=400_000)
-    true = 0.5 * chance.mean() + 0.5 * np.square(chance).mean()
-    hits = 0
-    for run in range(RUNS):
-        right = (rng.random((40, 2)) < rng.beta(6, 2, size=40)[:, None]).astype(float)
-        names = [f"i{i}" for i in range(40)]
-        answers = Part(0.5, [name for name in names for _ in range(2)], right.ravel().tolist())
-        combination = LinearCombination.of([answers, Part(0.5, names, right.min(axis=1).tolist())])
-        found = percentile_interval(bootstrap_linear(combination, run, 600), combination.freedom + 1)
-        assert found is not None
-        hits += found.contains(float(true))
-    assert 0.915 <= hits / RUNS <= 0.99
+def subtasks(rng: Generator, tasks: int, images: int, sign: float = 1.0) -> list[Part]:
+    """acc and acc+ of MME: two questions an image, each right with the image's own chance, Beta(3, 1.5)."""
+    parts = []
+    for task in range(tasks):
+        right = (rng.random((images, 2)) < rng.beta(3, 1.5, size=images)[:, None]).astype(float)
+        names = [f"{task}-{i}" for i in range(images)]
+        weight = sign / (2 * tasks)
+        parts.append(Part(weight, [name for name in names for _ in range(2)], right.ravel().tolist()))
+        parts.append(Part(weight, names, right.min(axis=1).tolist()))
+    return parts
 
 
-def test_the_bootstrap_of_a_sum_over_tiny_strata_covers() -> None:
-    """acc + acc+ of 14 subtasks with three images each: a limited run of MME."""
+SUM_OF_BOTH = 0.5 * 3 / 4.5 + 0.5 * (3 / 4.5 * 4 / 5.5)
+"""Means of Beta(3, 1.5): of the chance, 3 / 4.5, and of its square."""
+
+
+@pytest.mark.parametrize(("tasks", "images"), [(1, 40), (14, 3)])
+def test_the_bootstrap_of_a_sum_covers_over_tiny_strata_too(tasks: int, images: int) -> None:
     rng = np.random.default_rng(14)
-    chance = rng.beta(3, 1.5, size=400_000)
-    true = 0.5 * chance.mean() + 0.5 * np.square(chance).mean()
     hits = 0
     for run in range(RUNS):
-        parts = []
-        for task in range(14):
-            right = (rng.random((3, 2)) < rng.beta(3, 1.5, size=3)[:, None]).astype(float)
-            names = [f"{task}-{i}" for i in range(3)]
-            parts.append(Part(0.5 / 14, [name for name in names for _ in range(2)], right.ravel().tolist()))
-            parts.append(Part(0.5 / 14, names, right.min(axis=1).tolist()))
-        combination = LinearCombination.of(parts)
+        combination = LinearCombination.of(subtasks(rng, tasks, images))
         found = percentile_interval(bootstrap_linear(combination, run, 600), combination.freedom + 1)
         assert found is not None
-        hits += found.contains(float(true))
-    assert hits / RUNS >= 0.92
+        hits += found.contains(SUM_OF_BOTH)
+    assert 0.92 <= hits / RUNS <= 0.985
+
+
+@pytest.mark.parametrize(("tasks", "images"), [(1, 40), (14, 3), (14, 20)])
+def test_the_score_interval_of_a_sum_covers_over_tiny_strata_too(tasks: int, images: int) -> None:
+    rng = np.random.default_rng(15)
+    found = [score_interval(LinearCombination.of(subtasks(rng, tasks, images))) for _ in range(RUNS)]
+    assert 0.92 <= np.mean([one is not None and one.contains(SUM_OF_BOTH) for one in found]) <= 0.985
+
+
+@pytest.mark.parametrize(("tasks", "images"), [(1, 40), (14, 3), (14, 20)])
+def test_the_paired_interval_of_a_sum_covers_over_tiny_strata_too(tasks: int, images: int) -> None:
+    rng = np.random.default_rng(16)
+    hits = 0
+    for _ in range(RUNS):
+        both = [*subtasks(rng, tasks, images), *subtasks(rng, tasks, images, sign=-1.0)]
+        found = paired_interval(LinearCombination.of(both))
+        assert found is not None
+        hits += found.contains(0.0)
+    assert 0.92 <= hits / RUNS <= 0.985
 
 
 def test_the_pigeonhole_covers_when_seeds_matter_little() -> None:
