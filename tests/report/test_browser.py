@@ -58,6 +58,11 @@ def report(made_up_run: Path, images: Callable[[str], bytes | None]) -> Path:
 
 
 @pytest.fixture(scope="module")
+def judged_report(judged_run: Path, images: Callable[[str], bytes | None]) -> Path:
+    return write_report(judged_run, images=images)
+
+
+@pytest.fixture(scope="module")
 def crowded(
     tmp_path_factory: pytest.TempPathFactory,
     made_up_rows: list[Row],
@@ -207,8 +212,10 @@ def test_every_image_of_the_gallery_is_drawn(browser: Any, report: Path) -> None
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_everything_that_unfolds_fits_too(browser: Any, report: Path, width: int) -> None:
-    browser.open(report, width=width)
+@pytest.mark.parametrize("page", ["report", "judged_report"])
+def test_everything_that_unfolds_fits_too(browser: Any, page: str, width: int, request: pytest.FixtureRequest) -> None:
+    browser.open(request.getfixturevalue(page), width=width)
+    assert [e["params"] for e in browser.events if e["method"] in ("Log.entryAdded", "Runtime.exceptionThrown")] == []
     browser.evaluate('document.querySelectorAll("details").forEach((d) => { d.open = true; })')
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(OUTSIDE) == []

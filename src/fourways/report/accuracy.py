@@ -15,6 +15,7 @@ from fourways.report.tables import cell, defined, figure_table, grid, number_cel
 
 MOST_DRAWN = 8
 """Benchmarks of which a picture is drawn; with more, the table says it better."""
+_DIGEST = ", sha256 "
 _TIES = (
     "A secondary reading: the raw score clipped to the quartiles of a frozen list of models, then put on a logistic "
     "curve. Whoever lies below the first quartile or above the third is tied with all others there, by construction: "
@@ -100,8 +101,9 @@ def _normalised(m: Material, found: Sequence[Figure]) -> list[Html]:
 def _normalised_head(m: Material, key: str, by_name: Mapping[str, Figure], spread: Figure | None) -> Html:
     labels = next(iter(by_name.values())).labels
     of = " ".join(part for part in (labels.get("of", "").replace("_", " "), labels.get("edition", "")) if part)
-    reference = labels.get("reference", "")
-    said = join([metric_of(by_name), f" of {of}" if of else "", f", reference {reference}" if reference else ""])
+    reference, _, digest = labels.get("reference", "").partition(_DIGEST)
+    named = f", {reference}{_DIGEST}{digest[:12]}" if reference else ""
+    said = join([metric_of(by_name), f" of {of}{named}" if of else named])
     deviation = None
     if spread is not None and spread.value is not None:
         deviation = tag("span", f"standard deviation {show(spread).value}", class_="of")

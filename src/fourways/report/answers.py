@@ -6,7 +6,6 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import exp
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ Booleans = NDArray[np.bool_]
 @dataclass(slots=True)
 class Answered:
     """One candidate's replies to one benchmark; at each sample's place its score, the digest of what was read, what
-    became of it, and its confidence in (0, 1] (NaN: none).
+    became of it, and its mean log-probability (NaN: none).
 
     ranked: how many replies were chosen by likelihood: their confidence is a share among those that were offered.
     visuals, visual_tokens: sums over all pictures it was shown. judged, judge_right, judge_lost: how many unread
@@ -34,7 +33,7 @@ class Answered:
     scores: array[float] = field(default_factory=lambda: array("f"))
     digests: array[int] = field(default_factory=lambda: array("I"))
     statuses: bytearray = field(default_factory=bytearray)
-    confidences: array[float] = field(default_factory=lambda: array("f"))
+    logprobs: array[float] = field(default_factory=lambda: array("f"))
     ranked: int = 0
     visuals: int = 0
     visual_tokens: int = 0
@@ -44,23 +43,36 @@ class Answered:
 
     def put(self, place: int, row: AnswerRow) -> None:
         """A later row about the same sample takes the place of an earlier one."""
-        missing = place + 1 - len(self.statuses)
-        if missing > 0:
-            self.scores.extend([_NAN] * missing)
-            self.digests.extend([0] * missing)
-            self.confidences.extend([_NAN] * missing)
-            self.statuses.extend(bytes(missing))
-        self.scores[place] = row.score
-        self.digests[place] = digest(row)
-        self.statuses[place] = _STATUS[row.status]
-        self.confidences[place] = _NAN if row.mean_logprob is None else exp(min(0.0, row.mean_logprob))
-        self.ranked += row.rank_logprobs is not None
-        self.visuals += len(row.visuals)
-        self.visual_tokens += sum(visual.visual_tokens for visual in row.visuals)
+        logprob = _NAN if row.mean_logprob is None else row.mean_logprob
+        if place == len(self.statuses):
+            self.scores.append(row.score)
+            self.digests.append(digest(row.parsed))
+            self.statuses.append(_STATUS[row.status])
+            self.logprobs.append(logprob)
+        else:
+            self._reach(place)
+            self.scores[place] = row.score
+            self.digests[place] = digest(row.parsed)
+            self.statuses[place] = _STATUS[row.status]
+            self.logprobs[place] = logprob
+        for visual in row.visuals:
+            self.visuals += 1
+            self.visual_tokens += visual.visual_tokens
+        if row.rank_logprobs is not None:
+            self.ranked += 1
         if row.judged is not None:
             self.judged += 1
             self.judge_right += row.judged.score
             self.judge_lost += row.judged.parsed is None
+
+    def _reach(self, place: int) -> None:
+        """Makes room up to that place; what lies between was not asked."""
+        missing = place + 1 - len(self.statuses)
+        if missing > 0:
+            self.scores.extend([_NAN] * missing)
+            self.digests.extend([0] * missing)
+            self.logprobs.extend([_NAN] * missing)
+            self.statuses.extend(bytes(missing))
 
 
 @dataclass(slots=True)
@@ -83,13 +95,19 @@ class Answers:
     images: dict[str, int] = field(default_factory=dict)
 
     def put(self, row: AnswerRow) -> None:
-        asked = self.asked.setdefault(row.benchmark, Asked())
-        place = asked.places.setdefault(row.sample, len(asked.places))
-        if place == len(asked.public):
+        asked = self.asked.get(row.benchmark)
+        if asked is None:
+            asked = self.asked[row.benchmark] = Asked()
+        place = asked.places.get(row.sample)
+        if place is None:
+            place = asked.places[row.sample] = len(asked.samples)
             asked.samples.append(row.sample)
             asked.images.append(self.images.setdefault(row.image, len(self.images)))
             asked.public.append(bool(row.gold))
-        asked.by_candidate.setdefault(row.candidate, Answered()).put(place, row)
+        answered = asked.by_candidate.get(row.candidate)
+        if answered is None:
+            answered = asked.by_candidate[row.candidate] = Answered()
+        answered.put(place, row)
 
     def __len__(self) -> int:
         """How many samples were asked of anyone."""
@@ -151,9 +169,9 @@ def any_of(held: Booleans) -> Booleans:
     return found
 
 
-def digest(row: AnswerRow) -> int:
+def digest(parsed: str | tuple[float, ...] | None) -> int:
     """Of what was read. Two boxes are never quite the same, so of them the score alone counts."""
-    return 0 if isinstance(row.parsed, tuple) else zlib.crc32(repr(row.parsed).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(parsed.encode("utf-8", "surrogatepass")) if isinstance(parsed, str) else parsed is None
 
 
 def _varies(values: NDArray[np.floating], there: Booleans) -> Booleans:

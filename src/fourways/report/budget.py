@@ -46,12 +46,10 @@ def section(m: Material) -> Html | None:
     known = [group for group in whole if len(group) > 1]
     if not known:
         return tag("p", "One model was asked under several budgets, but its accuracy is not known under two of them.")
-    members = [one.name for group in known for one in group]
     drawn = _chart(m, "All benchmarks", known)
     words = [tag("p", line) for group in known if (line := _unchanged(group))]
     beside = tag("div", *words, _table(known))
-    more = [_folded(m, key, groups) for key in m.benchmarks]
-    return join([tag("p", _WORDS), legend_of(m, members), panels(drawn, beside, kind="pairs"), *more])
+    return join([tag("p", _WORDS), legend(m.names), panels(drawn, beside, kind="pairs"), _by_benchmark(m, groups)])
 
 
 def families(records: Sequence[CandidateRecord]) -> list[list[str]]:
@@ -66,11 +64,6 @@ def families(records: Sequence[CandidateRecord]) -> list[list[str]]:
 
 def budget_of(m: Material, name: str) -> int | None:
     return next(r.candidate.visual_budget for r in m.header.candidates if r.candidate.name == name)
-
-
-def legend_of(m: Material, members: Sequence[str]) -> Html:
-    """Of the whole run: the marks are those of every other picture."""
-    return legend(m.names) if len(members) else join([])
 
 
 def _asked(m: Material, name: str, budget: int | None, key: str | None = None) -> Asked | None:
@@ -117,10 +110,14 @@ def _unchanged(group: Sequence[Asked]) -> str:
     return f"{names}: every budget was wide enough for the pictures of this run, so all used the same number of tokens."
 
 
-def _folded(m: Material, key: str, groups: Sequence[Sequence[str]]) -> Html | None:
-    asked = [[one for n in names if (one := _asked(m, n, budget_of(m, n), key)) is not None] for names in groups]
-    known = [group for group in asked if len(group) > 1]
-    if not known:
+def _by_benchmark(m: Material, groups: Sequence[Sequence[str]]) -> Html | None:
+    drawn = []
+    for key in m.benchmarks:
+        asked = [[one for n in names if (one := _asked(m, n, budget_of(m, n), key)) is not None] for names in groups]
+        known = [group for group in asked if len(group) > 1]
+        if known:
+            metric = metric_of({one.name: one.figure for group in known for one in group})
+            drawn.append(_chart(m, join([f"{m.title(key)}: ", metric]), known))
+    if not drawn:
         return None
-    title = join([f"{m.title(key)}: ", metric_of({one.name: one.figure for group in known for one in group})])
-    return tag("details", tag("summary", m.title(key)), panels(_chart(m, title, known), kind="pairs"))
+    return tag("details", tag("summary", "Benchmark by benchmark"), panels(*drawn), open=len(drawn) <= _OPEN)

@@ -67,7 +67,7 @@ def _told(m: Material, name: str, key: str) -> Told | None:
     if asked is None or answered is None:
         return None
     n = len(answered.statuses)
-    confidences = np.asarray(answered.confidences, dtype=np.float64)
+    confidences = np.exp(np.minimum(np.asarray(answered.logprobs, dtype=np.float64), 0.0))
     public = np.frombuffer(bytes(asked.public[:n]), dtype=np.uint8) != 0
     asked_of = np.frombuffer(bytes(answered.statuses), dtype=np.uint8)
     kept = public & np.isfinite(confidences) & (asked_of != NOT_ASKED) & (asked_of != FAILED)

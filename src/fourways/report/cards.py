@@ -22,7 +22,7 @@ def kinds_of(rows: Sequence[AnswerRow]) -> tuple[str, ...]:
     """disagree (scores or readings differ), wrong (all alike, none fully right), right, or rest (all alike, and the
     gold answer is not public); and unread where the rule could not read someone's reply."""
     unread = ("unread",) if any(row.status != "ok" for row in rows) else ()
-    if len({(row.score, digest(row)) for row in rows}) > 1:
+    if len({(row.score, digest(row.parsed)) for row in rows}) > 1:
         return ("disagree", *unread)
     if not rows[0].gold:
         return ("rest", *unread)

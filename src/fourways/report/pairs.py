@@ -21,6 +21,8 @@ _WORDS = (
     "interval. Ahead and behind are said only where a paired test, adjusted over all pairs and benchmarks of the run, "
     "rejects. Not separated does not mean alike: it says which difference this n could have seen."
 )
+_SPOKEN = 8
+"""So many separated pairs are named in a sentence; more only in the table."""
 _KINDS = {"ahead": "\N{BLACK UP-POINTING TRIANGLE} ahead", "behind": "\N{BLACK DOWN-POINTING TRIANGLE} behind"}
 
 
@@ -111,6 +113,8 @@ def _tally(pairs: Pairs) -> Html:
             front, behind = names if kind == "ahead" else names[::-1]
             ahead.append(join([tag("bdi", front), " is ahead of ", tag("bdi", behind)]))
     rest = len(pairs) - len(ahead)
+    if len(ahead) > _SPOKEN:
+        return tag("p", tag("b", "On the aggregate: "), f"{len(ahead)} of {len(pairs)} pairs are separated.")
     said: list[Child] = []
     for words in ahead:
         said += [words, "; "]

@@ -11,7 +11,8 @@ from fourways.report.material import Material
 from fourways.report.numbers import show
 from fourways.report.tables import cell, stacked
 
-_KINDS = {"agrees": "verdict good", "differs": "verdict part", "not_comparable": "verdict muted"}
+_KINDS = {"agrees": "good", "differs": "part", "not_comparable": "muted"}
+_HEADS = ("candidate", "benchmark", "#published", "#measured here", "verdict", "source")
 
 
 class Published(Protocol):
@@ -49,8 +50,16 @@ def section(m: Material, found: Sequence[Published]) -> Html | None:
         "Agrees: the published value lies in this run's 95 % interval. Published figures rarely come with an interval; "
         "prompts, splits and sampling often differ, and then the two cannot be compared."
     )
-    heads = ("candidate", "benchmark", "#published", "#measured here", "verdict", "source")
-    return join([tag("p", words), stacked("Published beside measured", heads, [_line(m, one) for one in found])])
+    compared = [one for one in found if one.verdict != "not_comparable"]
+    rest = [one for one in found if one.verdict == "not_comparable"]
+    parts = [tag("p", words)]
+    if compared:
+        parts.append(stacked("Published beside measured", _HEADS, [_line(m, one) for one in compared]))
+    if rest:
+        table = stacked("Published, not comparable", _HEADS, [_line(m, one) for one in rest])
+        said = f"{len(rest)} published values that cannot be compared, and why"
+        parts.append(tag("details", tag("summary", said), table, open=not compared))
+    return join(parts)
 
 
 def _line(m: Material, one: Published) -> list[Html | str]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from fourways.report.charts import BOTTOM, HEIGHT, axes, x_frame, y_frame
 from fourways.report.markup import Child, Html
 from fourways.report.plot import (
-    DASHES,
-    SERIES,
     WIDTH,
     Linear,
     Scale,
@@ -80,9 +78,7 @@ def spots(title: Child, lines: Sequence[Sequence[Spot]], unit: str, *, x_label: 
     y = Linear(*_around([v for s in every for v in (s.y, *(s.interval or ()))]), *y_frame())
     drawn = [axes(x, y, x_label)]
     for held in scaled:
-        first = held[0].series
-        route = path([(x.at(s.x), y.at(s.y)) for s in held], "curve", DASHES[first % SERIES])
-        drawn.append(series(first, route))
+        drawn.append(path([(x.at(s.x), y.at(s.y)) for s in held], "reference"))
         drawn += [series(s.series, *_marks([s], x, y)) for s in held]
     return panel(title, HEIGHT, *drawn, about=about)
 

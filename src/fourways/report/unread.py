@@ -92,9 +92,9 @@ def _judged(m: Material) -> list[Html]:
 
 
 def _judged_cell(m: Material, name: str, key: str, figure: Figure | None, answered: Answered | None) -> Html:
-    official = tag("span", f"official {show(m.primaries.get((name, key))).value}", class_="n")
     if answered is None:
-        return tag("td", "nothing to judge", official, class_="num muted")
+        return tag("td", "nothing to judge", class_="num muted")
+    official = tag("span", f"official {show(m.primaries.get((name, key))).value}", class_="n")
     read = answered.judged - answered.judge_lost
     said = f"judged {answered.judged:,}, read {read:,}, called right {answered.judge_right:g}"
     below = (official, tag("span", said, class_="n"))
