@@ -142,6 +142,18 @@ def test_a_changed_file_ends_with_both_digests_and_1(web: Any, data: Run, tmp_pa
     assert "hint: try another --source" in pulled.stderr
 
 
+def test_what_fails_does_not_keep_the_others_away(web: Any, data: Run, tmp_path: Path) -> None:
+    offer(web, tmp_path)
+    catalogue = json.loads((tmp_path / "catalogue.json").read_text())
+    gone = {"files": {"x.tsv": {"direct": f"{web.url}/gone"}}, "about": "a", "license": "l", "path": "x.tsv"}
+    catalogue["benchmarks"]["pope"] = {"small": gone}
+    (tmp_path / "catalogue.json").write_text(json.dumps(catalogue))
+    pulled = data("pull", "pope", "mme")
+    assert pulled.returncode == 1
+    assert "error: pope:small: " in pulled.stderr and "no longer there (404)" in pulled.stderr
+    assert pulled.stdout.startswith("mme:small  ")
+
+
 def test_the_hub_is_asked_at_hf_endpoint_with_the_token(web: Any, data: Run, tmp_path: Path) -> None:
     hub = {"repo": "org/set", "revision": "c" * 40, "path": "data/MME.tsv"}
     offer(web, tmp_path, direct=None, huggingface=hub)

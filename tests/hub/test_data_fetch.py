@@ -155,6 +155,12 @@ def test_a_redirect_away_from_https_is_refused(web: Any, kit: ModuleType, tmp_pa
         assert plain.asked == []
 
 
+def test_a_redirect_to_no_address_is_said(web: Any, kit: ModuleType, tmp_path: Path) -> None:
+    web.pages["/file"] = kit.Page(redirect="https://[::x/")
+    with pytest.raises(SourceError, match="Invalid URL"):
+        get(web, tmp_path / ".f.part")
+
+
 def test_redirects_without_end_are_given_up(web: Any, kit: ModuleType, tmp_path: Path) -> None:
     web.pages["/file"] = kit.Page(redirect="/file")
     with pytest.raises(SourceError, match="redirects more than"):

@@ -242,7 +242,24 @@ def test_http_is_refused_from_the_user_where_nothing_vouches(kit: ModuleType, ed
         )
 
 
-@pytest.mark.parametrize("address", ["ftp://localhost/f", "file:///etc/passwd", "localhost", "https://"])
+def test_secrets_of_an_address_are_written_nowhere(web: Any, kit: ModuleType, edition: Any, tmp_path: Path) -> None:
+    """Neither while the file is fetched, nor in a message, nor after."""
+    web.pages["/mine?token=SECRET"] = kit.Page(kit.noise(SIZE), breaks_at=[10_000, 0, 0, 0, 0, 0, 0])
+    address = f"https://me:SECRET@localhost:{web.port}/mine?token=SECRET"
+    chosen, wish = edition(table(web, kit, about=SIZE)), Wish(urls={"MME.tsv": address}, lock=tmp_path / "l.lock")
+    with pytest.raises(SourceError) as caught:
+        pull(chosen, wish, Silent())
+    assert "SECRET" not in f"{caught.value.message} {caught.value.hint}"
+    web.pages["/mine?token=SECRET"].breaks_at.clear()
+    for _ in range(2):
+        held = [file for file in tmp_path.rglob("*") if file.is_file()]
+        assert not [file for file in held if b"SECRET" in file.read_bytes()]
+        pull(chosen, wish, Silent())
+    pin = Lock(tmp_path / "l.lock").pin("mme:small/MME.tsv")
+    assert pin is not None and pin.source == f"https://localhost:{web.port}/mine"
+
+
+@pytest.mark.parametrize("address", ["ftp://localhost/f", "file:///etc/passwd", "localhost", "https://", "https://[x"])
 def test_other_addresses_are_refused(address: str, web: Any, kit: ModuleType, edition: Any) -> None:
     with pytest.raises(UserError, match="is no https address"):
         pull(edition(table(web, kit)), Wish(urls={"MME.tsv": address}), Silent())
@@ -292,6 +309,12 @@ def test_pictures_that_went_missing_are_noticed_and_fetched_again(zipped: Chosen
     pull(zipped, Wish(), Silent())
     assert [path for path, _ in web.asked] == ["/train.zip"]
     assert (place / "data/coco/train/2.jpg").read_bytes() == b"two"
+
+
+def test_a_disk_without_room_is_said_before_anything_is_fetched(web: Any, kit: ModuleType, edition: Any) -> None:
+    with pytest.raises(FourwaysError, match=r"GiB are needed, and .* has"):
+        pull(edition(table(web, kit, about=10**18)), Wish(), Silent())
+    assert web.asked == []
 
 
 def test_an_archive_above_what_was_agreed_leaves_nothing(web: Any, kit: ModuleType, edition: Any, home: Path) -> None:

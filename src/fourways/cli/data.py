@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fourways.cli.terminal import notes, results
+from fourways.cli.terminal import err, notes, results
 from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,29 +96,37 @@ def pull(
 ) -> None:
     """Fetch data and verify it; go on where a stopped pull stopped; use no network for what is here."""
     from fourways.cli.data_progress import show_on
-    from fourways.hub.data import Wish, asked_source, choose, load_catalogue
+    from fourways.hub.data import DataChanged, SourceError, Wish, asked_source, choose, load_catalogue
     from fourways.hub.data import pull as pull_one
 
     catalogue = load_catalogue()
     chosen = [choose(catalogue, word) for word in words]
     wish = Wish(asked_source(source), _addresses(url or [], chosen), brought, lock)
-    show = show_on(notes())
+    show, failed = show_on(notes()), False
     try:
         for one in chosen:
-            place = pull_one(one, wish, show)
-            results().print(f"{one}  {place}", highlight=False, soft_wrap=True)
+            try:
+                place = pull_one(one, wish, show)
+            except (DataChanged, SourceError) as error:
+                failed = True
+                err(f"{one}: {error.message}", error.hint)
+            else:
+                results().print(f"{one}  {place}", highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         show.note("stopped; what was fetched is kept: the same command goes on")
         raise
     finally:
         show.close()
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command("path", epilog=_PATH_EXAMPLES)
 def path(word: Annotated[str, typer.Argument(metavar="KEY[:EDITION]", help=_PATH_WORD)]) -> None:
     """Print the file or folder to hand to --suite KEY=PATH."""
-    from fourways.hub.data import find
+    from fourways.hub.data import choose, find, load_catalogue
 
+    choose(load_catalogue(), word)
     key, _, edition = word.partition(":")
     found = find(key, edition or None)
     if found is None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from fourways.core.errors import UserError
 from fourways.hub.data.catalogue import Chosen
-from fourways.hub.data.errors import disk_errors
+from fourways.hub.data.disk import check_room, disk_errors
 
 _CHUNK = 1 << 20
 
@@ -71,9 +70,7 @@ def _link(found: Path, part: Path, at: Callable[[int], None]) -> None:
 
 def _from_zip(archive: Path, member: str, part: Path, at: Callable[[int], None]) -> None:
     with zipfile.ZipFile(archive) as opened:
-        declared, free = opened.getinfo(member).file_size, shutil.disk_usage(part.parent).free
-        if declared > free:
-            raise UserError(f"{member} in {archive} needs {declared:,} bytes, and {part.parent} has {free:,} free")
+        check_room(part.parent, opened.getinfo(member).file_size)
         try:
             with opened.open(member) as source, part.open("wb") as target:
                 _copy(source.read, target.write, at)

@@ -8,6 +8,7 @@ byte. The caller verifies the digest of the whole, whatever was said on the way.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import ssl
 import time
@@ -20,7 +21,8 @@ import httpx
 import msgspec
 
 from fourways import __version__
-from fourways.hub.data.errors import SourceError, disk_errors
+from fourways.hub.data.disk import check_room, disk_errors
+from fourways.hub.data.errors import SourceError
 from fourways.hub.data.show import Show
 from fourways.hub.data.sources import Origin
 
@@ -34,9 +36,10 @@ _SHA256 = re.compile(r'"?([0-9a-f]{64})"?')
 
 
 class _Version(msgspec.Struct):
-    """What the part is a part of. total: bytes of the whole, where the server said it."""
+    """What the part is a part of. address: a digest of it, because it may hold a secret. total: bytes of the whole,
+    where the server said it."""
 
-    url: str
+    address: str
     etag: str | None = None
     modified: str | None = None
     total: int | None = None
@@ -79,11 +82,11 @@ def fetch(origin: Origin, part: Path, at_most: int | None, show: Show) -> Fetche
                 drop(part)
                 resumed, tried = False, tried + 1
                 if tried > _ATTEMPTS:
-                    raise SourceError(f"{origin.url} changes while it is fetched", hint=_OTHERS) from None
+                    raise SourceError(f"{origin.shown} changes while it is fetched", hint=_OTHERS) from None
             except _Wait as wait:
                 tried += 1
                 if tried > _ATTEMPTS:
-                    raise SourceError(f"{origin.url} answers {wait.status}", hint=_OTHERS) from None
+                    raise SourceError(f"{origin.shown} answers {wait.status}", hint=_OTHERS) from None
                 time.sleep(wait.seconds(tried))
             except httpx.TransportError as error:
                 progressed = _length(part) > had
@@ -116,22 +119,25 @@ def _attempt(
         with disk_errors(part):
             if not continued:
                 _describe(part, version)
-            _write(response, part, had if continued else 0, at_most, show, version)
+            check_room(part.parent, (version.total or 0) - (had if continued else 0))
+            _write(origin, response, part, had if continued else 0, at_most, show, version.total)
         return Fetched(resumed and continued, announced.sha256, announced.revision)
 
 
-def _write(response: httpx.Response, part: Path, done: int, at_most: int | None, show: Show, version: _Version) -> None:
-    show.begin(_name(part), version.total)
+def _write(
+    origin: Origin, response: httpx.Response, part: Path, done: int, at_most: int | None, show: Show, total: int | None
+) -> None:
+    show.begin(_name(part), total)
     with part.open("ab" if done else "wb") as stream:
         for chunk in response.iter_raw():  # as it comes: what waits to fill a chunk is lost in a break
             stream.write(chunk)
             done += len(chunk)
             show.at(done)
             if at_most is not None and done > at_most:
-                raise _too_long(version.url, at_most)
+                raise _too_long(origin, at_most)
         stream.flush()
-    if version.total is not None and done != version.total:
-        raise httpx.RemoteProtocolError(f"{done} of {version.total} bytes came")
+    if total is not None and done != total:
+        raise httpx.RemoteProtocolError(f"{done} of {total} bytes came")
 
 
 # -- one request, through its redirects --------------------------------------------------------------------------------
@@ -150,7 +156,7 @@ def _get(client: httpx.Client, origin: Origin, headers: dict[str, str]) -> Itera
     first = url.host
     for _ in range(_REDIRECTS):
         if url.scheme != "https" and not (origin.plain_http and url.scheme == "http"):
-            raise SourceError(f"{origin.url} leads to {url.copy_with(query=None)}, which is not https", hint=_OTHERS)
+            raise SourceError(f"{origin.shown} leads to {url.scheme}://{url.host}, which is not https", hint=_OTHERS)
         own = origin.headers if url.host == first else {}
         asked = {"Accept-Encoding": "identity", "User-Agent": f"fourways/{__version__}", **own, **headers}
         response = client.send(client.build_request("GET", url, headers=asked), stream=True)
@@ -162,7 +168,7 @@ def _get(client: httpx.Client, origin: Origin, headers: dict[str, str]) -> Itera
             url = url.join(response.headers["location"])
         finally:
             response.close()
-    raise SourceError(f"{origin.url} redirects more than {_REDIRECTS} times", hint=_OTHERS)
+    raise SourceError(f"{origin.shown} redirects more than {_REDIRECTS} times", hint=_OTHERS)
 
 
 def _listen(response: httpx.Response, announced: _Announced) -> None:
@@ -186,16 +192,16 @@ def _check_status(origin: Origin, response: httpx.Response) -> None:
     status = response.status_code
     if status in (200, 206):
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise SourceError(f"{origin.url} sends the file packed, though asked not to", hint=_OTHERS)
+            raise SourceError(f"{origin.shown} sends the file packed, though asked not to", hint=_OTHERS)
         return
     if status in _TRY_AGAIN:
         raise _Wait(response)
     if status in (401, 403):
         hint = "accept its terms on its page, then set HF_TOKEN" if origin.source == "huggingface" else _OTHERS
-        raise SourceError(f"{origin.url} may not be read ({status})", hint=hint)
+        raise SourceError(f"{origin.shown} may not be read ({status})", hint=hint)
     if status in (404, 410):
-        raise SourceError(f"{origin.url} is no longer there ({status})", hint=_OTHERS)
-    raise SourceError(f"{origin.url} answers {status}", hint=_OTHERS)
+        raise SourceError(f"{origin.shown} is no longer there ({status})", hint=_OTHERS)
+    raise SourceError(f"{origin.shown} answers {status}", hint=_OTHERS)
 
 
 def _version(origin: Origin, response: httpx.Response, had: int) -> _Version:
@@ -208,7 +214,7 @@ def _version(origin: Origin, response: httpx.Response, had: int) -> _Version:
         total = None if said.group(2) == "*" else int(said.group(2))
     elif headers.get("content-length", "").isdigit():
         total = int(headers["content-length"])
-    return _Version(origin.url, headers.get("etag"), headers.get("last-modified"), total)
+    return _Version(_address(origin), headers.get("etag"), headers.get("last-modified"), total)
 
 
 def _same(old: _Version, new: _Version) -> bool:
@@ -219,11 +225,11 @@ def _same(old: _Version, new: _Version) -> bool:
 
 def _check_length(origin: Origin, version: _Version, at_most: int | None) -> None:
     if at_most is not None and version.total is not None and version.total > at_most:
-        raise _too_long(origin.url, at_most)
+        raise _too_long(origin, at_most)
 
 
-def _too_long(url: str, at_most: int) -> SourceError:
-    return SourceError(f"{url} is longer than {at_most:,} bytes: it is not the published file", hint=_OTHERS)
+def _too_long(origin: Origin, at_most: int) -> SourceError:
+    return SourceError(f"{origin.shown} is longer than {at_most:,} bytes: it is not the published file", hint=_OTHERS)
 
 
 # -- the part and its description --------------------------------------------------------------------------------------
@@ -237,6 +243,10 @@ def _is_whole(part: Path, origin: Origin) -> bool:
     """Stopped between its last byte and its verification."""
     version = _version_of(part, origin)
     return version is not None and version.total is not None and version.total == _length(part)
+
+
+def _address(origin: Origin) -> str:
+    return hashlib.sha256(origin.url.encode()).hexdigest()
 
 
 def _length(part: Path) -> int:
@@ -254,7 +264,7 @@ def _version_of(part: Path, origin: Origin) -> _Version | None:
         version = msgspec.json.decode(description_of(part).read_bytes(), type=_Version)
     except (OSError, msgspec.DecodeError):
         return None
-    return version if version.url == origin.url else None
+    return version if version.address == _address(origin) else None
 
 
 def _describe(part: Path, version: _Version) -> None:

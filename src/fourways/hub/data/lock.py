@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from fourways.core.errors import UserError
+from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run_files import write_whole
 from fourways.hub.cache import cache_home
-from fourways.hub.data.errors import disk_errors
+from fourways.hub.data.disk import disk_errors
 
 FILE = "fourways-data.lock"
 SCHEMA = "fourways.data-lock/1"
@@ -70,7 +70,13 @@ class Lock:
                 pins = self._read()
                 pins.files.setdefault(name, pin)
                 pins.files = dict(sorted(pins.files.items()))
-                write_whole(self.path, msgspec.json.format(msgspec.json.encode(pins), indent=1) + b"\n")
+                self._write(pins)
+
+    def _write(self, pins: _Pins) -> None:
+        try:
+            write_whole(self.path, msgspec.json.format(msgspec.json.encode(pins), indent=1) + b"\n")
+        except FourwaysError as error:
+            raise FourwaysError(error.message, hint="name another one: --lock FILE") from error
 
     def _read(self) -> _Pins:
         try:

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fourways.core.errors import FourwaysError, UserError
+from fourways.core.errors import UserError
 from fourways.hub.data.bring import bring
 from fourways.hub.data.catalogue import Chosen, File
 from fourways.hub.data.digests import Digests, digest_file
-from fourways.hub.data.errors import DataChanged, SourceError, disk_errors
+from fourways.hub.data.disk import check_room, disk_errors
+from fourways.hub.data.errors import DataChanged, SourceError
 from fourways.hub.data.fetch import Fetched, drop, fetch
 from fourways.hub.data.lock import Lock, Pin
 from fourways.hub.data.show import Show
@@ -42,7 +43,6 @@ from fourways.hub.data.store import (
 )
 from fourways.hub.data.unpack import unpack
 
-_ROOM_TO_SPARE = 1 << 26
 _SLACK = 1 << 26
 _BROUGHT = ".brought"
 
@@ -96,7 +96,7 @@ def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) ->
         return True
     if look.state == "changed":
         _set_aside(folder, name, show)
-    _check_room(file, folder, look.fetched)
+    check_room(folder, (file.bytes_about or 0) - look.fetched)
     obtained = _obtain(chosen, name, wish, show)
     if obtained is None:
         return False
@@ -144,17 +144,7 @@ def _fetch_from_any(name: str, file: File, part: Path, wish: Wish, show: Show) -
 def _fetch(origin: Origin, part: Path, file: File, show: Show) -> _Obtained:
     about = file.bytes_about
     at_most = None if about is None else 2 * about + _SLACK
-    return _Obtained(part, origin.url, fetch(origin, part, at_most, show))
-
-
-def _check_room(file: File, folder: Path, fetched: int) -> None:
-    needed = (file.bytes_about or 0) - fetched + _ROOM_TO_SPARE
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise FourwaysError(
-            f"{needed / 2**30:.1f} GiB are needed, and {folder} has {free / 2**30:.1f} GiB free",
-            hint="free some space, or set FOURWAYS_DATA to a larger disk",
-        )
+    return _Obtained(part, origin.shown, fetch(origin, part, at_most, show))
 
 
 # -- verify ------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from huggingface_hub import constants, get_token, hf_hub_url, try_to_load_from_cache
 
@@ -29,9 +29,15 @@ class Origin:
     """One address of a file. headers: for its own host only. plain_http: the user wrote an http address."""
 
     source: str
-    url: str
+    url: str = field(repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     plain_http: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The address for messages and files: without a user's name, password and query, where secrets may be."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def asked_source(word: str | None) -> Source | None:
@@ -58,8 +64,12 @@ def origins(file: File, asked: Source | None) -> list[Origin]:
 def own_origin(url: str, file: File, name: str) -> Origin:
     """An address that the user wrote. Raises UserError for what is not https; http is taken where a pinned digest
     vouches for the content."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        sound = False
+    if not sound:
         raise UserError(f"{url} is no https address")
     if parts.scheme == "http" and file.sha256 is None and file.md5 is None:
         raise UserError(

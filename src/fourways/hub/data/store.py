@@ -79,9 +79,11 @@ def folder_of(chosen: Chosen) -> Path:
 
 def find(key: str, edition: str | None = None) -> Path | None:
     """The data of a benchmark if it was pulled whole, to hand to `--suite`; without an edition the first in the
-    catalogue's order that is there. None if none is. Raises DataChanged if it changed since, UserError for a name that
-    the catalogue has not."""
+    catalogue's order that is there. None if none is, or if the catalogue does not know the benchmark. Raises
+    DataChanged if it changed since, UserError for an edition that the catalogue has not."""
     catalogue = load_catalogue()
+    if key not in catalogue.benchmarks:
+        return None
     wanted = choose(catalogue, key if edition is None else f"{key}:{edition}")
     names = list(catalogue.benchmarks[key]) if edition is None else [wanted.name]
     for name in names:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import lzma
-import shutil
 import stat
 import struct
 import zipfile
@@ -18,11 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from fourways.core.errors import FourwaysError
 from fourways.hub.data.catalogue import Unzip
+from fourways.hub.data.disk import check_room
 from fourways.hub.data.show import Show
 
 _CHUNK = 1 << 20
 _MAX_MEMBERS = 1_000_000
-_ROOM_TO_SPARE = 1 << 26
 _UNSOUND = (
     zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, IndexError, OverflowError,
     struct.error, zlib.error, lzma.LZMAError,
@@ -45,7 +44,7 @@ def unpack(archive: Path, name: str, into: Path, rule: Unzip, show: Show) -> Non
         with zipfile.ZipFile(archive) as opened:
             members = _checked(opened, archive.stat().st_size, rule)
             total, done = sum(member.file_size for member in members), 0
-            _check_room(into, total)
+            check_room(into, total)
             show.begin(f"unpacking {name}", total)
             for member in members:
                 done = _write(opened, member, into / _relative(member), done, show)
@@ -112,12 +111,3 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, file: Path, done: i
             done += len(chunk)
             show.at(done)
     return done
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed + _ROOM_TO_SPARE > free:
-        raise FourwaysError(
-            f"unpacking needs {needed / 2**30:.1f} GiB, and {folder.parent} has {free / 2**30:.1f} GiB free",
-            hint="free some space and pull again: what was fetched is kept; or set FOURWAYS_DATA to a larger disk",
-        )
