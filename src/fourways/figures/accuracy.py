@@ -29,6 +29,7 @@ AGGREGATE = Definition(
     "images",
     "unweighted mean over the run's benchmarks of the primary metric / its maximum",
     BOOTSTRAPPED,
+    version=2,
 )
 DEFINITIONS = (
     AGGREGATE,

@@ -26,9 +26,10 @@ UNPARSED = Definition(
     "images",
     "answers that the official rule cannot read / answers",
     INTERVAL,
+    version=2,
 )
 FAILED = Definition(
-    "failed", "accuracy", "fraction", "lower", "images", "requests that ended in an error / requests", INTERVAL
+    "failed", "accuracy", "fraction", "lower", "images", "requests that ended in an error / requests", INTERVAL, 2
 )
 UNKNOWN = Definition("unknown_benchmark", "accuracy", "", "none", "images", "of a benchmark not known here", "none")
 DEFINITIONS = (UNPARSED, FAILED, UNKNOWN)
@@ -87,8 +88,7 @@ def benchmark_figures(answered: Answered) -> Iterator[Figure]:
     open_rows = [row for row in rows if row.gold]
     yield from judged_figures(candidate, answered.benchmark, rows)
     yield from calibration_figures(candidate, key, open_rows)
-    if not any(metric.name == "yes_share" for metric in answered.metrics):
-        yield from yes_share_figures(candidate, key, open_rows)
+    yield from yes_share_figures(candidate, key, open_rows)
 
 
 def without_value(candidate: str, key: str, benchmark: Benchmark | None, status: Status, reason: str) -> Figure:

@@ -27,7 +27,7 @@ GAIN = Definition(
 )  # fmt: skip
 BEFORE = Definition(
     "score_before", "tuning", "fraction", "higher", "images", "mean score of held-out answers before the fine-tune",
-    "score interval at the effective size (clusters: images)",
+    "score interval at the effective size (clusters: images)", 2,
 )  # fmt: skip
 AFTER = Definition(
     "score_after", "tuning", "fraction", "higher", "images", "mean score of held-out answers after it", _CROSSED
