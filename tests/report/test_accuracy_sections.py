@@ -278,12 +278,18 @@ def test_published_scores_stand_beside_the_measured_with_their_source(m: Materia
         )
         for verdict, words in (("differs", "differs by 12 points"), ("not_comparable", "not comparable (other split)"))
     ]  # fmt: skip
-    page = published.section(m, found)  # type: ignore[arg-type]  # mypy widens the verdicts to str
+    page = published.beside(m, found)
     said = text(page)
-    assert page is not None and "<b>report" not in page and "href" not in page
+    assert "<b>report" not in page and "href" not in page
     assert "2,347 points" in said and "differs by 12 points" in said and "https://example.org/r" in said
     assert said.index("1 published values that cannot be compared") > said.index("differs by 12 points")
-    assert published.section(m, []) is None
+
+
+def test_a_run_of_a_known_model_has_what_was_published_of_it_and_another_has_none(m: Material) -> None:
+    said = text(published.section(m))
+    assert "Qwen2.5-VL-7B@native" in said and "far-away-server" not in said
+    server = msgspec.structs.replace(m.header, candidates=m.header.candidates[2:])
+    assert published.section(Material(server, m.figures, m.facts, m.gathered, m.names, m.pictures)) is None
 
 
 @pytest.mark.parametrize(

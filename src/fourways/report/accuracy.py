@@ -34,7 +34,7 @@ def section(m: Material) -> Html | None:
             _drawn(m, found),
             *_normalised(m, found),
             *breakdown(m, found),
-            every("accuracy", [f for f in found if not f.metric.startswith("calibration_")], m.names),
+            every("accuracy", found, m.names),
         ]
     )
 

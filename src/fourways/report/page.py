@@ -14,7 +14,6 @@ from fourways.core.candidate import Candidate
 from fourways.core.figure import Figure
 from fourways.core.run import RunHeader
 from fourways.core.run_files import REPORT_FILE, ROWS_FILE, read_header, read_rows, read_summary, write_whole
-from fourways.figures.published import against_published
 from fourways.report import (
     accuracy,
     budget,
@@ -23,13 +22,13 @@ from fourways.report import (
     gallery,
     pairs,
     provenance,
+    published,
     result,
     timing,
     training,
     unread,
     yes_no,
 )
-from fourways.report import published as published_scores
 from fourways.report.accuracy import every
 from fourways.report.choice import choose, choose_unread
 from fourways.report.facts import collect
@@ -124,12 +123,15 @@ def page(header: RunHeader, sections: Sequence[Section]) -> str:
 
 
 def _sections(m: Material) -> list[Section]:
-    published = against_published(m.header, m.figures)
     return [
         Section("result", "Result", _result(m)),
         Section("accuracy", "Accuracy", accuracy.section(m)),
         Section("pairs", "Who is ahead of whom", pairs.section(m)),
-        Section("published", "Published beside measured", published_scores.section(m, published)),
+        Section(
+            "published",
+            "Published beside measured",
+            published.section(m),
+        ),
         Section("yes-no", "Yes/no bias", yes_no.section(m)),
         Section("calibration", "Calibration", calibration.section(m)),
         Section("budget", "Accuracy against visual budget", budget.section(m)),

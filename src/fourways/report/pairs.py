@@ -148,7 +148,7 @@ def _count_cell(tally: Counter[str] | None, *, alone: bool) -> Html:
     words = [f"{_KINDS[kind]} on {tally[kind]}" for kind in ("ahead", "behind") if tally[kind]]
     rest = f"not separated on {tally['']}" if tally[""] else None
     return tag(
-        "td", *(tag("span", said, class_="value") for said in words), tag("span", rest, class_="n") if rest else None,
+        "td", *(tag("span", said, class_="value line") for said in words), tag("span", rest, class_="n") if rest else None,
         class_="num wide",
     )  # fmt: skip
 

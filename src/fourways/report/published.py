@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
 
-from fourways.core.figure import Figure
+from fourways.figures import AgainstPublished, against_published
 from fourways.report.markup import Html, foreign, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import show
@@ -15,37 +14,14 @@ _KINDS = {"agrees": "good", "differs": "part", "not_comparable": "muted"}
 _HEADS = ("candidate", "benchmark", "#published", "#measured here", "verdict", "source")
 
 
-class Published(Protocol):
-    """A score that somebody published for a candidate of the run. measured: this run's figure, None if it has none."""
-
-    @property
-    def candidate(self) -> str: ...
-    @property
-    def benchmark(self) -> str: ...
-    @property
-    def metric(self) -> str: ...
-    @property
-    def edition(self) -> str: ...
-    @property
-    def published(self) -> float: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def source_url(self) -> str: ...
-    @property
-    def measured(self) -> Figure | None: ...
-    @property
-    def verdict(self) -> Literal["agrees", "differs", "not_comparable"]: ...
-    @property
-    def words(self) -> str: ...
-
-
-def section(m: Material, found: Sequence[Published]) -> Html | None:
+def section(m: Material) -> Html | None:
     """None where no score is known that was published for a candidate of the run."""
-    if not found:
-        return None
+    found = against_published(m.header, m.figures)
+    return beside(m, found) if found else None
+
+
+def beside(m: Material, found: Sequence[AgainstPublished]) -> Html:
+    """What can be compared first; the rest folded, each with the reason."""
     words = (
         "Agrees: the published value lies in this run's 95 % interval. Published figures rarely come with an interval; "
         "prompts, splits and sampling often differ, and then the two cannot be compared."
@@ -62,7 +38,7 @@ def section(m: Material, found: Sequence[Published]) -> Html | None:
     return join(parts)
 
 
-def _line(m: Material, one: Published) -> list[Html | str]:
+def _line(m: Material, one: AgainstPublished) -> list[Html | str]:
     of = " ".join(part for part in (one.metric.replace("_", " "), one.edition) if part)
     value = f"{one.published:,.10g} {one.unit}"
     return [
