@@ -47,7 +47,8 @@ GAPS = {
     q: Definition(
         f"chunk_gap_{q}", "latency", "ms", "lower", "requests",
         "time between consecutive content events, over all gaps of all requests that finished",
-        "Woodruff's: the clustered score interval (clusters: requests) of the share of gaps at or below it, read back", 2,
+        "Woodruff's: the clustered score interval (clusters: requests) of the share of gaps at or below it, read back",
+        version=2,
     )
     for q, _ in QUANTILES
 }  # fmt: skip
