@@ -94,9 +94,20 @@ def test_accuracy_is_over_all_questions_and_by_capability(write_tsv: WriteTsv, j
         (m.name, *m.labels.values()): sum(m.parts[0].values) / len(m.parts[0].values) for m in BENCHMARK.metrics(made)
     }
     assert found == {
-        ("accuracy",): pytest.approx(2 / 3), ("accuracy", "math"): 0.5, ("accuracy", "coarse perception"): 1,
+        ("accuracy",): pytest.approx(2 / 3), ("accuracy_letter",): pytest.approx(2 / 3), ("accuracy", "math"): 0.5,
+        ("accuracy", "coarse perception"): 1,
         ("accuracy", "geometry"): 0.5, ("accuracy", "image emotion"): 1,
     }  # fmt: skip
+
+
+def test_a_letter_that_stands_elsewhere_counts_beside_the_official_rule(
+    write_tsv: WriteTsv, jpeg: Jpeg, answer: Answer
+) -> None:
+    samples = list(BENCHMARK.read(write_tsv([row(i, jpeg(i)) for i in range(4)])))
+    replies = ("Answer: B", "B", "Because", "A or B")
+    rows = [answer(BENCHMARK, sample, reply) for sample, reply in zip(samples, replies, strict=True)]
+    found = {m.name: m.parts[0].values for m in BENCHMARK.metrics(rows) if not m.labels}
+    assert found == {"accuracy": (0, 1, 1, 0), "accuracy_letter": (1, 1, 0, 0)}
 
 
 def test_an_answer_that_is_no_letter_is_named(write_tsv: WriteTsv, jpeg: Jpeg) -> None:

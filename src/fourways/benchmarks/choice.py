@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 from fourways.benchmarks.contract import Sample
@@ -90,7 +90,7 @@ def rank_prompt(question: str, hint: str, options: Mapping[str, str]) -> str:
 def read_choice(reply: str, options: Mapping[str, str]) -> str | None:
     """The letter that a reply chooses, `REFUSED`, or None. First by letter, then by the text of the one option it
     holds."""
-    return _by_letter(reply, options) or _by_text(reply, options)
+    return read_letter(reply, options) or _by_text(reply, options)
 
 
 def refused(reply: str) -> str | None:
@@ -104,7 +104,7 @@ def words_of(reply: str) -> list[str]:
     return reply.translate(_SEPARATORS).split()
 
 
-def _by_letter(reply: str, options: Mapping[str, str]) -> str | None:
+def read_letter(reply: str, options: Collection[str]) -> str | None:
     """One option letter among the reply's words, within its last four; or one stated as "the answer is B"."""
     if _NO_ANSWER in reply:
         return None

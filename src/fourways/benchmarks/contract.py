@@ -133,5 +133,5 @@ class Benchmark(ABC):
     @abstractmethod
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
         """Every official figure from finished rows, exactly one of them primary; none where no answer is public. Pure:
-        needs `sample`, `group`, `gold`, `parsed`, `score`, `image`, `category` and `extra` (the sample's own) of the
-        rows only. Rows that failed count as wrong."""
+        needs `sample`, `group`, `gold`, `reply`, `parsed`, `score`, `status`, `image`, `category` and `extra` (the
+        sample's own) of the rows only. Rows that failed count as wrong."""

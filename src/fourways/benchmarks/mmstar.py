@@ -4,15 +4,23 @@
 Read from the authors' TSV or parquet, where the options stand inside the question, or from VLMEvalKit's TSV, where they
 are columns. Replies are read and scored as the authors' `MMStar_eval` does: by what the reply begins with. VLMEvalKit
 reads them by its own rule (`choice.read_choice`), and so do most published figures: where a model answers with the
-letter alone, as it is asked to, both are the same."""
+letter alone, as it is asked to, both are the same. `accuracy_letter` reads the letter wherever it stands: the authors'
+rule reads "Answer: B" as A."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.choice import INSIDE, choice_prompt, column_options, inside_options, options_inside
-from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
+from fourways.benchmarks.choice import (
+    INSIDE,
+    choice_prompt,
+    column_options,
+    inside_options,
+    options_inside,
+    read_letter,
+)
+from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.records import Record, shown
 from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.benchmarks.tables import read_table
@@ -34,6 +42,8 @@ class MMStar(Benchmark):
     definitions: Mapping[str, str] = {
         "mmstar_accuracy@1": "right answers / questions; the letter must begin the reply, or stand there after "
         "'(', 'option ' or 'the answer is '",
+        "mmstar_accuracy_letter@1": "right answers / questions; the one option letter that is a word of the reply, "
+        "among its last four, or in 'answer is B' (MMBench's rule without the options' texts)",
     }
     prompt_version: int = 1
     parser_version: int = 1
@@ -70,8 +80,13 @@ class MMStar(Benchmark):
         if not rows:
             return []
         name = "mmstar_accuracy@1"
+        lettered = tuple(
+            float(row.status != "failed" and read_letter(row.reply, LETTERS) == row.gold[0]) for row in rows
+        )
+        beside = MetricPart(1.0, tuple(row.image for row in rows), lettered)
         return [
             Metric("accuracy", name, "fraction", 1.0, (mean_part(rows),), primary=True),
+            Metric("accuracy_letter", "mmstar_accuracy_letter@1", "fraction", 1.0, (beside,)),
             *by_label(rows, "accuracy", name, "category", lambda row: row.category),
             *by_label(rows, "accuracy", name, "l2_category", lambda row: row.extra.get("l2_category", "")),
         ]
