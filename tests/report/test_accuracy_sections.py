@@ -193,7 +193,7 @@ def test_a_judges_reading_stands_beside_and_is_said_not_to_count(m: Material) ->
     official = m.primaries[SERVER, "mmbench_en"]
     assert judged.value is not None and official.value is not None and judged.value >= official.value
     assert f"official {100 * official.value:.1f} %" in said
-    assert "not counted)" in said
+    assert "not counted) in its words: It says B." in said
 
 
 def test_a_run_whose_replies_could_all_be_read_says_so(

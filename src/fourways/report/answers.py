@@ -113,10 +113,6 @@ class Answers:
         """How many samples were asked of anyone."""
         return sum(len(asked.places) for asked in self.asked.values())
 
-    def count(self, candidate: str, benchmark: str, status: int) -> int:
-        answered = self.asked[benchmark].by_candidate.get(candidate)
-        return 0 if answered is None else answered.statuses.count(status)
-
     def boards(self) -> Iterator[tuple[str, Board]]:
         """Benchmark by benchmark."""
         for benchmark, asked in self.asked.items():

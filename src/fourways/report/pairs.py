@@ -146,11 +146,9 @@ def _count_cell(tally: Counter[str] | None, *, alone: bool) -> Html:
     if tally is None:
         return tag("td", "not compared", class_="num muted")
     words = [f"{_KINDS[kind]} on {tally[kind]}" for kind in ("ahead", "behind") if tally[kind]]
-    rest = f"not separated on {tally['']}" if tally[""] else None
-    return tag(
-        "td", *(tag("span", said, class_="value line") for said in words), tag("span", rest, class_="n") if rest else None,
-        class_="num wide",
-    )  # fmt: skip
+    said = [tag("span", line, class_="value line") for line in words]
+    rest = tag("span", f"not separated on {tally['']}", class_="n") if tally[""] else None
+    return tag("td", *said, rest, class_="num wide")
 
 
 def _folded(m: Material, key: str, pairs: Pairs) -> Html:

@@ -134,4 +134,5 @@ def _judge_said(row: AnswerRow) -> Html | str:
         return "not asked"
     if judged.parsed is None:
         return foreign(judged.error or "could not read it either", limit=200)
-    return join([foreign(judged.parsed, limit=120), f" (score {judged.score:g}, not counted)"])
+    words = tag("span", "in its words: ", foreign(judged.reply, limit=200), class_="n")
+    return join([foreign(judged.parsed, limit=120), f" (score {judged.score:g}, not counted)", words])
