@@ -38,12 +38,20 @@ class Cell:
     p: float
 
 
-def chances(rho: float, p: float, quantiles: Floats) -> Floats:
-    """(runs, images) chances with mean p, at the given quantiles of their distribution."""
+def chances(rng: Generator, rho: float, p: float, shape: tuple[int, int]) -> Floats:
+    """(runs, images) chances with mean p."""
     if rho == 0:
-        return np.full(quantiles.shape, p)
+        return np.full(shape, p)
     both = 1 / rho - 1
-    return np.asarray(special.betaincinv(p * both, (1 - p) * both, quantiles), dtype=np.float64)
+    return rng.beta(p * both, (1 - p) * both, size=shape)
+
+
+def chances_alike(rng: Generator, rho: float, first: float, second: float, shape: tuple[int, int]) -> list[Floats]:
+    """The chances of two candidates with these means, at equal quantiles: an image as easy for one as for the other."""
+    if rho == 0:
+        return [np.full(shape, first), np.full(shape, second)]
+    both, quantiles = 1 / rho - 1, rng.random(shape)
+    return [np.asarray(special.betaincinv(p * both, (1 - p) * both, quantiles)) for p in (first, second)]
 
 
 def answers(rng: Generator, chance: Floats, an_image: int) -> Bools:
@@ -90,16 +98,22 @@ def truth(cell: Cell) -> float:
     return all_right(cell.rho, one_answer(cell), group(cell))
 
 
+def pair(rng: Generator, cell: Cell, shape: tuple[int, int]) -> list[Floats]:
+    """(runs, images) chances of both candidates."""
+    if cell.metric == "lower-alike":
+        return chances_alike(rng, cell.rho, cell.p, cell.p - DROP, shape)
+    first = chances(rng, cell.rho, cell.p, shape)
+    return [first, first if cell.metric == "equal" else chances(rng, cell.rho, cell.p - DROP, shape)]
+
+
 def units(rng: Generator, cell: Cell, runs: int) -> list[tuple[float, Bools]]:
     """The metric's parts: coefficient, and (runs, images, units) of what is right."""
     if cell.metric == "copied":
         return [(1.0, copied(rng, cell, runs))]
-    quantiles = rng.random((runs, cell.images))
-    chance = chances(cell.rho, one_answer(cell), quantiles)
     if cell.metric in PAIRS:
-        own = rng.random(quantiles.shape) if cell.metric == "lower" else quantiles
-        second = chances(cell.rho, cell.p - truth(cell), own)
-        return [(1.0, answers(rng, chance, cell.questions)), (-1.0, answers(rng, second, cell.questions))]
+        first, second = pair(rng, cell, (runs, cell.images))
+        return [(1.0, answers(rng, first, cell.questions)), (-1.0, answers(rng, second, cell.questions))]
+    chance = chances(rng, cell.rho, one_answer(cell), (runs, cell.images))
     if cell.metric.endswith("circular"):
         right = answers(rng, chance, cell.questions * ROTATIONS)
         return [(1.0, np.all(right.reshape(runs, cell.images, cell.questions, ROTATIONS), axis=3))]
