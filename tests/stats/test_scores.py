@@ -33,7 +33,7 @@ def one_question_an_image(first: list[float], second: list[float]) -> LinearComb
 
 
 def test_tango_gives_the_published_interval() -> None:
-    # Tango (1998), section 5, soft contact lenses: 1 of 44 pairs differs; 90 %.
+    # Tango (1998), the example of soft contact lenses: 1 of 44 pairs differs; 90 %.
     low, high = tango(0, 1, 44, level=0.9)
     assert (round(low, 3), round(high, 3)) == (-0.096, 0.037)
 

@@ -49,7 +49,8 @@ class Brier:
 def equal_mass_bins(confidence: ArrayLike, bins: int = BINS) -> Integers:
     """(n,) bin codes 0, 1, … without gaps, rising with the confidence.
 
-    Source: Nguyen & O'Connor (2015), Posterior calibration and exploratory analysis, EMNLP, section 3 (adaptive bins).
+    Source: Nguyen & O'Connor (2015), Posterior calibration and exploratory analysis for NLP models, EMNLP (adaptive
+    bins).
     """
     array = np.asarray(confidence, dtype=np.float64)
     wanted = max(1, min(bins, array.size // PER_BIN))

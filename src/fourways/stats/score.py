@@ -83,7 +83,7 @@ def tango(first_only: float, second_only: float, n: float, level: float = LEVEL)
     Raises ValueError where the two exceed n.
 
     Source: Tango (1998), Equivalence test and confidence interval for the difference in proportions for the
-    paired-sample design, Statistics in Medicine 17(8), equations 9 to 12.
+    paired-sample design, Statistics in Medicine 17(8).
     """
     if n <= 0 or first_only < 0 or second_only < 0 or first_only + second_only > n * (1 + 1e-9):
         raise ValueError(f"{first_only} and {second_only} cannot be counts among {n} pairs")
