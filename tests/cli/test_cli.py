@@ -41,6 +41,10 @@ PLAIN = Options(
     require=None,
     quick=False,
     no_images=False,
+    replicas=None,
+    ray=None,
+    shard=None,
+    concurrency=None,
     given=frozenset(),
 )
 

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+import psutil
 import pytest
 
 import fourways
@@ -11,6 +17,8 @@ from fourways import zoo
 from fourways.benchmarks.registry import suite_of
 from fourways.benchmarks.suite import Suite
 from fourways.compare import write_suite
+from fourways.core.figure import Figure
+from fourways.core.run_files import ROWS_FILE
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,3 +50,76 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Copies of the embedded checkpoints."""
     folder = tmp_path_factory.mktemp("models")
     return {name: shutil.copytree(zoo.checkpoint(name), folder / name) for name in zoo.NAMES}
+
+
+Same = Callable[[Sequence[Figure], Sequence[Figure]], None]
+
+
+@pytest.fixture(scope="session")
+def same_figures() -> Same:
+    """Fails unless the figures are the same. Confidences may differ as floats do when other requests share a batch
+    (1e-5); whatever rests on answers may not differ at all."""
+
+    def check(one: Sequence[Figure], other: Sequence[Figure]) -> None:
+        def plain(figure: Figure) -> Figure:
+            return msgspec.structs.replace(figure, value=None, low=None, high=None)
+
+        assert [plain(figure) for figure in one] == [plain(figure) for figure in other]
+        for left, right in zip(one, other, strict=True):
+            numbers = [(figure.value, figure.low, figure.high) for figure in (left, right)]
+            if "confidence" in left.labels:
+                assert numbers[0] == pytest.approx(numbers[1], abs=1e-5)
+            else:
+                assert numbers[0] == numbers[1], left
+
+    return check
+
+
+@dataclass(frozen=True)
+class Line:
+    """A started command: its process, and what may be watched of it while it runs."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def rows(self) -> int:
+        path = self.folder / ROWS_FILE
+        return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
+
+    def reach(self, rows: int) -> None:
+        """Returns when the run has that many rows, or has ended."""
+        end = time.monotonic() + 240
+        while self.process.poll() is None and self.rows() < rows:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    def workers(self) -> list[psutil.Process]:
+        """Processes that the run started, and theirs."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+
+# A process started in the background inherits an ignored Ctrl-C; a person's terminal does not ignore it.
+_PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fourways.cli import main; main()"
+)
+
+
+@pytest.fixture
+def command_line() -> Iterator[Callable[[list[str], Path], Line]]:
+    """Starts `fourways compare` with these words, in a folder to watch. What is left at the end is stopped."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(words: list[str], folder: Path) -> Line:
+        command = [sys.executable, "-c", _PROGRAM, "compare", *words]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        started.append(process)
+        return Line(process, folder)
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -33,6 +33,14 @@ fourways compare --visual-tokens native,256 --require 'p95<500ms,fits=24GB'
 
 fourways compare --resume runs/2026-11-22T10-04-05Z-qwen-llava-internvl
 
+fourways compare Qwen/Qwen2.5-VL-7B-Instruct --axes accuracy --device cuda --dtype bfloat16 --replicas 8
+
+fourways compare zoo:qwen --axes accuracy --ray auto --replicas 16
+
+fourways compare zoo:qwen --shard 3/16 --out shards/3
+
+fourways compare server=http://localhost:8000/v1 --axes accuracy --concurrency 256
+
 Exit codes: 0 all measured; 1 a candidate lost an axis or benchmark, or a fault of ours; 2 your mistake; 130 Ctrl-C.
 """
 
@@ -68,6 +76,22 @@ def compare(
     require: Annotated[str | None, typer.Option(metavar="'…'", help="Who qualifies: 'p95<500ms,fits=24GB'.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A shortened run, for a first look.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Keep the pictures out of the page.")] = False,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Accuracy: N processes on the CPU, or on N cards."),
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Accuracy: actors of a Ray cluster; auto, local or HOST:PORT.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/OF", help="Accuracy: only part I of OF; see `fourways merge`.")
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=4096, metavar="N", show_default="64", help="Accuracy: requests in flight to a server by URL."
+        ),
+    ] = None,
 ) -> None:
     """Compare models in four ways: accuracy, latency, memory, tunability."""
     from fourways.cli.options import Options
@@ -80,7 +104,7 @@ def compare(
         _foresee(options)
         return
     outcome = _run(options)
-    _print(outcome, clauses)
+    show_outcome(outcome, clauses)
     if outcome.failures:
         raise typer.Exit(1)
 
@@ -115,7 +139,8 @@ def _run(options: Options) -> Outcome:
         show.close()
 
 
-def _print(outcome: Outcome, clauses: Sequence[Clause]) -> None:
+def show_outcome(outcome: Outcome, clauses: Sequence[Clause] = ()) -> None:
+    """The table, who qualifies, what was lost, and where everything is."""
     from fourways.cli import verdicts
     from fourways.report import terminal_table
 

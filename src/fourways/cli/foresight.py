@@ -26,6 +26,8 @@ def show(foresight: Foresight, console: Console) -> None:
     for name, (units, seconds) in foresight.work.items():
         axes.add_row(name, f"{units:,}", _duration(seconds))
     console.print(candidates, axes)
+    for line in foresight.askers:
+        console.print(f"accuracy: {line}", soft_wrap=True, highlight=False)
     for one in foresight.candidates:
         if one.trouble is not None:
             say = f"{one.candidate.name}: {one.trouble.message}"

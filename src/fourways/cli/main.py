@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, gate, judge, models, score, suite
+from fourways.cli import compare, data, export, gate, judge, merge, models, score, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -23,8 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)
+app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from fourways.compare import Defaults, Job, job_of, load_suite, parse_budgets, parse_candidates
+from fourways.compare import Defaults, Job, Scale, job_of, load_suite, parse_budgets, parse_candidates, parse_shard
 from fourways.core.candidate import Candidate, Dtype
 from fourways.core.errors import UserError
 from fourways.core.figure import AXES
@@ -49,6 +49,10 @@ class Options:
     require: str | None
     quick: bool
     no_images: bool
+    replicas: int | None
+    ray: str | None
+    shard: str | None
+    concurrency: int | None
     given: frozenset[str]
 
 
@@ -57,7 +61,7 @@ def new_job(options: Options) -> Job:
     limit = options.limit if options.limit is not None or not options.quick else _QUICK_LIMIT
     return Job(
         candidates=asked_candidates(options, options.candidates or ["zoo"]),
-        axes=_axes(options.axes),
+        axes=_axes(options),
         suite=load_suite(options.suite or ()),
         seed=options.seed,
         limit=limit,
@@ -65,6 +69,8 @@ def new_job(options: Options) -> Job:
         out=options.out,
         argv=tuple(sys.argv),
         show_images=not options.no_images,
+        shard=None if options.shard is None else parse_shard(options.shard),
+        scale=_scale(options, Scale()),
     )
 
 
@@ -78,14 +84,14 @@ def resumed_job(options: Options, run: Path) -> Job | None:
     if given & _OF_CANDIDATES and not options.candidates:
         raise UserError("with --resume, options of candidates need the candidates too", hint=f"or only: --resume {run}")
     whole = new_job(options)
-    fields: dict[str, Any] = {
-        name: getattr(whole, name) for name in ("candidates", "axes", "suite", "seed", "limit") if name in given
-    }
+    same = given & {"candidates", "axes", "suite", "seed", "limit", "shard"}
+    fields: dict[str, Any] = {name: getattr(whole, name) for name in same}
     if "no_images" in given:
         fields["show_images"] = False
     if "quick" in given:
         fields |= {"quick": whole.quick, "limit": whole.limit}
-    return replace(job_of(read_header(run)), argv=tuple(sys.argv), **fields)
+    before = job_of(read_header(run))
+    return replace(before, argv=tuple(sys.argv), scale=_scale(options, before.scale), **fields)
 
 
 def foreseen_job(options: Options) -> Job:
@@ -123,7 +129,18 @@ def _choice(option: str, word: str, known: dict[str, T]) -> T:
     return known[word]
 
 
-def _axes(text: str) -> tuple[AxisName, ...]:
+def _scale(options: Options, before: Scale) -> Scale:
+    """What the command line says over `before`. Who names replicas and no cluster wants them here."""
+    if options.given & {"replicas", "ray"}:
+        before = replace(before, replicas=options.replicas, ray=options.ray)
+    return before if options.concurrency is None else replace(before, concurrency=options.concurrency)
+
+
+def _axes(options: Options) -> tuple[AxisName, ...]:
+    """Those asked for; of a shard, unless it is said, the one that can be divided."""
+    if options.shard is not None and "axes" not in options.given:
+        return ("accuracy",)
+    text = options.axes
     words = [word.strip() for word in text.split(",") if word.strip()]
     if unknown := [word for word in words if word not in AXES]:
         raise UserError(f"--axes: there is no axis {unknown[0]!r}", hint=f"the axes are {', '.join(AXES)}")

@@ -1,6 +1,7 @@
 """What must be the same wherever the answers of one candidate come from: the code, the packages, the engine and its
 settings, the weights, the data.
 
+Of a server by URL it says what the server says of itself: the served model's name and its version, not its weights.
 What may differ between two machines, or two workers of one, and changes no answer (rule 3 of the design, held by
 tests) is in `_OF_A_HOST`.
 """
@@ -15,7 +16,7 @@ from fourways.core.engine import EngineInfo
 from fourways.core.run import BenchmarkRecord, CandidateRecord, Environment, RunHeader, SourceState
 from fourways.evidence import changes
 
-_OF_A_HOST = frozenset({"device", "threads", "threads_measured", "preparing_threads", "kv_bytes", "concurrency"})
+_OF_A_HOST = frozenset({"url", "device", "threads", "threads_measured", "preparing_threads", "kv_bytes", "concurrency"})
 _OF_DATA = ("sha256", "code_sha256", "edition", "prompt_version", "parser_version", "scorer_version")
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourways.compare.axes import AXES
+from fourways.compare.crew import check_scale, copies, who_asks
 from fourways.compare.job import Job, settings_of
 from fourways.compare.opening import check_asked, embedded
 from fourways.compare.room import available_bytes, count_int8, count_parameters, needed_bytes
+from fourways.compare.sharding import check_shard
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError
 from fourways.core.figure import Axis as AxisName
@@ -48,22 +50,35 @@ class Foreseen:
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """work: axis → (units of work, seconds at the pace of the embedded models on two cores)."""
+    """work: axis → (units of work, seconds at the pace of the embedded models on two cores, in one process). askers:
+    who asks the questions of the accuracy axis, a line each; empty where that axis is not asked for."""
 
     candidates: tuple[Foreseen, ...]
     work: Mapping[AxisName, tuple[int, float]]
+    askers: tuple[str, ...] = ()
 
 
 def foresee(job: Job) -> Foresight:
-    """Looks at every candidate and asks every axis. Loads and fetches nothing; asks the Hub for sizes."""
+    """Looks at every candidate and asks every axis. Loads and fetches nothing, and starts no worker; asks the Hub for
+    sizes. Raises UserError for a scale or a shard that cannot be."""
+    check_shard(job)
+    check_scale(job.scale, job.candidates)
     settings = settings_of(job, Path())
     return Foresight(
-        candidates=tuple(_foreseen(candidate) for candidate in job.candidates),
+        candidates=tuple(_foreseen(candidate, copies(job.scale, candidate)) for candidate in job.candidates),
         work={name: AXES[name].estimate(job.candidates, settings) for name in job.axes},
+        askers=_askers(job) if "accuracy" in job.axes else (),
     )
 
 
-def _foreseen(candidate: Candidate) -> Foreseen:
+def _askers(job: Job) -> tuple[str, ...]:
+    """Only what was asked for beyond the run's own process."""
+    lines = [] if job.shard is None else [f"shard {job.shard.index} of {job.shard.of}, in whole images"]
+    return (*lines, *(line for c in job.candidates if (line := who_asks(job.scale, c)) is not None))
+
+
+def _foreseen(candidate: Candidate, copies: int) -> Foreseen:
+    """copies: of its weights in the memory of one device."""
     found: Found | None = None
     try:
         check_asked(candidate)
@@ -77,7 +92,7 @@ def _foreseen(candidate: Candidate) -> Foreseen:
         checkpoint = look(found.folder)
         find_family(checkpoint.architecture)
         parameters = count_parameters(checkpoint)
-        needed = needed_bytes(candidate, parameters, count_int8(candidate, checkpoint))
+        needed = copies * needed_bytes(candidate, parameters, count_int8(candidate, checkpoint))
     except FourwaysError as error:
         source = str(found.folder) if found and found.folder else candidate.model or candidate.url or ""
         return Foreseen(candidate, source=redact(source), download_bytes=None, trouble=error)

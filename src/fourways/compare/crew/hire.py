@@ -27,6 +27,7 @@ from fourways.core.errors import UserError
 from fourways.core.figure import Axis as AxisName
 from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, RunHeader
 from fourways.engines.local.threads import cores
+from fourways.evidence import redact
 
 
 def record_of(scale: Scale) -> CrewRecord:
@@ -58,6 +59,28 @@ def check_scale(scale: Scale, candidates: Sequence[Candidate]) -> None:
     for candidate in candidates:
         if (scale.replicas or 1) > 1 and candidate.url is None:
             _devices(candidate, scale.replicas or 1)
+
+
+def who_asks(scale: Scale, candidate: Candidate) -> str | None:
+    """In words; None where it is the run's own process, or a server with the usual number of requests in flight."""
+    if candidate.url is not None:
+        asked = scale.concurrency != CONCURRENCY
+        return f"{candidate.name}: {scale.concurrency} requests in flight" if asked else None
+    if scale.ray is not None:
+        actors = f"{scale.replicas} actors" if scale.replicas else "an actor for each card or node"
+        return f"{candidate.name}: {actors} of the Ray cluster at {redact(scale.ray)}"
+    if (scale.replicas or 1) == 1:
+        return None
+    count = scale.replicas or 1
+    devices, threads = _devices(candidate, count), candidate.threads or max(1, cores() // count)
+    where = f"on {', '.join(devices)}" if candidate.device != "cpu" else "on the CPU"
+    return f"{candidate.name}: {count} processes {where}, {threads} {'thread' if threads == 1 else 'threads'} each"
+
+
+def copies(scale: Scale, candidate: Candidate) -> int:
+    """Of a candidate's weights in the memory of one device."""
+    shared = candidate.device == "cpu" and scale.ray is None and has_crew(scale, candidate)
+    return (scale.replicas or 1) if shared else 1
 
 
 def has_crew(scale: Scale, candidate: Candidate) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,8 @@ from fourways.core.candidate import Candidate
 from fourways.core.errors import EngineError, UserError
 from fourways.core.run import BenchmarkRecord
 
+_PATIENCE_S = 10.0
+_BEGIN = "`ray start --head` begins one; --ray local needs none"
 _LOCAL_STORE_BYTES = 128 << 20
 """Of a cluster that is started here for the run: rows are small, and pictures are read by the workers."""
 
@@ -103,6 +106,7 @@ def connected(scale: Scale) -> Iterator[Scale]:
     ray = _ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics of a cluster that it starts
     own: dict[str, Any] = {"object_store_memory": _LOCAL_STORE_BYTES, "include_dashboard": False}
+    _check_there(scale.ray)
     try:
         ray.init(
             address=scale.ray,
@@ -113,12 +117,23 @@ def connected(scale: Scale) -> Iterator[Scale]:
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise UserError(
             f"there is no Ray cluster at {scale.ray}: {_short(error)}",
-            hint="`ray start --head` begins one; --ray local needs none",
+            hint=_BEGIN,
         ) from error
     try:
         yield replace(scale, replicas=scale.replicas or _devices_there())
     finally:
         ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Ray itself would look for a cluster for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"there is no Ray cluster at {address}: {error}", hint=_BEGIN) from error
 
 
 async def hire_actors(scale: Scale, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int) -> list[Member]:

@@ -12,11 +12,11 @@ from fourways.axes.accuracy import WINDOW
 from fourways.axes.window import Window
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Sample
-from fourways.benchmarks.suite import Entry
+from fourways.benchmarks.suite import Entry, Suite
 from fourways.compare.crew.protocol import Answered, Asked, Complaint, Order, Reply
 from fourways.compare.fingerprint import Fingerprint, fingerprint
 from fourways.compare.opening import EnginePool, Failed, explain, find_checkpoints
-from fourways.compare.suites import record_suite
+from fourways.compare.suites import embedded_suite, record_suite
 from fourways.core.errors import FourwaysError, UserError
 from fourways.evidence.environment import environment
 from fourways.evidence.source import source_state
@@ -34,7 +34,7 @@ class Worker:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._suite = {r.key: Entry(registry.get(r.key, r.columns), Path(r.path)) for r in order.suite}
+        self._suite: Suite = {}
         self._read: dict[str, Mapping[str, Sample]] = {}
         self._lock = asyncio.Lock()
         self._ready: tuple[Window, Fingerprint] | None = None
@@ -56,6 +56,7 @@ class Worker:
             return Complaint(asked.number, told.message, told.hint)
 
     async def _open(self) -> tuple[Window, Fingerprint]:
+        self._suite = await asyncio.to_thread(self._find_suite)
         candidate = self._order.candidate
         checkpoints = await asyncio.to_thread(find_checkpoints, (candidate,))
         pool = EnginePool(checkpoints, {})
@@ -68,6 +69,17 @@ class Worker:
         )
         window = Window(opened, self._order.seed, WINDOW)
         return window, fingerprint(source_state(), environment(), record, suite)
+
+    def _find_suite(self) -> Suite:
+        """Where the run has it, or, of the embedded one, in this machine's own cache."""
+        suite = {r.key: Entry(registry.get(r.key, r.columns), Path(r.path)) for r in self._order.suite}
+        missing = [key for key, entry in suite.items() if not entry.path.exists()]
+        here = embedded_suite() if missing else {}
+        for key in missing:
+            if key not in here:
+                raise UserError(f"the data of {key} is not at {suite[key].path} on {platform.node()}")
+            suite[key] = here[key]
+        return suite
 
     async def _samples(self, key: str) -> Mapping[str, Sample]:
         """By their ids. Read once; they hold no pixels."""
