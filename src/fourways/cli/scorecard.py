@@ -86,7 +86,7 @@ def make(
 ) -> Score:
     """Reads, scores, and says everything. Raises UserError where nothing can be scored."""
     found = read_predictions(key, predictions, gold, boxes, candidate)
-    rows = answer_rows(rule.benchmark, found.answers, predictions.stem, found.boxes or boxes)
+    rows = answer_rows(rule.benchmark, found.answers, predictions.stem, boxes or found.boxes)
     metrics = rule.benchmark.metrics(rows)
     if not metrics:
         raise UserError(f"{predictions}: no answer in it can be scored", hint="the true answers are not there: --gold")
@@ -104,7 +104,7 @@ def make(
         form=found.form,
         predictions=_source(predictions),
         gold=None if gold is None else _source(gold),
-        boxes=found.boxes or boxes,
+        boxes=boxes or found.boxes,
         answers=len(rows),
         images=len({row.image for row in rows}),
         unparsed=_count(rows, "unparsed"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import plain_reply
+from fourways.benchmarks.predictions.replies import IMAGE_SHA256, plain_reply
 from fourways.benchmarks.refcoco_tables import SPLITS
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import BenchmarkFormatError, UserError
@@ -32,6 +32,7 @@ _SYNTAXES = ("json_bbox_2d", "parentheses", "brackets", "double_brackets")
 
 _REPLIES = ("reply", "prediction", "pred", "response", "text", "answer", "filtered_resps")
 _BOXES = ("gt_bbox", "bbox", "gold", "gt_box", "gt", "target")
+_CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 _SEEN_PAIRS = (("resized_width", "resized_height"), ("input_width", "input_height"), ("seen_width", "seen_height"))
 _SPLIT_COLUMNS = ("split", "dataset_name", "dataset", "category")
 _TRAILING_DATE = re.compile(r"[_-]\d{6,14}$")
@@ -69,7 +70,7 @@ def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat) -> Predictions:
             f"{path}: no row with a true box and a size",
             hint="A row needs answer, gt_bbox [x1, y1, x2, y2] and hw [height, width]; or give --gold.",
         )
-    return Predictions("replies with boxes", tuple(answers), oddities)
+    return Predictions("replies with boxes", tuple(answers), oddities, boxes)
 
 
 def _files(path: Path) -> Sequence[Path]:
@@ -109,7 +110,8 @@ def _truth(file: Path, gold: Path, rows: int, oddities: Oddities) -> list[Row | 
 
 
 def _answer(file: Path, number: int, row: Row, known: Row, boxes: BoxFormat, oddities: Oddities) -> Answer | None:
-    gold = next((box for name in _BOXES if (box := _box(known.cells.get(name))) is not None), None)
+    corners: Value = [known.cells.get(name) for name in _CORNERS]
+    gold = next((box for value in (corners, *map(known.cells.get, _BOXES)) if (box := _box(value)) is not None), None)
     size = _size(known)
     if gold is None or size is None:
         oddities.note("row without a true box or without the image's size, left out", row.where)
@@ -128,7 +130,7 @@ def _answer(file: Path, number: int, row: Row, known: Row, boxes: BoxFormat, odd
     sample = Sample(
         id=identity,
         group=identity,
-        image_key=known.text("image", "image_path", "image_id") or identity,
+        image_key=known.text(IMAGE_SHA256, "image", "image_path", "image_id") or identity,
         image=bytes,
         question=known.text("sent", "question", "expression", "ref") or "",
         gold=gold,
@@ -148,12 +150,12 @@ def _box(value: Value) -> tuple[float, float, float, float] | None:
 
 
 def _numbers(value: Value) -> list[float]:
-    """The finite numbers of a list that holds nothing else; empty for anything else."""
-    if not isinstance(value, list) or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+    """The finite numbers of a list that holds nothing else, also as text in a table; empty for anything else."""
+    if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (int, float, str)) for v in value):
         return []
     try:
         numbers = [float(v) for v in value]
-    except OverflowError:
+    except (OverflowError, ValueError):
         return []
     return numbers if all(math.isfinite(v) for v in numbers) else []
 

@@ -14,7 +14,7 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.mmbench import CIRCLE
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import lmms_details, lmms_reply, table_reply
+from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, table_reply
 from fourways.core.errors import BenchmarkFormatError
 
 _L2 = ("l2-category", "l2_category")
@@ -126,7 +126,7 @@ def _sample(index: str, cells: Mapping[str, Value], layout: Layout, options: _Op
     return Sample(
         id=index,
         group=group,
-        image_key=as_text(cells.get("image_path", f"question {group}")),
+        image_key=image_of(cells, f"question {group}"),
         image=bytes,
         question=question,
         gold=() if answer is None else (as_text(answer).strip(),),

@@ -14,7 +14,7 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.mme import SUBTASKS
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, as_text, decode, read_bytes, read_records
-from fourways.benchmarks.predictions.replies import lmms_details, lmms_reply, table_reply
+from fourways.benchmarks.predictions.replies import IMAGE_SHA256, image_of, lmms_details, lmms_reply, table_reply
 from fourways.core.errors import BenchmarkFormatError
 
 _BY_LOWER = {task.lower(): task for task in SUBTASKS}
@@ -175,7 +175,8 @@ def _table(rows: list[Row], oddities: Oddities) -> Iterator[Answer]:
         places[group] += 1
         reply = lmms_reply(row, oddities) if "filtered_resps" in row.cells else table_reply(row, oddities)
         question = as_text(cells.get("question", cells.get("input", "")))
-        yield _answer(task, group, f"{group}/{place}", group, question, answer, reply)
+        image = image_of({k: v for k, v in cells.items() if k == IMAGE_SHA256}, group)
+        yield _answer(task, group, f"{group}/{place}", image, question, answer, reply)
     for group, count in places.items():
         if count != 2:
             oddities.note(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.choice import Layout, read_choice_table
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import table_reply
+from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, table_reply
 from fourways.benchmarks.predictions.yes_no import read_yes_no
 from fourways.core.errors import BenchmarkFormatError
 
@@ -49,22 +50,24 @@ def _read_open(path: Path, gold: Path | None) -> Predictions:
 
 def _open_answers(rows: list[Row], truth: dict[str, Row], oddities: Oddities) -> Iterator[Answer]:
     for number, row in enumerate(rows):
-        index = as_text(row.cells.get("index", number))
-        known = truth[index].cells if index in truth else row.cells
-        accepted = _accepted(known.get("answers", known.get("answer")), "answers" in known)
+        logged = "filtered_resps" in row.cells
+        cells = {**lmms_details(row), **row.cells}
+        index = as_text(cells.get("index", number))
+        known = truth[index].cells if index in truth else cells
+        accepted = _accepted(known.get("answers", known.get("answer", known.get("target"))), "answers" in known)
         if not accepted:
             oddities.note("row without an answer to score against, left out", row.where)
             continue
         sample = Sample(
             id=index,
             group=index,
-            image_key=as_text(row.cells.get("image_path", f"question {index}")),
+            image_key=image_of(cells, f"question {index}"),
             image=bytes,
-            question=as_text(row.cells.get("question", "")),
+            question=as_text(cells.get("question", "")),
             gold=accepted,
-            category=as_text(row.cells.get("category", known.get("category", ""))),
+            category=as_text(cells.get("category", known.get("category", ""))),
         )
-        yield Answer(sample, table_reply(row, oddities))
+        yield Answer(sample, lmms_reply(row, oddities) if logged else table_reply(row, oddities))
 
 
 def _accepted(value: Value, several: bool) -> tuple[str, ...]:
@@ -73,4 +76,9 @@ def _accepted(value: Value, several: bool) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(as_text(one) for one in value)
     text = as_text(value)
+    if text.startswith("[") and text.endswith("]"):
+        try:
+            return tuple(as_text(one) for one in json.loads(text))
+        except (ValueError, RecursionError):
+            return (text,)
     return tuple(text.split(_SEPARATOR)) if several else (text,)

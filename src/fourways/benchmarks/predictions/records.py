@@ -30,7 +30,8 @@ MISSING = frozenset((
 SUFFIXES = (".tsv", ".csv", ".xlsx", ".json", ".jsonl")
 _MAX_BYTES = 4 * 2**30
 _CARRIAGE = re.compile(r"\r(?!\n)")
-_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_ESCAPED = re.compile(r"_x(00(?:0[0-8BbCcEeFf]|1[0-9A-Fa-f]))_")
+"""Control characters that the format refuses, as its specification (ECMA-376, 22.9.2.19) has them written."""
 
 
 @dataclass(frozen=True, slots=True)

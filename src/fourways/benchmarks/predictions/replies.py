@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fourways.benchmarks.predictions.found import Oddities
 from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name
 
 REPLY_COLUMNS = ("prediction", "pred", "response", "reply", "output", "text")
+IMAGE_SHA256 = "image_sha256"
+"""The column of our own exports that names the image."""
+_IMAGES = (IMAGE_SHA256, "image_path", "image_source")
 MISSING_REPLY = "nan"
 """What `str` makes of a missing cell in the kits."""
 
@@ -42,6 +47,11 @@ def lmms_reply(row: Row, oddities: Oddities) -> str:
         return value
     oddities.note("sample without a reply, read as an empty one", row.where)
     return ""
+
+
+def image_of(cells: Mapping[str, Value], otherwise: str) -> str:
+    """What tells a row's image from others: the digest that our own exports write, the image's path, or another."""
+    return next((as_text(cells[name]) for name in _IMAGES if name in cells), otherwise)
 
 
 def lmms_details(row: Row) -> dict[str, Value]:

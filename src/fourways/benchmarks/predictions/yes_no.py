@@ -13,7 +13,7 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.pope import CATEGORIES
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, as_text, read_records
-from fourways.benchmarks.predictions.replies import lmms_details, lmms_reply, plain_reply, table_reply
+from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, plain_reply, table_reply
 from fourways.core.errors import BenchmarkFormatError
 
 _REPLIES = ("text", "answer", "filtered_resps")
@@ -138,7 +138,7 @@ def _table(file: Path, rows: list[Row], oddities: Oddities) -> Iterator[Answer]:
         sample = Sample(
             id=f"{file.stem}/{name}",
             group=f"{file.stem}/{name}",
-            image_key=as_text(cells.get("image_path", cells.get("image_source", f"question {name}"))),
+            image_key=image_of(cells, f"question {name}"),
             image=bytes,
             question=as_text(cells.get("question", cells.get("input", ""))),
             gold=(truth,),

@@ -1,0 +1,98 @@
+"""`fourways export`: a run's answers in the files of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fourways.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fourways.benchmarks.predictions import Export
+    from fourways.core.rows import AnswerRow
+
+EXAMPLES = """
+Examples:
+
+fourways export runs/2026-11-22T10-04-05Z-qwen-llava-internvl --to vlmevalkit --out predictions
+
+fourways export runs/2026-11-22T10-04-05Z-qwen --to mmbench-submission --out submission --candidate qwen
+
+Every format: docs/score.md.
+"""
+_TO = "vlmevalkit, lmms-eval, mmbench-submission or vqav2-submission."
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=_TO)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if it is not there.")],
+    candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only this one's answers.")] = None,
+) -> None:
+    """Write a run's answers as prediction files of the kits, or as a submission."""
+    from fourways.cli.terminal import results
+    from fourways.core.run_files import write_whole
+
+    console = results()
+    made = list(_exports(run, to, candidate))
+    _check(out, made)
+    out.mkdir(parents=True, exist_ok=True)
+    for one in made:
+        write_whole(out / one.name, one.content)
+        console.print(f"{out / one.name}: {one.rows:,} answers", highlight=False, soft_wrap=True)
+        for odd in one.oddities.listed():
+            console.print(f"  {odd.count:,} × {odd.what}", highlight=False, soft_wrap=True)
+
+
+def _check(out: Path, made: list[Export]) -> None:
+    """Raises UserError before anything is written."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file", hint="name a folder")
+    if there := [one.name for one in made if (out / one.name).exists()]:
+        raise UserError(f"{out} has {there[0]} already", hint="name another --out, or move it away")
+    names = [one.name for one in made]
+    if double := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two candidates would both be written to {double}", hint="take one at a time with --candidate")
+
+
+def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
+    """One for each candidate and benchmark that the form is for. Raises UserError where there is none."""
+    from fourways.benchmarks.predictions import FORMATS, takes
+    from fourways.benchmarks.predictions import export as written
+    from fourways.core.run_files import read_header
+
+    if to not in FORMATS:
+        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join(FORMATS)}")
+    editions = {record.key: record.edition for record in read_header(run).suite}
+    held = _answers(run)
+    names = list(dict.fromkeys(name for name, _ in held))
+    if candidate is not None and candidate not in names:
+        raise UserError(f"{run}: no candidate is called {candidate!r}", hint=f"one of {', '.join(names) or 'none'}")
+    wanted = {
+        (name, key): rows for (name, key), rows in held.items() if candidate in (None, name) and takes(to, _asked(key))
+    }
+    if not wanted:
+        keys = ", ".join(dict.fromkeys(key for _, key in held)) or "no benchmark"
+        raise UserError(f"{run}: nothing in it is for {to}", hint=f"it holds answers to {keys}")
+    for (name, key), rows in wanted.items():
+        yield written(to, name, _asked(key), editions.get(key, ""), rows)
+
+
+def _asked(key: str) -> str:
+    """The benchmark whose questions were asked, ranked or not."""
+    return key.removesuffix("@rank")
+
+
+def _answers(run: Path) -> dict[tuple[str, str], list[AnswerRow]]:
+    from fourways.core.rows import AnswerRow
+    from fourways.core.run_files import ROWS_FILE, read_rows
+
+    held: dict[tuple[str, str], list[AnswerRow]] = {}
+    for row in read_rows(run / ROWS_FILE):
+        if isinstance(row, AnswerRow):
+            held.setdefault((row.candidate, row.benchmark), []).append(row)
+    return held

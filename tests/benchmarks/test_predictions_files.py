@@ -1,0 +1,312 @@
+"""Files of answers as they are found in the world: read leniently, and told strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from fourways.benchmarks.predictions import Predictions, answer_rows, box_format, find_rule, read_predictions
+from fourways.core.errors import BenchmarkFormatError, UserError
+
+MME_LINE = "{}.jpg\tIs it red? Please answer yes or no.\t{}\t{}"
+
+
+def odd(found: Predictions) -> dict[str, int]:
+    return {one.what: one.count for one in found.oddities.listed()}
+
+
+def told(found: Predictions, *words: str) -> int:
+    """How often the one oddity that holds these words was met."""
+    counts = [count for what, count in odd(found).items() if all(word in what for word in words)]
+    assert len(counts) == 1, odd(found)
+    return counts[0]
+
+
+def value(key: str, found: Predictions, name: str, *labels: str, rule: str | None = None) -> float:
+    chosen = find_rule(key, rule)
+    metrics = chosen.benchmark.metrics(answer_rows(chosen.benchmark, found.answers, "c", found.boxes))
+    return next(chosen.printed(m).value for m in metrics if (m.name, *m.labels.values()) == (name, *labels))
+
+
+@pytest.fixture
+def mme(tmp_path: Path) -> Callable[[bytes], Predictions]:
+    """Reads a folder whose only result is the subtask color."""
+
+    def read(content: bytes) -> Predictions:
+        (tmp_path / "color.txt").write_bytes(content)
+        return read_predictions("mme", tmp_path, None, None)
+
+    return read
+
+
+PAIR = (MME_LINE.format(1, "Yes", "Yes") + "\n" + MME_LINE.format(1, "No", "No.") + "\n").encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PAIR, PAIR.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + PAIR, PAIR + b"\n\n  \n", PAIR.removesuffix(b"\n"),
+        PAIR.decode().encode("utf-16"),
+    ],
+    ids=["as it is", "CRLF", "byte order mark", "blank lines after", "no last line break", "UTF-16"],
+)  # fmt: skip
+def test_how_a_result_file_was_saved_changes_no_figure(mme: Callable[[bytes], Predictions], content: bytes) -> None:
+    assert value("mme", mme(content), "mme_score", "color") == 200
+
+
+def test_absent_subtasks_are_named_and_the_sums_are_over_the_others(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR)
+    assert told(found, "subtask without a file") == 13
+    assert value("mme", found, "mme_sum") == 200
+
+
+def test_a_response_with_tabs_is_kept_whole(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR.replace(b"No.", b"No,\tit\tis"))
+    assert found.answers[1].reply == "No,\tit\tis"
+    assert told(found, "holds tabs") == 1
+
+
+def test_a_response_of_several_lines_goes_on_with_its_answer(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR.replace(b"\tYes\n", b"\tYes\nit is\nred\n", 1))
+    assert [answer.reply for answer in found.answers] == ["Yes\nit is\nred", "No."]
+    assert told(found, "without its tabs") == 2
+
+
+def test_empty_responses_are_counted_and_wrong(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR.replace(b"No.", b""))
+    assert told(found, "empty response") == 1
+    assert value("mme", found, "mme_score", "color") == 50
+
+
+def test_a_lone_line_and_a_pair_of_two_images_are_told(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR + MME_LINE.format(2, "Yes", "Yes").encode() + b"\n" + MME_LINE.format(3, "No", "No").encode())
+    assert told(found, "name two images") == 1
+    assert told(mme(PAIR + MME_LINE.format(2, "Yes", "Yes").encode()), "odd number of lines") == 1
+
+
+def test_bytes_that_are_not_utf8_are_read_as_replacement_characters(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR.replace(b"No.", b"No\xff"))
+    assert found.answers[1].reply == "No\ufffd"
+    assert told(found, "not UTF-8") == 1
+
+
+def test_only_line_breaks_end_a_line(mme: Callable[[bytes], Predictions]) -> None:
+    found = mme(PAIR.replace(b"No.", "No\u2028\x0b\x0c\x1d\x85.".encode()))
+    assert len(found.answers) == 2
+
+
+def test_a_folder_above_the_results_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "my-model").mkdir()
+    (tmp_path / "my-model" / "OCR.txt").write_bytes(PAIR)
+    assert len(read_predictions("mme", tmp_path, None, None).answers) == 2
+
+
+def test_a_folder_without_results_says_what_they_look_like(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFormatError, match="no result file of a subtask") as caught:
+        read_predictions("mme", tmp_path, None, None)
+    assert caught.value.hint is not None and "image, question" in caught.value.hint
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+
+MMBENCH = [
+    {"index": 7, "question": "What?", "A": "cat", "B": "dog", "answer": "A", "category": "animals", "prediction": "A"},
+    {"index": 1_000_007, "question": "What?", "A": "dog", "B": "cat", "answer": "B", "category": "animals",
+     "prediction": "B."},
+]  # fmt: skip
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if path.suffix == ".xlsx":
+        book = openpyxl.Workbook()
+        assert book.active is not None
+        book.active.append(names)
+        for row in rows:
+            book.active.append([row.get(name) for name in names])
+        book.save(path)
+    else:
+        cells = [[str(row.get(name, "")) for name in names] for row in rows]
+        path.write_text("\n".join("\t".join(line) for line in [names, *cells]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["m.tsv", "m.xlsx"])
+def test_circular_accuracy_needs_every_rotation(tmp_path: Path, name: str) -> None:
+    right = read_predictions("mmbench_en", write(tmp_path / name, [*MMBENCH]), None, None)
+    assert (value("mmbench_en", right, "circular"), value("mmbench_en", right, "vanilla")) == (1, 1)
+    wrong = [MMBENCH[0], {**MMBENCH[1], "prediction": "A"}]
+    found = read_predictions("mmbench_en", write(tmp_path / name, wrong), None, None)
+    assert (value("mmbench_en", found, "circular"), value("mmbench_en", found, "vanilla_all")) == (0, 0.5)
+
+
+@pytest.mark.parametrize("missing", ["", "None", "NA", "null", "nan"])
+def test_a_missing_prediction_is_nan_to_the_kits(tmp_path: Path, missing: str) -> None:
+    found = read_predictions(
+        "mmbench_en", write(tmp_path / "m.tsv", [{**MMBENCH[0], "prediction": missing}]), None, None
+    )
+    assert found.answers[0].reply == "nan"
+    assert told(found, "missing reply") == 1
+
+
+def test_a_file_without_answers_takes_them_from_the_gold_table(tmp_path: Path) -> None:
+    gold = write(tmp_path / "gold.tsv", [*MMBENCH, {**MMBENCH[0], "index": 9}])
+    bare = [{"index": row["index"], "question": "What?", "prediction": row["prediction"]} for row in MMBENCH]
+    extra = {"index": 50, "question": "?", "prediction": "A"}
+    path = write(tmp_path / "bare.xlsx", [*bare, extra])
+    with pytest.raises(BenchmarkFormatError, match=r"no row with an index"):
+        read_predictions("mmbench_en", path, None, None)
+    found = read_predictions("mmbench_en", path, gold, None)
+    assert value("mmbench_en", found, "circular") == 1
+    assert told(found, "gold table does not have") == 1
+    assert told(found, "without a prediction") == 1
+
+
+def test_a_rotation_without_its_first_row_is_left_out(tmp_path: Path) -> None:
+    found = read_predictions("mmbench_en", write(tmp_path / "m.tsv", [*MMBENCH, {**MMBENCH[1], "index": 1_000_099}]),
+                             None, None)  # fmt: skip
+    assert told(found, "first row is not there") == 1
+    assert len(found.answers) == 2
+
+
+def test_a_workbook_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "m.xlsx"
+    path.write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(BenchmarkFormatError, match="not an XLSX workbook"):
+        read_predictions("mmbench_en", path, None, None)
+
+
+# -- VQA --------------------------------------------------------------------------------------------------------------
+
+
+def annotations(path: Path, *numbers: int) -> Path:
+    answers = [{"answer": "red", "answer_confidence": "yes", "answer_id": n} for n in range(10)]
+    rows = [{"question_id": n, "image_id": n, "question_type": "what", "answer_type": "other", "answers": answers}
+            for n in numbers]  # fmt: skip
+    path.write_text(json.dumps({"annotations": rows}))
+    return path
+
+
+def test_missing_extra_and_double_questions_are_counted(tmp_path: Path) -> None:
+    gold = annotations(tmp_path / "a.json", 1, 2, 3)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([
+        {"question_id": 1, "answer": "blue"}, {"question_id": 1, "answer": "red"},
+        {"question_id": "2", "answer": "red"},
+        {"question_id": 99, "answer": "red"}, {"answer": "red"}, 5,
+    ]))  # fmt: skip
+    found = read_predictions("vqav2", path, gold, None)
+    assert told(found, "without an answer") == 1
+    assert told(found, "not annotated") == 1
+    assert told(found, "more than once") == 1
+    assert told(found, "whole question_id") == 1
+    assert told(found, "no object") == 1
+    assert value("vqav2", found, "accuracy") == 100
+
+
+def test_none_is_a_word_in_json(tmp_path: Path) -> None:
+    gold = annotations(tmp_path / "a.json", 1)
+    path = tmp_path / "r.json"
+    path.write_text('[{"question_id": 1, "answer": "None"}]')
+    assert read_predictions("vqav2", path, gold, None).answers[0].reply == "None"
+
+
+def test_vqa_without_annotations_says_which_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text('[{"question_id": 1, "answer": "red"}]')
+    with pytest.raises(BenchmarkFormatError, match="need the annotations"):
+        read_predictions("vqav2", path, None, None)
+
+
+# -- boxes ------------------------------------------------------------------------------------------------------------
+
+BOX = {"answer": '[{"bbox_2d": [28, 28, 56, 56]}]', "gt_bbox": [10, 10, 20, 20], "hw": [100, 100]}
+
+
+def test_pixels_of_the_resized_image_need_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "refcoco_val.jsonl"
+    path.write_text(json.dumps(BOX))
+    with pytest.raises(BenchmarkFormatError, match="need the size that the model saw") as caught:
+        read_predictions("refcoco", path, None, box_format("qwen2.5-vl"))
+    assert "line 1" in caught.value.message
+    path.write_text(json.dumps({**BOX, "resized_width": 280, "resized_height": 280}))
+    found = read_predictions("refcoco", path, None, box_format("qwen2.5-vl"))
+    assert value("refcoco", found, "acc@0.5", "refcoco_val") == 1
+
+
+def test_the_mean_over_splits_is_unweighted(tmp_path: Path) -> None:
+    right, wrong = {**BOX, "answer": "[[100,100,200,200]]"}, {**BOX, "answer": "nowhere"}
+    (tmp_path / "refcoco_val_251101120000.json").write_text(json.dumps([right]))
+    (tmp_path / "refcoco+_testA.json").write_text(json.dumps([wrong, wrong, wrong]))
+    found = read_predictions("refcoco", tmp_path, None, box_format("internvl"))
+    assert value("refcoco", found, "acc@0.5") == 0.5
+    assert value("refcoco", found, "acc@0.5", "refcoco_val") == 1
+
+
+def test_replies_alone_are_laid_beside_the_gold_file_line_by_line(tmp_path: Path) -> None:
+    gold = tmp_path / "refcoco_val.jsonl"
+    gold.write_text(json.dumps({"image": "a.jpg", "sent": "it", "bbox": [10, 10, 20, 20], "width": 100, "height": 100}))
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"reply": "[[100, 100, 200, 200]]"}')
+    found = read_predictions("refcoco", path, gold, box_format("internvl"))
+    assert value("refcoco", found, "acc@0.5") == 1
+    path.write_text('{"reply": "a"}\n{"reply": "b"}')
+    with pytest.raises(BenchmarkFormatError, match="2 replies where"):
+        read_predictions("refcoco", path, gold, box_format("internvl"))
+
+
+@pytest.mark.parametrize("word", ["norm_1000:brackets", "qwen-vl", "llava"])
+def test_box_formats_are_known_by_dialect_or_by_their_parts(word: str) -> None:
+    assert box_format(word).space in ("norm_1000", "norm_999", "padded_square_1")
+
+
+def test_an_unknown_box_format_lists_those_there_are() -> None:
+    with pytest.raises(UserError, match="not known") as caught:
+        box_format("norm_1000:curly")
+    assert caught.value.hint is not None and "qwen2.5-vl" in caught.value.hint
+
+
+# -- lmms-eval --------------------------------------------------------------------------------------------------------
+
+
+def test_samples_of_lmms_eval_are_read_by_what_they_log(tmp_path: Path) -> None:
+    path = tmp_path / "20261122_samples_mme.jsonl"
+    lines = [
+        {"doc_id": n, "target": gold, "filtered_resps": [reply],
+         "mme_perception_score": {"question_id": "code/1.png", "category": "color", "score": 1.0}}
+        for n, (gold, reply) in enumerate([("Yes", "Yes"), ("No", "no")])
+    ]  # fmt: skip
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    found = read_predictions("mme", path, None, None)
+    assert found.form == "lmms-eval samples"
+    assert value("mme", found, "mme_score", "color") == 200
+
+
+def test_pope_needs_as_many_answers_as_labels(tmp_path: Path) -> None:
+    gold = tmp_path / "coco_pope_random.json"
+    gold.write_text('{"question_id": 1, "label": "yes"}\n{"question_id": 2, "label": "no"}\n')
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"question_id": 1, "text": "Yes"}\n')
+    with pytest.raises(BenchmarkFormatError, match="1 answers where there are 2 labels"):
+        read_predictions("pope", path, gold, None)
+
+
+def test_tables_of_ones_own_are_scored_by_their_kind(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"index": "a", "question": "How many?", "answer": "two", "prediction": "Two."},
+        {"index": "b", "question": "Which?", "answer": "red", "prediction": "blue"},
+    ]
+    found = read_predictions("open:mine", write(tmp_path / "t.tsv", rows), None, None)
+    assert value("open:mine", found, "exact") == 0.5
+    asked = [{**row, "answer": "yes", "prediction": reply} for row, reply in zip(rows, ("Yes", "no"), strict=True)]
+    assert value("yes_no:mine", read_predictions("yes_no:mine", write(tmp_path / "y.tsv", asked), None, None),
+                 "accuracy") == 0.5  # fmt: skip
+    chosen: list[dict[str, object]] = [
+        {"index": "a", "question": "?", "A": "cat", "B": "dog", "answer": "dog", "prediction": "B"}
+    ]
+    assert value("choice:mine", read_predictions("choice:mine", write(tmp_path / "c.tsv", chosen), None, None),
+                 "accuracy") == 1  # fmt: skip
