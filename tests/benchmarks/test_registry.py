@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,34 @@ def test_an_unknown_key_names_the_known_ones() -> None:
     assert "realworldqa" in (caught.value.hint or "")
 
 
+def test_a_digest_covers_every_file_that_a_benchmark_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the room's files: a change of any shared one changes every digest, one of a benchmark its own."""
+    room = Path(registry.__file__).parent
+    for file in room.glob("*.py"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr(registry, "_file", lambda one: tmp_path / Path(inspect.getfile(type(one))).name)
+    every = (*KEYS, "choice:x", "mme@rank")
+    before = {key: registry.source_sha256(key) for key in every}
+    assert before == {key: registry.source_sha256(key) for key in every}
+    for shared in ("tables.py", "tsv.py", "ranked.py", "own_cells.py", "yes_no.py", "boxes.py", "cells.py"):
+        kept = (tmp_path / shared).read_bytes()
+        (tmp_path / shared).write_bytes(kept + b"\n")
+        assert not {key for key in every if registry.source_sha256(key) == before[key]}, shared
+        (tmp_path / shared).write_bytes(kept)
+    (tmp_path / "mme.py").write_bytes(b"")
+    assert {key for key in every if registry.source_sha256(key) != before[key]} == {"mme", "mme@rank"}
+
+
 def test_sources_are_digested_apart() -> None:
     digests = {key: registry.source_sha256(key) for key in KEYS}
     assert digests["mmbench_en"] == digests["mmbench_cn"]
     assert len(set(digests.values())) == len(KEYS) - 1
 
 
-@given(st.text(max_size=120), st.sampled_from(KEYS))
+OTHERS = ("choice:x", "yes_no:x", "open:x", "mme@rank", "mmstar@rank", "choice:x@rank")
+
+
+@given(st.text(max_size=120), st.sampled_from((*KEYS, *OTHERS)))
 def test_no_reply_breaks_a_parser_or_a_scorer(reply: str, key: str) -> None:
     benchmark = registry.get(key)
     gold: tuple[str | float, ...] = (1.0, 2.0, 3.0, 4.0) if key == "refcoco" else ("A",)

@@ -7,17 +7,25 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import sys
 from pathlib import Path
 
 from fourways.benchmarks.files import find_below
 from fourways.core.errors import BenchmarkFormatError
 
+_REPEATED = 256
 _EMPTY = frozenset(("", "nan", "NaN"))
 
 
 def is_empty(cell: str) -> bool:
     """Whether the cell is blank, or what pandas writes where there is nothing."""
     return cell.strip() in _EMPTY
+
+
+def kept(cell: str) -> str:
+    """The cell as it is kept: one object for equal texts, because options, categories and the questions of rotations
+    repeat."""
+    return sys.intern(cell) if len(cell) <= _REPEATED else cell
 
 
 def names_file(cell: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fourways.benchmarks.cells import find_image, image_key, image_of, names_file
+from fourways.benchmarks.cells import find_image, image_key, image_of, kept, names_file
 from fourways.benchmarks.files import reader
 from fourways.benchmarks.json_stream import stream_array
 from fourways.benchmarks.records import Record, check_columns, names_of
@@ -55,7 +55,7 @@ def _record(file: Path, where: str, offset: int, length: int, row: dict[str, Any
             f"{where}: column '{column}' is no text", hint="An image is a path relative to the file, or base64."
         )
     image = reader(find_image(file, cell, where)) if names_file(cell) else partial(_read, file, offset, length, column)
-    cells = {name: text for name, value in row.items() if (text := _text(value))}
+    cells = {name: kept(text) for name, value in row.items() if (text := _text(value))}
     nested = {name: value for name, value in row.items() if isinstance(value, (list, dict))}
     return Record(where, cells, image_key(cell), image, nested)
 

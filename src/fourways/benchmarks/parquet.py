@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourways.benchmarks.cells import image_of, is_empty
+from fourways.benchmarks.cells import image_of, is_empty, kept
 from fourways.benchmarks.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
@@ -47,7 +47,7 @@ def read_parquet(
             if isinstance(value, (list, dict)):
                 nested[taken[own]] = value
             elif value is not None and not is_empty(str(value)):
-                cells[taken[own]] = str(value)
+                cells[taken[own]] = kept(str(value))
         read = partial(images.read, row)
         key = cells.get(key_column or "") or hashlib.blake2b(read(), digest_size=16).hexdigest()
         yield Record(f"{file}, row {row + 1}", cells, key, read, nested)

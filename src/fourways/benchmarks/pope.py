@@ -19,6 +19,7 @@ from typing import Literal
 
 import msgspec
 
+from fourways.benchmarks.cells import kept
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.files import data_names, find_below, reader
 from fourways.benchmarks.jsonl import decode_lines
@@ -142,12 +143,13 @@ def _read_official(file: Path) -> Iterator[Sample]:
     roots = (home, home / "images", home / "val2014", home.parent / "val2014", home.parent)
     hint = "A line is JSON with question_id, image, text and label."
     for _, where, line in decode_lines(file, msgspec.json.Decoder(_Line), hint):
+        name = f"{category}/{line.question_id}"
         yield Sample(
-            id=f"{category}/{line.question_id}",
-            group=f"{category}/{line.question_id}",
-            image_key=line.image,
+            id=name,
+            group=name,
+            image_key=kept(line.image),
             image=reader(find_below(roots, line.image, where)),
-            question=line.text,
+            question=kept(line.text),
             gold=(_answer(line.label, where),),
             category=category,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fourways.benchmarks.boxes import STATED, Box, iou, read_box
+from fourways.benchmarks.cells import kept
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.files import data_names, find_below, reader
 from fourways.benchmarks.jsonl import decode_lines
@@ -154,13 +155,14 @@ def _read_split(file: Path) -> Iterator[Sample]:
 def _sample(file: Path, number: int, line: _Line, where: str) -> Sample:
     check_box(line.bbox, (line.width, line.height), where)
     image = find_below((file.parent, file.parent / "images", file.parent.parent), line.image, where)
+    name = f"{file.stem}/{number}"
     return Sample(
-        id=f"{file.stem}/{number}",
-        group=f"{file.stem}/{number}",
-        image_key=line.image,
+        id=name,
+        group=name,
+        image_key=kept(line.image),
         image=reader(image),
         question=line.sent,
         gold=line.bbox,
-        category=file.stem,
+        category=kept(file.stem),
         extra={"width": str(line.width), "height": str(line.height)},
     )

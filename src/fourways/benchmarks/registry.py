@@ -70,7 +70,7 @@ def source_sha256(key: str) -> str:
     shares, so every file but those of other benchmarks."""
     benchmark = get(key)
     own = _file(benchmark.inner if isinstance(benchmark, Ranked) else benchmark)
-    others = {_file(one) for one in _ALL.values()} - {own}
+    others = {_file(one) for one in (*_ALL.values(), *(kind("x", {}) for kind in KINDS.values()))} - {own}
     digest = hashlib.sha256(own.read_bytes())
     for file in sorted(own.parent.glob("*.py")):
         if file != own and file not in others and file.name not in _NOT_SOURCE:

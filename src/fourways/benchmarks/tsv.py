@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fourways.benchmarks.cells import find_image, image_key, image_of, is_empty, names_file
+from fourways.benchmarks.cells import find_image, image_key, image_of, is_empty, kept, names_file
 from fourways.benchmarks.files import reader
 from fourways.benchmarks.records import Record, check_columns, names_of, shown
 from fourways.core.errors import BenchmarkFormatError
@@ -69,7 +69,7 @@ def read_tsv(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> I
         where = table.where(raw.line)
         cell = raw.cells[table.image]
         cells = {
-            name: _whole(value) if name == "index" else value
+            name: _whole(value) if name == "index" else kept(value)
             for name, value in zip(table.names, raw.cells, strict=True)
             if name not in ("", "image") and not is_empty(value)
         }

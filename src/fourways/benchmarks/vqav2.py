@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from fourways.benchmarks.cells import kept
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.files import data_names, find_below, reader
 from fourways.benchmarks.json_stream import stream_array
@@ -195,7 +196,7 @@ def _read_parquet(path: Path) -> Iterator[Sample]:
             image_key=record.image_key,
             image=record.image,
             question=record.need("question"),
-            gold=answers,
+            gold=tuple(map(kept, answers)),
             category=record.cells.get("answer_type", ""),
             extra={"question_type": kind} if kind and answers else {},
         )
@@ -204,15 +205,16 @@ def _read_parquet(path: Path) -> Iterator[Sample]:
 def _sample(root: Path, split: str, question: _Question, annotation: _Annotation | None, where: str) -> Sample:
     name = f"COCO_{split}_{question.image_id:012d}.jpg"
     image = find_below((root / split, root / "images", root / "images" / split, root), name, where)
+    number = str(question.question_id)
     return Sample(
-        id=str(question.question_id),
-        group=str(question.question_id),
-        image_key=str(question.image_id),
+        id=number,
+        group=number,
+        image_key=kept(str(question.image_id)),
         image=reader(image),
-        question=question.question,
-        gold=() if annotation is None else tuple(answer.answer for answer in annotation.answers),
-        category="" if annotation is None else annotation.answer_type,
-        extra={} if annotation is None else {"question_type": annotation.question_type},
+        question=kept(question.question),
+        gold=() if annotation is None else tuple(kept(answer.answer) for answer in annotation.answers),
+        category="" if annotation is None else kept(annotation.answer_type),
+        extra={} if annotation is None else {"question_type": kept(annotation.question_type)},
     )
 
 
