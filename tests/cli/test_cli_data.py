@@ -105,7 +105,7 @@ def test_a_pull_that_was_killed_goes_on_where_it_was(
     page = offer(web, tmp_path)
     page.pause_s = 0.05
     running = subprocess.Popen([*COMMAND, "pull", "mme"], env=environment, cwd=tmp_path)
-    part = tmp_path / "data" / "mme" / "small" / ".MME.tsv.part"
+    part = tmp_path / "data" / "mme" / "small" / ".MME.tsv.direct.part"
     _wait_for(lambda: part.exists() and part.stat().st_size > 100_000)
     running.send_signal(signal.SIGKILL)
     running.wait()
@@ -125,7 +125,7 @@ def test_ctrl_c_keeps_the_part_and_says_so(web: Any, environment: dict[str, str]
     running = subprocess.Popen(
         [*COMMAND, "pull", "mme"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
-    part = tmp_path / "data" / "mme" / "small" / ".MME.tsv.part"
+    part = tmp_path / "data" / "mme" / "small" / ".MME.tsv.direct.part"
     _wait_for(lambda: part.exists() and part.stat().st_size > 100_000)
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=30)[1]
@@ -189,7 +189,7 @@ def test_a_full_disk_keeps_the_part(web: Any, data: Run, tmp_path: Path) -> None
     pulled = data("pull", "mme", preexec_fn=small)
     assert pulled.returncode == 1
     assert "the disk is full" in pulled.stderr and "FOURWAYS_DATA" in pulled.stderr
-    assert (tmp_path / "data" / "mme" / "small" / ".MME.tsv.part").stat().st_size == 200_000
+    assert (tmp_path / "data" / "mme" / "small" / ".MME.tsv.direct.part").stat().st_size == 200_000
     assert data("pull", "mme").returncode == 0
     assert web.ranges()[-1] == "bytes=200000-"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fourways.hub.data.errors import SourceError
-from fourways.hub.data.fetch import fetch
+from fourways.hub.data.fetch import Errand, fetch
 from fourways.hub.data.show import Silent
 from fourways.hub.data.sources import Origin
 
@@ -27,7 +27,7 @@ class Notes(Silent):
 
 
 def get(web: Any, part: Path, path: str = "/file", at_most: int | None = None, **more: Any) -> Any:
-    return fetch(Origin("direct", web.url + path, **more), part, at_most, Notes())
+    return fetch(Errand(Origin("direct", web.url + path, **more), "f", part, at_most, Notes()))
 
 
 def test_a_file_arrives_as_it_is(web: Any, kit: ModuleType, tmp_path: Path) -> None:
@@ -187,4 +187,4 @@ def test_an_untrusted_certificate_is_named(
 
 def test_a_host_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="localhost cannot be reached"):
-        fetch(Origin("direct", "https://localhost:9/file"), tmp_path / ".f.part", None, Notes())
+        fetch(Errand(Origin("direct", "https://localhost:9/file"), "f", tmp_path / ".f.part", None, Notes()))

@@ -341,7 +341,7 @@ def test_an_edited_file_is_never_used_and_never_lost(web: Any, kit: ModuleType, 
     assert place.read_bytes() == kit.noise(SIZE)
     (kept,) = place.parent.glob(".MME.tsv.changed-*")
     assert kept.read_bytes().startswith(b"my own notes")
-    assert any("it is kept as" in note for note in show.notes)
+    assert any("is kept as" in note for note in show.notes)
 
 
 def test_a_file_that_was_only_touched_is_read_once_and_used(web: Any, kit: ModuleType, edition: Any) -> None:

@@ -66,42 +66,56 @@ class _Moved(Exception):
     """The server has another version than the part's: start again."""
 
 
-def fetch(origin: Origin, part: Path, at_most: int | None, show: Show) -> Fetched:
-    """Brings `part` to its full length. at_most: bytes after which it cannot be the file. What was fetched stays,
-    whatever happens. Raises SourceError if this source cannot give it, FourwaysError if the disk cannot take it."""
-    if _is_whole(part, origin):
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What to fetch. name: the file's, for a person. part: where it grows. at_most: bytes after which it cannot be the
+    file, where its size is known."""
+
+    origin: Origin
+    name: str
+    part: Path
+    at_most: int | None
+    show: Show
+
+    @property
+    def had(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+
+def fetch(errand: Errand) -> Fetched:
+    """Brings the part to its full length. What was fetched stays, whatever happens. Raises SourceError if this source
+    cannot give it, FourwaysError if the disk cannot take it."""
+    if _is_whole(errand):
         return Fetched(resumed=True)
     resumed, came, tried = False, False, 0
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
         while True:
-            had = _length(part)
+            had = errand.had
             resumed = resumed or had > 0
             try:
-                return _attempt(client, origin, part, at_most, show, resumed)
+                return _attempt(client, errand, resumed)
             except _Moved:
-                drop(part)
+                drop(errand.part)
                 resumed, tried = False, tried + 1
                 if tried > _ATTEMPTS:
-                    raise SourceError(f"{origin.shown} changes while it is fetched", hint=_OTHERS) from None
+                    raise SourceError(f"{errand.origin.shown} changes while it is fetched", hint=_OTHERS) from None
             except _Wait as wait:
                 tried += 1
                 if tried > _ATTEMPTS:
-                    raise SourceError(f"{origin.shown} answers {wait.status}", hint=_OTHERS) from None
+                    raise SourceError(f"{errand.origin.shown} answers {wait.status}", hint=_OTHERS) from None
                 time.sleep(wait.seconds(tried))
             except httpx.TransportError as error:
-                progressed = _length(part) > had
+                progressed = errand.had > had
                 came = came or progressed
                 tried = 0 if progressed else tried + 1
                 if not came or tried > _ATTEMPTS or _is_tls(error):
-                    raise _unreachable(origin, error) from error
-                show.note(f"the connection broke ({type(error).__name__}); going on")
+                    raise _unreachable(errand.origin, error) from error
+                errand.show.note(f"the connection broke ({type(error).__name__}); going on")
                 time.sleep(_pause(tried))
 
 
-def _attempt(
-    client: httpx.Client, origin: Origin, part: Path, at_most: int | None, show: Show, resumed: bool
-) -> Fetched:
-    had, old = _length(part), _version_of(part, origin)
+def _attempt(client: httpx.Client, errand: Errand, resumed: bool) -> Fetched:
+    origin, had, old = errand.origin, errand.had, _version_of(errand)
     if had and (old is None or old.validator is None):
         raise _Moved
     headers = {} if not had or old is None else {"Range": f"bytes={had}-", "If-Range": old.validator or ""}
@@ -114,27 +128,28 @@ def _attempt(
         if continued and (old is None or not _same(old, version)):
             raise _Moved
         if had and not continued:
-            show.note(f"{_name(part)} changed at the source since its part was fetched; starting again")
-        _check_length(origin, version, at_most)
-        with disk_errors(part):
+            errand.show.note(f"{errand.name} changed at the source since its part was fetched; starting again")
+        if errand.at_most is not None and version.total is not None and version.total > errand.at_most:
+            raise _too_long(errand)
+        with disk_errors(errand.part):
             if not continued:
-                _describe(part, version)
-            check_room(part.parent, (version.total or 0) - (had if continued else 0))
-            _write(origin, response, part, had if continued else 0, at_most, show, version.total)
+                _describe(errand.part, version)
+            check_room(errand.part.parent, (version.total or 0) - errand.had)
+            _write(response, errand, version.total)
         return Fetched(resumed and continued, announced.sha256, announced.revision)
 
 
-def _write(
-    origin: Origin, response: httpx.Response, part: Path, done: int, at_most: int | None, show: Show, total: int | None
-) -> None:
-    show.begin(_name(part), total)
-    with part.open("ab" if done else "wb") as stream:
+def _write(response: httpx.Response, errand: Errand, total: int | None) -> None:
+    """Appends the answer to the part."""
+    done = errand.had
+    errand.show.begin(errand.name, total)
+    with errand.part.open("ab") as stream:
         for chunk in response.iter_raw():  # as it comes: what waits to fill a chunk is lost in a break
             stream.write(chunk)
             done += len(chunk)
-            show.at(done)
-            if at_most is not None and done > at_most:
-                raise _too_long(origin, at_most)
+            errand.show.at(done)
+            if errand.at_most is not None and done > errand.at_most:
+                raise _too_long(errand)
         stream.flush()
     if total is not None and done != total:
         raise httpx.RemoteProtocolError(f"{done} of {total} bytes came")
@@ -223,59 +238,48 @@ def _same(old: _Version, new: _Version) -> bool:
     return all(a is None or b is None or a == b for a, b in pairs)
 
 
-def _check_length(origin: Origin, version: _Version, at_most: int | None) -> None:
-    if at_most is not None and version.total is not None and version.total > at_most:
-        raise _too_long(origin, at_most)
-
-
-def _too_long(origin: Origin, at_most: int) -> SourceError:
-    return SourceError(f"{origin.shown} is longer than {at_most:,} bytes: it is not the published file", hint=_OTHERS)
+def _too_long(errand: Errand) -> SourceError:
+    return SourceError(
+        f"{errand.origin.shown} is longer than {errand.at_most:,} bytes: it is not the published file", hint=_OTHERS
+    )
 
 
 # -- the part and its description --------------------------------------------------------------------------------------
-
-
-def _name(part: Path) -> str:
-    return part.name.removeprefix(".").removesuffix(".part")
-
-
-def _is_whole(part: Path, origin: Origin) -> bool:
-    """Stopped between its last byte and its verification."""
-    version = _version_of(part, origin)
-    return version is not None and version.total is not None and version.total == _length(part)
 
 
 def _address(origin: Origin) -> str:
     return hashlib.sha256(origin.url.encode()).hexdigest()
 
 
-def _length(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
-
-
-def description_of(part: Path) -> Path:
+def _description(part: Path) -> Path:
     """The file beside a part that says what it is a part of."""
     return part.with_name(f"{part.name}.json")
 
 
-def _version_of(part: Path, origin: Origin) -> _Version | None:
+def _version_of(errand: Errand) -> _Version | None:
     """None if there is no part, or if it came from another address."""
     try:
-        version = msgspec.json.decode(description_of(part).read_bytes(), type=_Version)
+        version = msgspec.json.decode(_description(errand.part).read_bytes(), type=_Version)
     except (OSError, msgspec.DecodeError):
         return None
-    return version if version.address == _address(origin) else None
+    return version if version.address == _address(errand.origin) else None
+
+
+def _is_whole(errand: Errand) -> bool:
+    """Stopped between its last byte and its verification."""
+    version = _version_of(errand)
+    return version is not None and version.total is not None and version.total == errand.had
 
 
 def _describe(part: Path, version: _Version) -> None:
     part.unlink(missing_ok=True)
-    description_of(part).write_bytes(msgspec.json.encode(version))
+    _description(part).write_bytes(msgspec.json.encode(version))
 
 
 def drop(part: Path) -> None:
     """Deletes a part and its description."""
     part.unlink(missing_ok=True)
-    description_of(part).unlink(missing_ok=True)
+    _description(part).unlink(missing_ok=True)
 
 
 # -- what a broken line is called --------------------------------------------------------------------------------------

@@ -21,12 +21,13 @@ from filelock import FileLock, Timeout
 
 from fourways.core.errors import UserError
 from fourways.hub.data.bring import bring
-from fourways.hub.data.catalogue import Chosen, File
+from fourways.hub.data.catalogue import Chosen
 from fourways.hub.data.digests import Digests, digest_file
 from fourways.hub.data.disk import check_room, disk_errors
 from fourways.hub.data.errors import DataChanged, SourceError
-from fourways.hub.data.fetch import Fetched, drop, fetch
+from fourways.hub.data.fetch import Errand, Fetched, drop, fetch
 from fourways.hub.data.lock import Lock, Pin
+from fourways.hub.data.pins import agreed_pin, check_pins, entry
 from fourways.hub.data.show import Show
 from fourways.hub.data.sources import Origin, Source, hub_cache, origins, own_origin
 from fourways.hub.data.store import (
@@ -37,6 +38,7 @@ from fourways.hub.data.store import (
     home,
     look_at,
     part_of,
+    parts_of,
     place_of,
     read_stamp,
     write_stamp,
@@ -86,25 +88,34 @@ def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
 def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) -> bool:
     """False if what was brought does not hold the file."""
     folder, file = folder_of(chosen), chosen.edition.files[name]
-    part, pin = part_of(folder, name), _agreed(chosen, name, lock)
-    look = look_at(chosen, name)
-    if look.state == "here":
-        placed = read_stamp(folder).files[name]
-        _check_pins(chosen, name, Digests(file.md5 or "", placed.sha256, placed.size), lock, str(folder / name))
-        _pin(chosen, name, placed, lock)
+    pin, look = agreed_pin(chosen, name, lock), look_at(chosen, name)
+    if look.state == "here" and _is_pinned_one(chosen, name, lock, show):
+        _pin(chosen, name, read_stamp(folder).files[name], lock)
+    else:
+        check_room(folder, (file.bytes_about or 0) - look.fetched)
+        obtained = _obtain(chosen, name, wish, show)
+        if obtained is None:
+            return False
+        digests = _verify(chosen, name, obtained, lock, show)
+        if pin is None and file.sha256 is None:
+            show.note(f"{name}: nobody published its SHA-256; pinned now in {lock.path}")
+        if look.state in ("here", "changed"):
+            _set_aside(folder, name, show)
+        _install(chosen, name, obtained, digests, lock, show)
+    for part in parts_of(folder, name):
         drop(part)
-        return True
-    if look.state == "changed":
-        _set_aside(folder, name, show)
-    check_room(folder, (file.bytes_about or 0) - look.fetched)
-    obtained = _obtain(chosen, name, wish, show)
-    if obtained is None:
+    return True
+
+
+def _is_pinned_one(chosen: Chosen, name: str, lock: Lock, show: Show) -> bool:
+    """Of what is here: pins may have come later, with a lock file or a newer catalogue."""
+    folder = folder_of(chosen)
+    placed = read_stamp(folder).files[name]
+    try:
+        check_pins(chosen, name, placed.digests, lock, str(folder / name))
+    except DataChanged as error:
+        show.note(f"{error.message}; fetching the pinned one")
         return False
-    digests = _verify(chosen, name, obtained, lock, show)
-    if pin is None and file.sha256 is None:
-        show.note(f"{name}: nobody published its SHA-256; pinned now in {lock.path}")
-    _install(chosen, name, obtained, digests, lock, show)
-    drop(part)
     return True
 
 
@@ -113,27 +124,27 @@ def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) ->
 
 def _obtain(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained | None:
     folder, file = folder_of(chosen), chosen.edition.files[name]
-    part, linked = part_of(folder, name), folder / f".{name}{_BROUGHT}"
+    linked = folder / f".{name}{_BROUGHT}"
     if wish.brought is not None:
         show.begin(name, file.bytes_about)
         return _Obtained(linked, "--from") if bring(wish.brought, chosen, name, linked, show.at) else None
     if name in wish.urls:
-        return _fetch(own_origin(wish.urls[name], file, name), part, file, show)
+        return _fetch(own_origin(wish.urls[name], file, name), chosen, name, show)
     if wish.source in (None, "huggingface") and (cached := hub_cache(file)) is not None:
         show.begin(name, file.bytes_about)
         bring(cached, chosen, name, linked, show.at)
         return _Obtained(linked, "the Hub's own cache")
-    return _fetch_from_any(name, file, part, wish, show)
+    return _fetch_from_any(chosen, name, wish, show)
 
 
-def _fetch_from_any(name: str, file: File, part: Path, wish: Wish, show: Show) -> _Obtained:
+def _fetch_from_any(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained:
     """Each source in turn. With one asked for: that one, and why it failed."""
-    addresses = origins(file, wish.source)
+    addresses = origins(chosen.edition.files[name], wish.source)
     if wish.source is not None and addresses[0].source != wish.source:
         show.note(f"{name} is not on {wish.source}; taking it from: {addresses[0].source}")
     for origin, following in zip(addresses, [*addresses[1:], None], strict=True):
         try:
-            return _fetch(origin, part, file, show)
+            return _fetch(origin, chosen, name, show)
         except SourceError as error:
             if following is None:
                 raise
@@ -141,10 +152,10 @@ def _fetch_from_any(name: str, file: File, part: Path, wish: Wish, show: Show) -
     raise SourceError(f"{name} has no source")
 
 
-def _fetch(origin: Origin, part: Path, file: File, show: Show) -> _Obtained:
-    about = file.bytes_about
+def _fetch(origin: Origin, chosen: Chosen, name: str, show: Show) -> _Obtained:
+    about, part = chosen.edition.files[name].bytes_about, part_of(folder_of(chosen), name, origin.source)
     at_most = None if about is None else 2 * about + _SLACK
-    return _Obtained(part, origin.shown, fetch(origin, part, at_most, show))
+    return _Obtained(part, origin.shown, fetch(Errand(origin, name, part, at_most, show)))
 
 
 # -- verify ------------------------------------------------------------------------------------------------------------
@@ -155,7 +166,7 @@ def _verify(chosen: Chosen, name: str, obtained: _Obtained, lock: Lock, show: Sh
     show.begin(f"checking {name}", obtained.part.stat().st_size)
     digests = digest_file(obtained.part, show.at)
     try:
-        _check_pins(chosen, name, digests, lock, obtained.source)
+        check_pins(chosen, name, digests, lock, obtained.source)
         _check_announced(name, digests, obtained)
     except (DataChanged, SourceError) as error:
         drop(obtained.part)
@@ -167,28 +178,6 @@ def _verify(chosen: Chosen, name: str, obtained: _Obtained, lock: Lock, show: Sh
     return digests
 
 
-def _check_pins(chosen: Chosen, name: str, found: Digests, lock: Lock, source: str) -> None:
-    file, pin = chosen.edition.files[name], lock.pin(f"{chosen}/{name}")
-    for kind, pinned, actual, where in (
-        ("sha256", file.sha256, found.sha256, "the catalogue"),
-        ("sha256", pin.sha256 if pin else None, found.sha256, str(lock.path)),
-        ("md5", file.md5, found.md5, "the catalogue"),
-    ):
-        if pinned is not None and pinned != actual:
-            raise DataChanged(
-                f"{name} is not the file that was pinned: {kind} {pinned} is pinned in {where}, "
-                f"and {kind} {actual} came from {source}",
-                hint=_way_out(chosen, name, where, lock),
-            )
-
-
-def _way_out(chosen: Chosen, name: str, where: str, lock: Lock) -> str:
-    others = "try another --source, or bring the right file: --from PATH"
-    if where == str(lock.path):
-        return f"{others}; if the change is meant, delete the entry {chosen}/{name} from {lock.path} and pull again"
-    return f"{others}; scores on another file compare with no published one, so it was not kept"
-
-
 def _check_announced(name: str, found: Digests, obtained: _Obtained) -> None:
     announced = obtained.fetched.announced_sha256 if obtained.fetched else None
     if announced is not None and announced != found.sha256:
@@ -198,23 +187,11 @@ def _check_announced(name: str, found: Digests, obtained: _Obtained) -> None:
         )
 
 
-def _agreed(chosen: Chosen, name: str, lock: Lock) -> Pin | None:
-    """The lock's pin. Raises DataChanged if lock file and catalogue contradict each other: nothing could satisfy
-    both."""
-    pin, pinned = lock.pin(f"{chosen}/{name}"), chosen.edition.files[name].sha256
-    if pin is not None and pinned is not None and pin.sha256 != pinned:
-        raise DataChanged(
-            f"{name}: {lock.path} pins sha256 {pin.sha256}, and the catalogue sha256 {pinned}",
-            hint=f"delete the entry {chosen}/{name} from {lock.path} if the catalogue is right",
-        )
-    return pin
-
-
 def _pin(chosen: Chosen, name: str, placed: Placed, lock: Lock) -> None:
     """Also of what was pulled before this lock file was in force."""
-    if lock.pin(f"{chosen}/{name}") is None:
+    if lock.pin(entry(chosen, name)) is None:
         today = datetime.now(UTC).date().isoformat()
-        lock.add(f"{chosen}/{name}", Pin(placed.sha256, placed.size, placed.source, today))
+        lock.add(entry(chosen, name), Pin(placed.digests.sha256, placed.digests.size, placed.source, today))
 
 
 # -- put in place ------------------------------------------------------------------------------------------------------
@@ -224,7 +201,7 @@ def _install(chosen: Chosen, name: str, obtained: _Obtained, digests: Digests, l
     folder, file, part = folder_of(chosen), chosen.edition.files[name], obtained.part
     commit = obtained.fetched.revision if obtained.fetched else None
     source = f"{obtained.source} (commit {commit})" if commit and commit not in obtained.source else obtained.source
-    placed = Placed(digests.sha256, digests.size, source, part.stat().st_mtime_ns)
+    placed = Placed(digests, source, part.stat().st_mtime_ns)
     _pin(chosen, name, placed, lock)
     if file.unzip is None:
         _sync(part)
@@ -237,7 +214,7 @@ def _install(chosen: Chosen, name: str, obtained: _Obtained, digests: Digests, l
         tops = tuple(sorted(entry.name for entry in Path(beside).iterdir()))
         roots = tuple((Path(file.unzip.into) / top).as_posix() for top in tops)
         files, size = count_files(Path(beside), tops)
-        unpacked = Placed(digests.sha256, digests.size, source, 0, Unpacked(roots, files, size))
+        unpacked = Placed(digests, source, 0, Unpacked(roots, files, size))
         (folder / file.unzip.into).mkdir(parents=True, exist_ok=True)
         write_stamp(folder, name, unpacked)
         for top, root in zip(tops, roots, strict=True):
@@ -255,7 +232,7 @@ def _make_way(place: Path) -> None:
 
 
 def _set_aside(folder: Path, name: str, show: Show) -> None:
-    """What somebody changed is kept under a hidden name, and fetched again."""
+    """What is not the pinned file, or no longer, is kept under a hidden name."""
     placed = read_stamp(folder).files[name]
     roots = placed.unpacked.roots if placed.unpacked else (name,)
     for root in roots:
@@ -263,7 +240,7 @@ def _set_aside(folder: Path, name: str, show: Show) -> None:
         if place.exists():
             kept = place.with_name(f".{place.name}.changed-{datetime.now(UTC):%Y%m%dT%H%M%S}")
             place.rename(kept)
-            show.note(f"{place} was changed since it was pulled; it is kept as {kept.name}")
+            show.note(f"what was at {place} is kept as {kept.name}")
     write_stamp(folder, name, None)
 
 

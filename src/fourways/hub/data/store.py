@@ -7,6 +7,7 @@ only if the disk still says the same; a file whose time changed is read again. N
 
 from __future__ import annotations
 
+import glob
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from fourways.core.errors import FourwaysError
 from fourways.core.run_files import write_whole
 from fourways.hub.cache import cache_home
 from fourways.hub.data.catalogue import Chosen, File, choose, load_catalogue
-from fourways.hub.data.digests import digest_file
+from fourways.hub.data.digests import Digests, digest_file
 from fourways.hub.data.errors import DataChanged
+from fourways.hub.data.lock import Lock
+from fourways.hub.data.pins import check_pins
 
 VARIABLE = "FOURWAYS_DATA"
 SCHEMA = "fourways.data-place/1"
@@ -38,10 +41,9 @@ class Unpacked(msgspec.Struct, frozen=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """One file of an edition. sha256 is the published file's (of an archive: the archive's)."""
+    """One file of an edition. digests: the published file's (of an archive: the archive's)."""
 
-    sha256: str
-    size: int
+    digests: Digests
     source: str
     mtime_ns: int = 0
     unpacked: Unpacked | None = None
@@ -95,13 +97,17 @@ def find(key: str, edition: str | None = None) -> Path | None:
 
 def state_of(chosen: Chosen) -> State:
     """here: all files, unchanged. part: some of it. absent: nothing. Raises DataChanged if a file is not what was
-    pulled."""
+    pulled, or not what is pinned."""
     looks = {name: look_at(chosen, name) for name in chosen.edition.files}
     if changed := [name for name, look in looks.items() if look.state == "changed"]:
         raise DataChanged(
             f"{folder_of(chosen) / changed[0]} is not what was pulled: it was changed or deleted since",
             hint=f"fetch it again: fourways data pull {chosen}",
         )
+    folder, lock = folder_of(chosen), Lock.in_force(home())
+    for name, placed in read_stamp(folder).files.items():
+        if name in chosen.edition.files:
+            check_pins(chosen, name, placed.digests, lock, str(folder / name))
     states = {look.state for look in looks.values()}
     if states == {"here"}:
         return "here"
@@ -111,17 +117,22 @@ def state_of(chosen: Chosen) -> State:
 def look_at(chosen: Chosen, name: str) -> Look:
     """Of one file."""
     folder = folder_of(chosen)
-    placed, part = read_stamp(folder).files.get(name), part_of(folder, name)
+    placed = read_stamp(folder).files.get(name)
     if placed is not None and _untouched(folder, name, placed):
         return Look("here")
-    if part.exists():  # also where a stop came between the stamp and the data
-        return Look("part", part.stat().st_size)
+    if parts := parts_of(folder, name):  # also where a stop came between the stamp and the data
+        return Look("part", max(part.stat().st_size for part in parts))
     return Look("absent" if placed is None else "changed")
 
 
-def part_of(folder: Path, name: str) -> Path:
-    """Where a file grows while it is fetched."""
-    return folder / f".{name}.part"
+def part_of(folder: Path, name: str, source: str) -> Path:
+    """Where a file grows while it is fetched from a source: what one gave is not lost when another is tried."""
+    return folder / f".{name}.{source}.part"
+
+
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """What there is of a file, from any source."""
+    return sorted(folder.glob(f".{glob.escape(name)}.*.part"))
 
 
 def read_stamp(folder: Path) -> Stamp:
@@ -171,11 +182,11 @@ def _untouched(folder: Path, name: str, placed: Placed) -> bool:
         stat = (folder / name).stat()
     except OSError:
         return False
-    if stat.st_size != placed.size:
+    if stat.st_size != placed.digests.size:
         return False
     if stat.st_mtime_ns == placed.mtime_ns:
         return True
-    same = digest_file(folder / name, lambda _: None).sha256 == placed.sha256
+    same = digest_file(folder / name, lambda _: None) == placed.digests
     if same:
         with suppress(FourwaysError):  # a folder that may not be written: it is read again next time
             write_stamp(folder, name, msgspec.structs.replace(placed, mtime_ns=stat.st_mtime_ns))
