@@ -213,9 +213,14 @@ def test_without_a_reference_for_the_data_the_score_is_undefined() -> None:
     )
     unsaid = one(compute(real("a", 0.66)), "normalised")
     assert (unsaid.status, unsaid.reason) == ("undefined", "which edition the data is was not said")
-    bench = [row("a", "mmbench_en", i, True, gold=("A",), group=str(i)) for i in range(1164)]
+    bench = [
+        row("a", "mmbench_en", i + turn * 1_000_000, True, gold=("A",), group=str(i), image=f"i{i}")
+        for i in range(1164)
+        for turn in range(2)
+    ]
     found = one(compute(bench, (record("mmbench_en", "dev v1.0"),)), "normalised")
-    assert (found.status, found.reason) == ("undefined", "no reference for this suite")
+    assert found.status == "undefined"
+    assert "other split: test v1.1, and the data here is dev v1.0" in (found.reason or "")
 
 
 def test_a_part_of_mme_is_not_normalised_by_the_whole() -> None:

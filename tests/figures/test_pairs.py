@@ -153,7 +153,7 @@ def test_too_few_images_separate_nobody_and_cost_the_others_nothing() -> None:
 
 def test_mme_differs_in_points_and_shares_in_percentage_points() -> None:
     rows = [
-        row(c, "mme", i, float((i * k) % 7 > 0), f"i{i // 2}", category="color", group=f"g{i // 2}")
+        row(c, "mme", i, float((i + k) % 7 > 0), f"i{i // 2}", category="color", group=f"g{i // 2}")
         for c, k in (("a", 1), ("b", 2)) for i in range(80)
     ]  # fmt: skip
     rows += [r for r in many("a", "vqav2", 0.8, 80, 1) + many("b", "vqav2", 0.7, 80, 1) if isinstance(r, AnswerRow)]

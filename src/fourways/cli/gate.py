@@ -140,20 +140,26 @@ _NUMBERS = frozenset({"baseline", "run", "difference", "n"})
 
 def _row(gated: Gated) -> tuple[str, ...]:
     share = gated.metric.unit == "fraction"
-    scale, digits, unit = (100.0, 1, " %") if share else (1.0, 1, "")
+    scale, unit = (100.0, " %") if share else (1.0, "")
     estimate = gated.difference.estimate
-    difference = f"{scale * estimate.value:+.{digits}f}{' pp' if share else ''}"
+    difference = f"{_signed(scale * estimate.value)}{' pp' if share else ''}"
     if estimate.interval is not None:
-        low, high = (f"{scale * end:+.{digits}f}" for end in estimate.interval)
+        low, high = (_signed(scale * end) for end in estimate.interval)
         difference += f"\n[{low} to {high}]"
     return (
         f"{gated.benchmark}: {gated.metric.name}" if gated.benchmark else "aggregate",
-        f"{scale * gated.baseline:.{digits}f}{unit}",
-        f"{scale * gated.run:.{digits}f}{unit}",
+        f"{scale * gated.baseline:.1f}{unit}",
+        f"{scale * gated.run:.1f}{unit}",
         difference,
         f"{estimate.n:,} images",
         gated.words,
     )
+
+
+def _signed(number: float) -> str:
+    """One decimal with its sign; what rounds to zero has none."""
+    text = f"{number:+.1f}"
+    return text if float(text) else text.lstrip("+-")
 
 
 def _print_json(gates: Sequence[Gate], run: Path, baseline: Path, allowed: float) -> None:

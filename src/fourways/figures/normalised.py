@@ -118,9 +118,8 @@ def _normalised(raw: Figure, record: BenchmarkRecord | None, beside: Sequence[Fi
     found = [one for one in references().references if (one.benchmark, one.metric) == (record.key, raw.metric)]
     fitting = [one for one in found if mismatch(one.edition, record, raw, beside) is None]
     if not fitting:
-        reason = "no reference for this suite"
-        if len(found) == 1:
-            reason = f"{reason}: {mismatch(found[0].edition, record, raw, beside)}"
+        why = dict.fromkeys(mismatch(one.edition, record, raw, beside) or "" for one in found)
+        reason = ": ".join(part for part in ("no reference for this suite", "; ".join(why)) if part)
         return absent(NORMALISED, raw.candidate, "undefined", reason, labels)
     return _scored(raw, fitting[0], labels)
 

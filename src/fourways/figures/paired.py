@@ -129,11 +129,11 @@ def _figure(pair: Pair, metric: Metric, found: Compared, p: float | None) -> Fig
         "verdict": _verdict(pair, metric, found, p),
         "p": _probability(found.p),
         "test": found.test,
-        "sees": amount(found.sees, metric.unit),
     }
     if p is not None:
         labels["p (Holm)"] = _probability(p)
     if found.images_for_one_point is not None:
+        labels["sees"] = amount(found.sees, metric.unit)
         labels["1 pp needs"] = f"about {found.images_for_one_point:,} images"
     definition = replace(pair.definition, unit=metric.unit)
     return figure(definition, pair.first, found.estimate, labels, least=LEAST_IMAGES)
