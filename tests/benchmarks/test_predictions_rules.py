@@ -117,7 +117,7 @@ def test_every_rule_names_its_own_definitions() -> None:
 
 
 def test_single_precision_decides_what_lies_on_the_threshold() -> None:
-    """This box has an IoU of one half in 64-bit floats, and a hair less in torch's 32 bits, as in the official program."""
+    """This box has an IoU of one half in 64-bit floats, and a hair less in torch's 32 bits, which the program has."""
     sample = Sample(
         id="1", group="1", image_key="i", image=bytes, question="", gold=(12.5, 155.541, 24.0, 305.661),
         extra={"width": "250", "height": "417"},

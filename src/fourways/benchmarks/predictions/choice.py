@@ -38,15 +38,18 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
     oddities = Oddities()
     truth = None if gold is None else _by_index(gold, layout, oddities)
     rows = [Row(row.where, {**lmms_details(row), **row.cells}) for row in read_records(path, oddities)]
-    answers = list(_answers(rows, truth, layout, oddities))
-    if not answers:
+    found = list(_answers(rows, truth, layout, oddities))
+    if not found:
         raise BenchmarkFormatError(
             f"{path}: no row with an index", hint="Expected columns index, question, A, B, …, answer, prediction."
         )
-    if not any(answer.sample.gold for answer in answers):
+    answers = [answer for answer in found if answer.sample.gold]
+    if not answers:
         raise BenchmarkFormatError(
             f"{path}: no row has an answer to score against", hint="Give --gold with the table that has them."
         )
+    if len(answers) < len(found):
+        oddities.note("row without an answer to score against, left out", count=len(found) - len(answers))
     if layout.circular:
         answers = list(_with_base(answers, oddities))
     form = "lmms-eval samples" if any("filtered_resps" in row.cells for row in rows) else "VLMEvalKit table"
@@ -85,9 +88,6 @@ def _answers(
             continue
         known = {} if truth is None else truth[index].cells
         sample = _sample(index, {**row.cells, **known}, layout, options)
-        if not sample.gold:
-            oddities.note("row without an answer to score against, left out", row.where)
-            continue
         reply = lmms_reply(row, oddities) if "filtered_resps" in row.cells else table_reply(row, oddities)
         yield Answer(sample, reply)
     if truth is not None and (absent := set(truth) - seen):
