@@ -131,11 +131,51 @@ def test_a_lock_file_named_later_also_pins_what_is_here(
 def test_what_is_here_must_match_the_lock_file_in_force(
     web: Any, kit: ModuleType, edition: Any, tmp_path: Path
 ) -> None:
-    chosen = edition(table(web, kit, about=SIZE))
+    """And stays where it is as long as the pinned one cannot be had."""
+    chosen = edition(table(web, kit, about=SIZE), "MME.tsv")
+    place = pull(chosen, Wish(), Silent())
+    theirs = kit.sha256(kit.noise(SIZE, seed=2))
+    Lock(tmp_path / "fourways-data.lock").add("mme:small/MME.tsv", Pin(theirs, SIZE, "elsewhere", "2026-01-01"))
+    with pytest.raises(DataChanged, match=theirs):
+        find("mme")
+    with pytest.raises(DataChanged, match=theirs):
+        pull(chosen, Wish(), Silent())
+    assert place.read_bytes() == kit.noise(SIZE)
+    web.pages["/MME.tsv"] = kit.Page(kit.noise(SIZE, seed=2))
     pull(chosen, Wish(), Silent())
-    Lock(tmp_path / "theirs.lock").add("mme:small/MME.tsv", Pin("0" * 64, SIZE, "elsewhere", "2026-01-01"))
-    with pytest.raises(DataChanged, match=r"0{64}"):
-        pull(chosen, Wish(lock=tmp_path / "theirs.lock"), Silent())
+    assert find("mme") == place
+    assert place.read_bytes() == kit.noise(SIZE, seed=2)
+    assert len(list(place.parent.glob(".MME.tsv.changed-*"))) == 1
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+def test_a_newer_catalogue_that_pins_another_file_fetches_that(
+    kind: str, web: Any, kit: ModuleType, edition: Any, home: Path
+) -> None:
+    digest = getattr(kit, kind)
+    pull(edition(table(web, kit, **{kind: digest(kit.noise(SIZE))}), "MME.tsv"), Wish(), Silent())
+    newer = edition(table(web, kit, **{kind: digest(kit.noise(SIZE, seed=2))}), "MME.tsv")
+    with pytest.raises(DataChanged, match=kind):
+        find("mme")
+    web.pages["/MME.tsv"] = kit.Page(kit.noise(SIZE, seed=2))
+    (home / "fourways-data.lock").unlink()  # it pins what the older catalogue meant
+    pull(newer, Wish(), Silent())
+    found = find("mme")
+    assert found is not None and found.read_bytes() == kit.noise(SIZE, seed=2)
+
+
+def test_what_one_source_gave_is_kept_while_another_is_tried(
+    web: Any, kit: ModuleType, edition: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", f"localhost:{web.port}")
+    files = table(web, kit, sha256=kit.sha256(kit.noise(SIZE)))
+    files["MME.tsv"]["modelscope"] = {"repo": "a/b", "revision": "master", "path": "MME.tsv"}
+    web.pages["/MME.tsv"].breaks_at = [200_000, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(SourceError, match="404"):
+        pull(edition(files), Wish(), Silent())
+    web.pages["/MME.tsv"].breaks_at.clear()
+    pull(edition(files), Wish(), Silent())
+    assert web.ranges()[-1] == "bytes=200000-"
 
 
 def test_a_lock_file_that_cannot_be_read_stops_the_pull(

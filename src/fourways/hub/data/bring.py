@@ -16,13 +16,11 @@ _CHUNK = 1 << 20
 
 def bring(brought: Path, chosen: Chosen, name: str, part: Path, at: Callable[[int], None]) -> bool:
     """Puts one file of an edition, found by its name, at `part`: linked where the file system can, else copied; never
-    to be written to, because it may be the user's own file. False if it is not there; raises UserError if nothing is.
+    to be written to, because it may be the user's own file. False if it is not there.
 
     A folder is searched below its top only for files with a published digest: of any other, whatever bears the name
     would be trusted.
     """
-    if not brought.exists():
-        raise UserError(f"there is nothing at {brought}")
     found = _in_folder(brought, chosen, name) if brought.is_dir() else _itself(brought, chosen, name)
     member = _member(brought, name) if found is None and brought.is_file() else None
     if found is None and member is None:

@@ -73,6 +73,8 @@ def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
     a wish that cannot be, FourwaysError for the disk."""
     if strange := [name for name in wish.urls if name not in chosen.edition.files]:
         raise UserError(f"{chosen} has no file {strange[0]}", hint=f"it has {', '.join(chosen.edition.files)}")
+    if wish.brought is not None and not wish.brought.exists():
+        raise UserError(f"there is nothing at {wish.brought}")
     folder, lock = folder_of(chosen), Lock.in_force(home(), wish.lock)
     with disk_errors(folder), _alone(chosen, folder, show):
         lacking = [name for name in chosen.edition.files if not _pull_file(chosen, name, wish, lock, show)]
