@@ -175,6 +175,17 @@ def test_every_figure_has_a_definition_with_a_text(full_run: Callable[[], list[R
         assert len(TEXTS[figure.definition]) > 40
 
 
+@pytest.mark.parametrize(
+    ("key", "metric"),
+    [("choice:mine", "accuracy"), ("yes_no:mine", "accuracy"), ("open:mine", "exact"), ("mmstar@rank", "accuracy")],
+)
+def test_a_table_of_ones_own_has_figures_with_texts(key: str, metric: str) -> None:
+    rows = [row("a", key, i, i % 3 > 0, mean_logprob=-0.1) for i in range(30)]
+    figures = compute(rows)
+    assert one(figures, metric, benchmark=key).value == pytest.approx(20 / 30)
+    assert all(figure.definition in TEXTS for figure in figures)
+
+
 def test_values_and_status_agree(full_run: Callable[[], list[Row]]) -> None:
     for figure in compute(full_run()):
         assert (figure.value is None) == (figure.status in ("undefined", "failed"))

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Benchmark, Metric
+from fourways.benchmarks.own import KINDS
 from fourways.core.errors import UserError
 from fourways.core.figure import Figure, Status
 from fourways.core.rows import AnswerRow
@@ -46,8 +47,8 @@ Answers = Mapping[str, Answered]
 
 
 def benchmark_definitions() -> Iterator[Definition]:
-    """Those of the benchmarks' own metrics."""
-    for key in _KNOWN:
+    """Those of the metrics of all benchmarks, and of tables that are given by path."""
+    for key in (*_KNOWN, *(f"{kind}:any" for kind in KINDS)):
         for definition, formula in registry.get(key).definitions.items():
             name, _, version = definition.partition("@")
             yield Definition(name, "accuracy", "", "higher", "images", formula, INTERVAL, int(version))
