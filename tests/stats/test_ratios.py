@@ -17,6 +17,7 @@ from fourways.stats import (
     score_interval,
     standard_error,
 )
+from fourways.stats.combination import error_freedom
 
 cells = st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=25)
 
@@ -81,6 +82,15 @@ def test_a_cluster_without_weight_or_value_changes_no_value_and_hardly_the_error
 def test_the_error_of_a_ratio_agrees_with_resampling_it() -> None:
     combination = LinearCombination.of([f1(np.random.default_rng(2), 300, 4)])
     assert standard_error(combination) == pytest.approx(np.std(bootstrap_linear(combination, 0)), rel=0.08)
+
+
+def test_the_error_has_the_freedom_of_its_clusters_or_less() -> None:
+    rng = np.random.default_rng(5)
+    one = LinearCombination.of([f1(rng, 40, 3)])
+    assert error_freedom(one) == pytest.approx(39)
+    tiny = Part(1.0, [f"tiny{i}" for i in range(5)], [0.0, 1.0, 0.0, 1.0, 1.0])
+    large = Part(1.0, [f"large{i}" for i in range(5000)], (rng.random(5000) < 0.5).astype(float).tolist())
+    assert 4 <= error_freedom(LinearCombination.of([tiny, large])) < 4.1
 
 
 def test_the_interval_of_f1_holds_the_truth() -> None:

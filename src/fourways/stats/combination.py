@@ -105,6 +105,23 @@ def standard_error(combination: LinearCombination) -> float:
     Source: Miller (2024), arXiv 2411.00640, on clustered standard errors; Cochran (1977), Sampling Techniques, 6.5
     for ratios of cluster sums. Influences are not centred within strata, which can only widen it.
     """
-    squares = np.bincount(combination.strata, weights=np.square(combination.influence))
+    return sqrt(float(_stratum_variances(combination).sum()))
+
+
+def error_freedom(combination: LinearCombination) -> float:
+    """The degrees of freedom of `standard_error`: clusters - 1 for one stratum; fewer than clusters - strata where a
+    small stratum has much of the variance. At least 1.
+
+    Source: Satterthwaite (1946), An approximate distribution of estimates of variance components, Biometrics
+    Bulletin 2(6).
+    """
+    variances = _stratum_variances(combination)
+    below = np.maximum(np.bincount(combination.strata) - 1, 1)
+    spread = float((np.square(variances) / below).sum())
+    return max(1.0, float(variances.sum()) ** 2 / spread if spread > 0 else float(combination.freedom))
+
+
+def _stratum_variances(combination: LinearCombination) -> Floats:
     members = np.bincount(combination.strata)
-    return sqrt(float((squares * members / np.maximum(members - 1, 1)).sum()))
+    squares = np.bincount(combination.strata, weights=np.square(combination.influence))
+    return np.asarray(squares * members / np.maximum(members - 1, 1), dtype=np.float64)

@@ -38,7 +38,7 @@ def size_of_whole_clusters(combination: LinearCombination) -> float:
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-def size_at_level(size: float, freedom: int, level: float) -> float:
+def size_at_level(size: float, freedom: float, level: float) -> float:
     """The effective size, lowered because it was itself estimated from clusters with so many degrees of freedom.
 
     The factor is (t with size - 1 degrees / t with `freedom`)^2, at most 1: none where one yes/no answer a cluster

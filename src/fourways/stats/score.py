@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 from scipy import special
 
-from fourways.stats.combination import LinearCombination
+from fourways.stats.combination import LinearCombination, error_freedom
 from fourways.stats.effective import size_at_level, size_carried
 from fourways.stats.interval import LEVEL, Interval
 
@@ -48,7 +48,7 @@ def score_interval(combination: LinearCombination, level: float = LEVEL) -> Inte
         return Interval(0.0, 0.0)
     share = min(1.0, max(0.0, (combination.value - lowest) / scale))
     size = size_carried(combination, scale, share * (1 - share))
-    low, high = wilson(share, size_at_level(size, combination.freedom, level), level)
+    low, high = wilson(share, size_at_level(size, error_freedom(combination), level), level)
     return Interval(lowest + scale * low, lowest + scale * high)
 
 
@@ -71,7 +71,7 @@ def paired_interval(combination: LinearCombination, level: float = LEVEL) -> Int
     difference = min(1.0, max(-1.0, combination.value / scale))
     moved = min(1.0, max(abs(difference), float(np.abs(combination.shares).sum()) / scale))
     size = size_carried(combination, scale, moved - difference**2)
-    size = size_at_level(size, combination.freedom, level)
+    size = size_at_level(size, error_freedom(combination), level)
     low, high = tango(size * (moved + difference) / 2, size * (moved - difference) / 2, size, level)
     return Interval(scale * low, scale * high)
 
