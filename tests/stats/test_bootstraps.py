@@ -14,6 +14,7 @@ from fourways.stats import (
     standard_error,
     t_interval,
 )
+from fourways.stats.bootstrap import bootstrap_totals
 
 values = st.lists(st.tuples(st.sampled_from("abcdef"), st.floats(0, 1)), min_size=1, max_size=20)
 parts = st.lists(
@@ -89,6 +90,19 @@ def test_a_resample_varies_as_much_as_the_standard_error_says_in_small_strata() 
     combination = LinearCombination.of(small)
     assert combination.freedom == 20
     assert np.std(bootstrap_linear(combination, 0)) == pytest.approx(standard_error(combination), rel=0.08)
+
+
+@pytest.mark.parametrize("clusters", [300, 6000])
+def test_totals_are_drawn_with_the_spread_of_resampled_clusters(clusters: int) -> None:
+    """Above 5,000 clusters they are not resampled but drawn from the normal distribution with these moments."""
+    rng = np.random.default_rng(8)
+    columns = np.column_stack([rng.random(clusters), rng.random(clusters) < 0.1]).astype(float)
+    columns[:, 1] += columns[:, 0]
+    drawn = np.concatenate(list(bootstrap_totals(columns, 1, 4000)))
+    assert drawn.shape == (4000, 2)
+    assert drawn.mean(axis=0) == pytest.approx(columns.sum(axis=0), rel=0.005)
+    expected = np.cov(columns, rowvar=False) * clusters
+    assert np.cov(drawn, rowvar=False) == pytest.approx(expected, rel=0.08)
 
 
 def test_more_training_seeds_narrow_a_crossed_interval() -> None:
