@@ -196,6 +196,17 @@ def test_a_benchmark_that_the_run_lost_is_no_pass(make_run: MakeRun) -> None:
     assert "lost realworldqa of a: no such file" in refused(broken, old)
 
 
+def test_what_the_baseline_lost_is_named_and_left_out(make_run: MakeRun) -> None:
+    both = [*answers("vqav2", 0.8), *answers("realworldqa", 0.8)]
+    half = [*both[:500], FailureRow("a", "accuracy", "benchmark", "realworldqa", "no such file")]
+    result = run_gate(make_run("new", both), make_run("old", half), "--json")
+    said = json.loads(result.stdout)
+    assert [one["benchmark"] for one in said["compared"]] == ["vqav2"]
+    assert "realworldqa" in said["notes"][0] and said["notes"][0].endswith("lost it")
+    gone = make_run("gone", [*both, FailureRow("a", "accuracy", "axis", "", "the server is gone")])
+    assert "the server is gone" in refused(gone, make_run("other", both))
+
+
 def test_a_run_that_is_not_finished_is_refused(make_run: MakeRun) -> None:
     rows = answers("vqav2", 0.8)
     assert "is not finished" in refused(make_run("new", rows, finished=()), make_run("old", rows))

@@ -105,8 +105,9 @@ def gate(run: Side, baseline: Side, max_drop: float) -> Gate:
     be compared: other data, other versions of prompt, parser or scorer, a benchmark that the run lost, no samples in
     common.
     """
-    if (lost := run.failures.of_axis(run.candidate, "accuracy")) is not None:
-        raise UserError(f"{run.name} has no accuracy of {run.candidate}: {lost[1]}")
+    for side in (run, baseline):
+        if (lost := side.failures.of_axis(side.candidate, "accuracy")) is not None:
+            raise UserError(f"{side.name} has no accuracy of {side.candidate}: {lost[1]}")
     records = {record.key: record for record in run.header.suite}
     compared: list[Gated] = []
     pairs: list[tuple[Metric, Metric]] = []
@@ -115,6 +116,9 @@ def gate(run: Side, baseline: Side, max_drop: float) -> Gate:
         old = next((one for one in baseline.header.suite if one.key == key), None)
         if not any(row.gold for row in baseline.answers[key]):
             notes.append(f"{key}: the answers are not public")
+            continue
+        if baseline.failures.of_benchmark(baseline.candidate, key) is not None:
+            notes.append(f"{key}: {baseline.name} lost it")
             continue
         _check_asked(key, run)
         _check_same(key, records.get(key), old, run.name, baseline.name)
