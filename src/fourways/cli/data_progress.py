@@ -71,14 +71,14 @@ class Lines:
 
     def begin(self, what: str, total: int | None) -> None:
         if what != self._what:
-            self.note(f"{what} {_mebibytes(total)}" if total else what)
+            self.note(f"{what} {in_words(total)}" if total else what)
         self._what, self._total, self._said_at = what, total or 0, time.monotonic()
 
     def at(self, done: int) -> None:
         if time.monotonic() - self._said_at >= _LINE_EVERY_S:
             self._said_at = time.monotonic()
-            of = f" of {_mebibytes(self._total)}" if self._total else ""
-            self.note(f"  {self._what}: {_mebibytes(done)}{of}")
+            of = f" of {in_words(self._total)}" if self._total else ""
+            self.note(f"  {self._what}: {in_words(done)}{of}")
 
     def note(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -91,5 +91,9 @@ def show_on(console: Console) -> Bars | Lines:
     return Bars(console) if console.is_terminal else Lines(console)
 
 
-def _mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"
+def in_words(size: int) -> str:
+    """Bytes for a person, in binary units."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"

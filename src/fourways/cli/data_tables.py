@@ -8,6 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from fourways.cli.data_progress import in_words
 from fourways.hub.data import SOURCES, Chosen, DataChanged, File, Lock, Source, place_of, state_of
 
 _PINS = """\
@@ -102,6 +103,4 @@ def _size_of(one: Chosen) -> str:
 
 
 def _size(size: int | None) -> str:
-    if size is None:
-        return "(size not published)"
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+    return "(size not published)" if size is None else in_words(size)
