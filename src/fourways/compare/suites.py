@@ -1,8 +1,8 @@
 """A suite: which benchmarks, and where the data of each lies.
 
 A suite is a folder with `suite.json` (benchmark key → path inside the folder, or an object with `path` and, for a
-table of one's own, `columns`), a YAML or JSON file of the same form, or KEY=PATH words. The embedded one is generated
-where it is first needed.
+table of one's own, `columns`), a YAML or JSON file of the same form, or KEY=PATH words; a KEY alone names data that
+`fourways data pull` fetched. The embedded suite is generated where it is first needed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from fourways import zoo
 from fourways.benchmarks import registry
 from fourways.benchmarks.suite import Entry, Suite, detect
 from fourways.compare.yaml_file import read_yaml
-from fourways.core.digests import hash_data, hash_file
+from fourways.core.digests import hash_file
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import BenchmarkRecord
 from fourways.core.run_files import write_whole
 from fourways.hub import cache_home
+from fourways.hub.data import data_sha256, find
 
 FILE = "suite.json"
 _TABLES = (".tsv", ".csv", ".parquet", ".jsonl")
@@ -93,7 +94,7 @@ def record_suite(suite: Suite) -> tuple[BenchmarkRecord, ...]:
                 key=key,
                 title=benchmark.title,
                 path=str(path.resolve()),
-                sha256=hash_data(path),
+                sha256=data_sha256(path),
                 edition=benchmark.edition(path),
                 prompt_version=benchmark.prompt_version,
                 parser_version=benchmark.parser_version,
@@ -154,9 +155,22 @@ def _of_word(word: str) -> Suite:
             f"{word}: a table, and it is not said how its answers are judged",
             hint=f"write choice:{name}={word} for multiple choice, yes_no:{name}={word} or open:{name}={word}",
         )
+    if word.partition("@")[0] in tuple(registry.keys()):
+        return _pulled(word)
     raise UserError(
         f"{word}: no such suite", hint="name a folder with suite.json, a YAML file, or KEY=PATH; see `fourways suite`"
     )
+
+
+def _pulled(key: str) -> Suite:
+    """A benchmark by its key alone: its data was pulled."""
+    name = key.partition("@")[0]
+    path = find(name)
+    if path is None:
+        raise UserError(
+            f"the data of {name} is not here", hint=f"fetch it: fourways data pull {name}; or say where: {key}=PATH"
+        )
+    return registry.suite_of({key: path})
 
 
 def _of_folder(folder: Path) -> Suite:
