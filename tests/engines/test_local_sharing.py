@@ -137,6 +137,15 @@ def test_the_longest_known_beginning_is_found_whatever_was_evicted(stored, asked
     assert found is not None and found.shape[3] == 5 + best
 
 
+def test_no_more_beginnings_are_kept_than_the_cache_may_hold():
+    cache = PrefixCache(1 << 20, max_items=3)
+    for number in range(5):
+        cache.keep((None, b"", b"", (str(number),)), _tail([number]), torch.zeros(2, 1, 1, 6, 4))
+    held = [cache.longest((None, b"", b"", (str(number),)), 5, _tail([number])) is not None for number in range(5)]
+    assert held == [False, False, True, True, True]
+    assert cache.counters()["items"] == 3 and cache.counters()["evictions"] == 2
+
+
 KEY = (None, b"", b"", ("unit",))
 
 

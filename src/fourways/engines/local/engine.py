@@ -42,9 +42,10 @@ class LocalEngine:
     """One loaded family behind the engine contract. Requests run together; each one's answer is its own.
 
     threads: of the model; None: measured now. max_batch: requests that decode together. max_prefill_tokens: in one
-    batch. feature_cache_bytes, prefix_cache_bytes: bounds of the two caches; 0 switches one off. kv_bytes: bound of
-    running requests' keys and values (None: 2 GiB on a CPU, half of what is free on a device). visual_budget,
-    adapter: what a Plan that names none gets (`adapter` must be loaded before the first request).
+    batch. feature_cache_bytes, prefix_cache_bytes: bounds of the two caches; 0 switches one off. The second also
+    holds no more beginnings than requests may be inside at once: older ones belong to requests that have ended.
+    kv_bytes: bound of running requests' keys and values (None: 2 GiB on a CPU, half of what is free on a device).
+    visual_budget, adapter: what a Plan that names none gets (`adapter` must be loaded before the first request).
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class LocalEngine:
             store = KVStore(spec, max_rows=max_batch + 1, max_bytes=kv_bytes)
         self._store = store
         self._features: FeatureCache = TensorCache(feature_cache_bytes)
-        self._prefixes = PrefixCache(prefix_cache_bytes)
+        self._prefixes = PrefixCache(prefix_cache_bytes, max_items=2 * max_batch)
         self._adapters = Adapters(family)
         self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._worker = Worker(

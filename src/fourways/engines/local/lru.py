@@ -1,4 +1,4 @@
-"""A bounded, thread-safe store of tensors: least recently used goes first, bounded by bytes, counted."""
+"""A bounded, thread-safe store of tensors: least recently used goes first, bounded by bytes (and number), counted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TensorCache(Generic[K]):
     """Keys are compared in full (no digest stands in for content). A tensor larger than the bound is not kept, and of
     a view only its own part is: a part of a batch must not keep the whole batch alive."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int, max_items: int | None = None) -> None:
+        self._max_bytes, self._max_items = max_bytes, max_items
         self._items: OrderedDict[K, Tensor] = OrderedDict()
         self._lock = threading.Lock()
         self.generation = 0
@@ -43,7 +43,7 @@ class TensorCache(Generic[K]):
                 return
             self._items[key] = tensor
             self._bytes += size
-            while self._bytes > self._max_bytes:
+            while self._bytes > self._max_bytes or len(self._items) > (self._max_items or len(self._items)):
                 key, oldest = self._items.popitem(last=False)
                 self._bytes -= _bytes(oldest)
                 self._evictions += 1

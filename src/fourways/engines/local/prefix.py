@@ -30,8 +30,8 @@ class PrefixCache(TensorCache[_Beginning]):
     """Keys and values (2, layers, kv_heads, tokens, head_dim) of beginnings. `key` stands for all up to the last
     visual, `tail` for the text that follows."""
 
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__(max_bytes)
+    def __init__(self, max_bytes: int, max_items: int | None = None) -> None:
+        super().__init__(max_bytes, max_items)
         self._tails: defaultdict[PrefixKey, dict[bytes, Tail]] = defaultdict(dict)
 
     def longest(self, key: PrefixKey, length: int, tail: Tail) -> Tensor | None:
