@@ -35,8 +35,10 @@ class PlainLoop:
             "internvl": GotOcr2ImageProcessorPil,
         }[self.model.config.model_type].from_pretrained(folder)
 
-    def answer(self, image: bytes, question: str, max_new_tokens: int) -> tuple[list[int], str]:
-        """Token ids of the reply (without its end) and its text."""
+    def answer(
+        self, image: bytes, question: str, max_new_tokens: int, *, ignore_eos: bool = False
+    ) -> tuple[list[int], str]:
+        """Token ids of the reply (without its end) and its text. ignore_eos: go on to the last of max_new_tokens."""
         picture = Image.open(io.BytesIO(image)).convert("RGB")
         content = [{"type": "image"}, {"type": "text", "text": question}]
         text = self.tokenizer.apply_chat_template(
@@ -44,11 +46,12 @@ class PlainLoop:
         )
         inputs = self._prepare(picture, text)
         prompt = inputs["input_ids"].shape[1]
-        out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
+        kept = {"eos_token_id": -1} if ignore_eos else {}
+        out = self.model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens, **kept)
         reply = out[0, prompt:].tolist()
         ends = self.model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
-        if reply and reply[-1] in ends:
+        if reply and reply[-1] in ends and not ignore_eos:
             reply = reply[:-1]
         return reply, self.tokenizer.decode(reply, skip_special_tokens=True)
 
