@@ -155,6 +155,7 @@ def main() -> int:
             place = Place(Path(folder), zoo.checkpoint(model), DIALECTS[model], warm)
             for name, side in sides.items():
                 results.append(bench(place, model, side, BARS[name], split(made, asked.blocks)))
+                write(asked.out, results, began)
         if asked.larger:
             checkpoint, parameters = write_larger(Path(folder) / "larger")
             place = Place(Path(folder), checkpoint, DIALECTS["qwen"], warm[:2], tokens=2, ignore_eos=True)
