@@ -12,7 +12,6 @@ import pytest
 
 from fourways.benchmarks.registry import suite_of
 from fourways.compare import Job, add, resume, start, write_suite
-from fourways.compare.folder import read_state
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.engine import Engine, EngineInfo
@@ -20,7 +19,7 @@ from fourways.core.errors import CapabilityError, EngineError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
 from fourways.core.rows import AnswerRow, FailureRow
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.engines import open_engine
 from fourways.evidence.rowlog import SUPERSEDED
 

@@ -16,13 +16,12 @@ from fourways import zoo
 from fourways.benchmarks.registry import suite_of
 from fourways.benchmarks.suite import Suite
 from fourways.compare import Job, Outcome, add, job_of, load_suite, resume, start
-from fourways.compare.folder import STATE_FILE
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate
 from fourways.core.errors import BenchmarkFormatError, CheckpointError, UserError
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow, RequestRow
-from fourways.core.run_files import ROWS_FILE, RUN_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
+from fourways.core.run_files import ROWS_FILE, RUN_FILE, STATE_FILE, SUMMARY_FILE, read_header, read_rows, write_whole
 from fourways.evidence import RowLog, load_schema, read_rows_header, write_header
 from fourways.evidence.rowlog import SUPERSEDED
 

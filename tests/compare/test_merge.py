@@ -14,14 +14,13 @@ import pytest
 from fourways.benchmarks.registry import suite_of
 from fourways.benchmarks.suite import Suite
 from fourways.compare import Job, Outcome, Scale, job_of, merge, parse_shard, resume, start
-from fourways.compare.folder import STATE_FILE
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow
 from fourways.core.run import RunHeader, Shard
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows
+from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_header, read_rows
 from fourways.evidence import write_header
 
 OF = 3

@@ -16,10 +16,9 @@ from fourways.compare.losses import try_again
 from fourways.core.errors import UserError
 from fourways.core.rows import ROWS_SCHEMA, AnswerRow, FailureRow, RequestRow, Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
-from fourways.core.run_files import ROWS_FILE, read_rows, write_whole
+from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_rows, write_whole
 from fourways.evidence import RowLog, axis_of, redact, supersede
 
-STATE_FILE = "state.json"
 ELSEWHERE = "name another --out"
 
 
@@ -73,16 +72,6 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be made: {error.strerror or error}", hint=ELSEWHERE) from error
-
-
-def read_state(path: Path) -> RunState:
-    """The state of a run; empty if it was stopped before anything was finished."""
-    try:
-        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=RunState)
-    except FileNotFoundError:
-        return RunState()
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path / STATE_FILE} is not a run's state: {error}", hint="was it edited?") from error
 
 
 def clear_unfinished(path: Path, state: RunState) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from fourways.compare.fingerprint import fingerprints, unlike
-from fourways.compare.folder import RunFolder, check_new, make, read_state
+from fourways.compare.folder import RunFolder, check_new, make
 from fourways.compare.losses import losses
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
@@ -24,7 +24,7 @@ from fourways.compare.run import Outcome
 from fourways.core.errors import UserError
 from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.core.run import CandidateRecord, PartRecord, RunHeader, RunState, ShardRecord
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import changes, new_run_id, write_header
 from fourways.evidence.redact import redact_argv
 

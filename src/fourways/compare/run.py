@@ -13,7 +13,7 @@ from fourways import figures
 from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of
-from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make, read_state, reopen
+from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make, reopen
 from fourways.compare.job import Job, settings_of
 from fourways.compare.losses import losses, try_again
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, status_of, threads_of
@@ -29,7 +29,7 @@ from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import RowsNotWritten, axis_of, build_header, new_run_id, write_header
 from fourways.evidence.redact import MASK
 

@@ -11,11 +11,12 @@ import msgspec
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import SUMMARY_SCHEMA, Summary
 from fourways.core.rows import ROWS_SCHEMA, Row, RowsHeader
-from fourways.core.run import RUN_SCHEMA, RunHeader
+from fourways.core.run import RUN_SCHEMA, RunHeader, RunState
 
 RUN_FILE = "run.json"
 ROWS_FILE = "rows.jsonl"
 SUMMARY_FILE = "summary.json"
+STATE_FILE = "state.json"
 REPORT_FILE = "report.html"
 
 _EDITED = "was it edited, or made by another version?"
@@ -43,6 +44,16 @@ def read_summary(folder: Path) -> Summary:
         raise UserError(f"{path} is not a {SUMMARY_SCHEMA} file: {error}", hint=_EDITED) from error
     _check_schema(path, summary.schema, SUMMARY_SCHEMA)
     return summary
+
+
+def read_state(path: Path) -> RunState:
+    """The state of a run; empty if it was stopped before anything was finished."""
+    try:
+        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=RunState)
+    except FileNotFoundError:
+        return RunState()
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path / STATE_FILE} is not a run's state: {error}", hint=_EDITED) from error
 
 
 def read_rows_header(path: Path) -> RowsHeader:
