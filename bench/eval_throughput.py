@@ -30,9 +30,9 @@ import transformers
 from fourways import zoo
 from fourways.axes.accuracy import Accuracy, samples_of
 from fourways.axes.contract import Opened, Settings
-from fourways.benchmarks import registry
 from fourways.benchmarks.registry import suite_of
 from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 from fourways.engines import open_engine
 from fourways.hub import look
@@ -97,11 +97,11 @@ def run_plain(loop: PlainLoop, dialect: str, settings: Settings, threads: int) -
     torch.set_num_threads(threads)
     replies: Replies = {}
     began, cpu = time.perf_counter(), time.process_time()
-    for key in settings.suite:
-        benchmark = registry.get(key)
-        for sample in samples_of(benchmark, settings):
-            wanted = benchmark.output(sample).max_tokens
-            _, text = loop.answer(sample.image(), benchmark.prompt(sample, dialect), wanted)
+    for key, entry in settings.suite.items():
+        for sample in samples_of(entry, settings):
+            wanted = entry.benchmark.output(sample)
+            assert isinstance(wanted, Generate)
+            _, text = loop.answer(sample.image(), entry.benchmark.prompt(sample, dialect), wanted.max_tokens)
             replies[key, sample.id] = text.rstrip("\ufffd")
     return Timed(replies, time.perf_counter() - began, time.process_time() - cpu)
 

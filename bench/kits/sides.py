@@ -148,7 +148,7 @@ def _start(python: str, script: str, job: dict[str, Any]) -> subprocess.Popen[st
     said = subprocess.PIPE if script == "ours_side.py" else log
     told = {
         "OMP_NUM_THREADS": str(job["threads"]), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "LMUData": str(work),
-        "PYTHONPATH": str(HERE.parent) if python == sys.executable else "",
+        "PYTHONPATH": str(HERE.parent if python == sys.executable else HERE / "without_cuda"),
     }  # fmt: skip
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=said, stderr=log, text=True, cwd=work, env=os.environ | told
