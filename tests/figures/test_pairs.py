@@ -251,3 +251,21 @@ def test_a_thousand_comparisons_can_still_separate_what_is_clearly_apart() -> No
     ] + [Pair(AGGREGATE_DIFFERENCE, "0", "45", (metrics[0], metrics[45]), {}) for _ in range(1000)]
     found = list(pair_figures(pairs))
     assert found[-1].labels["verdict"] == "45 is ahead of 0"
+
+
+def test_a_sum_with_a_part_of_one_image_is_not_tested_and_says_why() -> None:
+    rows: list[Row] = [
+        row(c, "mme", i, float((i + k) % 3 > 0), f"i{i // 2}", category="color", group=f"g{i // 2}")
+        for c, k in (("a", 0), ("b", 1)) for i in range(60)
+    ]  # fmt: skip
+    rows += [row(c, "mme", 100 + i, 1.0, "alone", category="count", group="one") for c in "ab" for i in range(2)]
+    found = differences(compute(rows))["a", "b", ""]
+    assert found.status == "too_few"
+    assert found.labels["verdict"] == "not separated (a part of it rests on a single image)"
+
+
+def test_a_difference_that_is_the_same_everywhere_is_not_called_the_same_answers() -> None:
+    rows = [row(c, "vqav2", i, s, f"i{i}") for c, s in (("a", 1.0), ("b", 0.6)) for i in range(30)]
+    found = differences(compute(rows))["a", "b", ""]
+    assert found.value == pytest.approx(0.4)
+    assert found.labels["verdict"] == "a is ahead of b"

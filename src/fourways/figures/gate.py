@@ -77,7 +77,7 @@ class Gated:
         if self.dropped:
             sure = "" if interval is not None and not interval.contains(0.0) else "; it may be chance"
             return f"dropped by {amount(self.drop, unit)}, more than {allowed}{sure}"
-        if self.difference.images_for_one_point is None:
+        if self.difference.alike:
             return "every answer scored the same"
         if self.difference.sees <= self.allowed:
             return f"within {allowed}; this n sees {sees}"

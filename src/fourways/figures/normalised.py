@@ -121,18 +121,17 @@ def _normalised(raw: Figure, record: BenchmarkRecord | None, beside: Sequence[Fi
         why = dict.fromkeys(mismatch(one.edition, record, raw, beside) or "" for one in found)
         reason = ": ".join(part for part in ("no reference for this suite", "; ".join(why)) if part)
         return absent(NORMALISED, raw.candidate, "undefined", reason, labels)
-    return _scored(raw, fitting[0], labels)
+    return _scored(raw, raw.value, fitting[0], labels)
 
 
-def _scored(raw: Figure, reference: Reference, labels: Mapping[str, str]) -> Figure:
+def _scored(raw: Figure, value: float, reference: Reference, labels: Mapping[str, str]) -> Figure:
     low, high = (None if end is None else normalised_score(end, *reference.range) for end in (raw.low, raw.high))
-    assert raw.value is not None
     return msgspec.structs.replace(
         raw,
         metric=NORMALISED.name,
         definition=NORMALISED.id,
         unit=NORMALISED.unit,
-        value=normalised_score(raw.value, *reference.range),
+        value=normalised_score(value, *reference.range),
         low=low,
         high=high,
         labels={

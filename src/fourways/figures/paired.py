@@ -75,6 +75,11 @@ class Compared:
     images_for_one_point: int | None
 
     @property
+    def alike(self) -> bool:
+        """Whether every answer scored the same, as far as images tell."""
+        return self.images_for_one_point is None and abs(self.estimate.value) < _ROUNDING
+
+    @property
     def testable(self) -> bool:
         return self.estimate.interval is not None and self.estimate.n >= LEAST_IMAGES
 
@@ -105,7 +110,7 @@ def compare(first: Metric, second: Metric, seed: int) -> Compared:
 
 def pair_figures(pairs: Sequence[Pair]) -> Iterator[Figure]:
     """A figure for each, adjusted over all of them, labelled with the other's name and a verdict in words."""
-    compared = [None if pair.metrics is None else _of_pair(pair) for pair in pairs]
+    compared = [_of_pair(pair) for pair in pairs]
     tested = [one for one in compared if one is not None and one.testable]
     adjusted = iter(holm([one.p for one in tested]))
     for pair, found in zip(pairs, compared, strict=True):
@@ -117,8 +122,9 @@ def pair_figures(pairs: Sequence[Pair]) -> Iterator[Figure]:
             yield _figure(pair, pair.metrics[0], found, p)
 
 
-def _of_pair(pair: Pair) -> Compared:
-    assert pair.metrics is not None
+def _of_pair(pair: Pair) -> Compared | None:
+    if pair.metrics is None:
+        return None
     return compare(*pair.metrics, seed_for(pair.definition.id, *pair.labels.values()))
 
 
@@ -140,8 +146,10 @@ def _figure(pair: Pair, metric: Metric, found: Compared, p: float | None) -> Fig
 
 
 def _verdict(pair: Pair, metric: Metric, found: Compared, p: float | None) -> str:
-    if p is None:
+    if found.estimate.n < LEAST_IMAGES:
         return f"not separated ({found.estimate.n} images are too few to tell)"
+    if p is None:
+        return f"not separated ({found.estimate.note or 'no interval'})"
     if p < SIGNIFICANT:
         better = found.estimate.value > 0 if metric.direction != "lower" else found.estimate.value < 0
         ahead, behind = (pair.first, pair.second) if better else (pair.second, pair.first)
@@ -151,7 +159,7 @@ def _verdict(pair: Pair, metric: Metric, found: Compared, p: float | None) -> st
 
 def seen(found: Compared, metric: Metric) -> str:
     """What this n could have told."""
-    if found.images_for_one_point is None:
+    if found.alike:
         return "every answer scored the same"
     return f"this n sees differences of {amount(found.sees, metric.unit)} or more"
 
