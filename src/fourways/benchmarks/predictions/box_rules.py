@@ -19,9 +19,8 @@ from fourways.benchmarks.predictions.kit import described, under
 from fourways.benchmarks.refcoco import THRESHOLD, RefCOCO
 from fourways.core.rows import AnswerRow
 
-_QWEN = re.compile(r"\((.*?)\),\((.*?)\)")
-_INTERNVL = re.compile(r"\[*\[(.*?),(.*?),(.*?),(.*?)\]\]*")
-_NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?"
+_NUMBER = r"(?>[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
+"""Atomic, so that 100 KB of digits are no work: what follows a number is never part of one."""
 _GAP = r"(?:\s*,\s*|\s+)"
 _BRACKETED = re.compile(rf"\[\s*({_NUMBER}){_GAP}({_NUMBER}){_GAP}({_NUMBER}){_GAP}({_NUMBER})\s*\]")
 _ANY_NUMBER = re.compile(_NUMBER)
@@ -72,6 +71,29 @@ class _SinglePrecision(_Ruled):
             return float(inter / (areas[0] + areas[1] - inter) >= THRESHOLD)
 
 
+def _corners(reply: str) -> tuple[str, ...]:
+    """What the pattern `\\((.*?)\\),\\((.*?)\\)` first finds; empty if nothing. In linear time: in each line only the
+    first bracket can begin it."""
+    for line in reply.split("\n"):
+        first = line.find("(")
+        between = line.find("),(", first + 1)
+        last = line.find(")", between + 3)
+        if first >= 0 and between >= 0 and last >= 0:
+            return line[first + 1 : between], line[between + 3 : last]
+    return ()
+
+
+def _bracketed(reply: str) -> tuple[str, ...]:
+    """What the pattern `\\[*\\[(.*?),(.*?),(.*?),(.*?)\\]\\]*` first finds; empty if nothing. In linear
+    time, as above."""
+    for line in reply.split("\n"):
+        _, bracket, rest = line.partition("[")
+        parts = rest.lstrip("[").split(",", 3)
+        if bracket and len(parts) == 4 and "]" in parts[3]:
+            return (*parts[:3], parts[3].partition("]")[0])
+    return ()
+
+
 class RefCOCOByQwenVL(_SinglePrecision):
     rule = "qwen-vl"
     definitions: Mapping[str, str] = described(
@@ -79,11 +101,8 @@ class RefCOCOByQwenVL(_SinglePrecision):
     )
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> Box | None:
-        found = _QWEN.findall(reply)
-        if not found or not all("," in corner for corner in found[0]):
-            return None
-        corners = [corner.split(",") for corner in found[0]]
-        numbers = _floats((*corners[0], *corners[1])) if all(len(corner) == 2 for corner in corners) else None
+        corners = [corner.split(",") for corner in _corners(reply)]
+        numbers = _floats((*corners[0], *corners[1])) if [len(corner) for corner in corners] == [2, 2] else None
         if numbers is None:
             return None
         width, height = _size(sample)
@@ -101,8 +120,8 @@ class RefCOCOByInternVL(_SinglePrecision):
     )
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> Box | None:
-        found = _INTERNVL.findall(reply)
-        numbers = _floats(found[0]) if found else None
+        found = _bracketed(reply)
+        numbers = _floats(found) if found else None
         if numbers is None:
             return None
         width, height = _size(sample)

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,11 @@ MISSING = frozenset((
 
 SUFFIXES = (".tsv", ".csv", ".xlsx", ".json", ".jsonl")
 _MAX_BYTES = 4 * 2**30
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, IndexError, EOFError, AttributeError,
+    NotImplementedError, RuntimeError, OverflowError,
+)  # fmt: skip
+"""What the library raises for workbooks that are torn or no workbooks."""
 _CARRIAGE = re.compile(r"\r(?!\n)")
 _ESCAPED = re.compile(r"_x(00(?:0[0-8BbCcEeFf]|1[0-9A-Fa-f]))_")
 """Control characters that the format refuses, as its specification (ECMA-376, 22.9.2.19) has them written."""
@@ -149,11 +155,11 @@ def _xlsx(file: Path, oddities: Oddities) -> Iterator[tuple[str, dict[str, Value
         raise BenchmarkFormatError(
             f"{file}: {error.strerror or error}", hint="Check the path and its rights."
         ) from error
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, TypeError, SyntaxError) as error:
+    except (*_BROKEN, InvalidFileException) as error:
         raise BenchmarkFormatError(f"{file}: not an XLSX workbook ({error})", hint="Save it as XLSX again.") from error
     try:
         yield from _sheet(file, book.worksheets[0].iter_rows(values_only=True) if book.worksheets else iter(()))
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, SyntaxError, IndexError, EOFError) as error:
+    except _BROKEN as error:
         raise BenchmarkFormatError(f"{file}: a broken XLSX sheet ({error})", hint="Save it as XLSX again.") from error
     finally:
         book.close()
