@@ -192,7 +192,7 @@ BAD_CELLS: tuple[object, ...] = (
     "no such.jpg",
     "A" * 65, "A" * LONG, "?" * LONG, "." * 5000, "[" * 3000, "['a', ", "7", "1e400", "-1", "Ａ", "A,B", "A\tB", "A\nB",
     '"', '""', '"A', "☃" * 100, "True", "[1, 2, 3, 4]", "[nan, 0, 1, 1]", "[0.5, 0.5, 0.1, 0.1]", "1" * 6000,
-    INJECTED[0],
+    INJECTED[0], "<ref>" * 20_000, "Options: A: " * 9_000, "A. x\n" * 20_000,
 )  # fmt: skip
 JSON_CELLS: tuple[object, ...] = (
     None, True, 3, 1.5, -0.0, 10**30, [], {}, [None], [[]], {"answer": 1}, ["a", {"answer": None}],

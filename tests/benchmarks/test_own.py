@@ -84,6 +84,14 @@ def test_columns_of_other_names_are_mapped_and_a_name_they_shadow_is_left_out(tm
     assert (sample.id, sample.question, sample.gold, sample.image()) == ("7", "What?", ("cat",), jpeg(1))
 
 
+def test_a_spreadsheet_that_writes_semicolons_is_read(tmp_path: Path, jpeg: Jpeg) -> None:
+    (tmp_path / "1.jpg").write_bytes(jpeg(1))
+    path = tmp_path / "x.csv"
+    path.write_bytes('\ufeffimage;question;answer\r\n1.jpg;Was, bitte?;"rot; grün"\r\n'.encode())
+    (sample,) = read("open:x", path)
+    assert (sample.question, sample.gold) == ("Was, bitte?", ("rot; grün",))
+
+
 def test_a_data_url_is_an_image(tmp_path: Path, jpeg: Jpeg) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps({"image": f"data:image/jpeg;base64,{text(jpeg(1))}", "question": "q", "answer": "a"}))

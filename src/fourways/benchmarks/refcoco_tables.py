@@ -23,7 +23,6 @@ SPLITS = (
 _BY_LETTERS = {re.sub(r"[_\s-]", "", name.lower()): name for name in SPLITS}
 
 _CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
-_EXPRESSION = re.compile(r"<ref>(.*?)</ref>", re.DOTALL)
 _SET = re.compile(r"(?i)refcoco(?P<which>plus|\+|g)?(?![a-z])")
 
 
@@ -47,13 +46,16 @@ def read_tsv_splits(path: Path) -> Iterator[Sample]:
     `question`; what stands in its <ref> is the expression."""
     for record in read_table(path, ("index", "question"), identity=("split", "category", "index")):
         split = _split(record)
-        question = record.need("question")
-        marked = _EXPRESSION.search(question)
         box, size = _corners(record) if _CORNERS[0] in record.cells else _fractions(record)
         check_box(box, size, record.where)
-        yield _sample(
-            f"{split}/{record.need('index')}", split, marked.group(1) if marked else question, box, size, record
-        )
+        yield _sample(f"{split}/{record.need('index')}", split, _expression(record), box, size, record)
+
+
+def _expression(record: Record) -> str:
+    question = record.need("question")
+    _, opened, after = question.partition("<ref>")
+    inside, closed, _ = after.partition("</ref>")
+    return inside if opened and closed else question
 
 
 def _split(record: Record) -> str:

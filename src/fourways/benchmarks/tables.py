@@ -13,11 +13,12 @@ from pathlib import Path
 from fourways.benchmarks.jsonl import read_json
 from fourways.benchmarks.parquet import read_parquet
 from fourways.benchmarks.records import Record, shown
-from fourways.benchmarks.tsv import MARKS, read_tsv
+from fourways.benchmarks.tsv import SUFFIXES as TEXT
+from fourways.benchmarks.tsv import read_tsv
 from fourways.core.errors import BenchmarkFormatError
 
 JSON = (".jsonl", ".json")
-SUFFIXES = (*MARKS, ".parquet", *JSON)
+SUFFIXES = (*TEXT, ".parquet", *JSON)
 SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-\d{5}\.parquet")
 """A part of a split, as the Hugging Face Hub names it."""
 _AS_IT_IS: Mapping[str, str] = {}
@@ -98,7 +99,7 @@ def _read_file(
             yield from read_parquet(file, needed, columns, key_column, lists)
         elif suffix in JSON:
             yield from read_json(file, needed, columns)
-        elif suffix in MARKS:
+        elif suffix in TEXT:
             yield from read_tsv(file, needed, columns)
         else:
             raise BenchmarkFormatError(

@@ -1,5 +1,5 @@
-"""Tables of text as the evaluation kits write them (pandas, minimal quoting): tab or comma between cells, an image in
-each row.
+"""Tables of text as the evaluation kits and spreadsheets write them (minimal quoting): tab, comma or semicolon between
+cells, an image in each row.
 
 An image cell is base64, or the path of a file; or, if it has at most 64 characters, the `index` of the row that holds
 the image (VLMEvalKit's circular files). The file is walked twice: once to note where each image lies, once to yield
@@ -20,7 +20,8 @@ from fourways.core.errors import BenchmarkFormatError
 
 REFERENCE_LENGTH = 64
 MAX_RECORD_BYTES = 256 * 2**20
-MARKS = {".tsv": "\t", ".csv": ","}
+SUFFIXES = (".tsv", ".csv")
+_HEADER_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class _Place:
 
 
 def read_tsv(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> Iterator[Record]:
-    """The rows of a file with a header line; its suffix tells what stands between cells. needed: columns that must be
+    """The rows of a file with a header line. Between cells: a tab in .tsv; in .csv a comma, or, where the header has
+    none, a semicolon, which spreadsheets write where the comma is for decimals. needed: columns that must be
     there, beside `image`; columns: see `names_of`.
 
     Raises BenchmarkFormatError for missing columns, ragged rows, images that cannot be found, text that is not UTF-8.
@@ -89,7 +91,7 @@ def read_tsv(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> I
 
 def _survey(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> tuple[_Table, dict[str, _Place]]:
     """The header, and for each index with an image of its own where that lies."""
-    mark = MARKS[file.suffix.lower()]
+    mark = _mark(file)
     table: _Table | None = None
     places: dict[str, _Place] = {}
     for raw in _records(file, mark):
@@ -109,6 +111,14 @@ def _survey(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> tu
     if table is None:
         raise BenchmarkFormatError(f"{file}: empty file", hint="Fetch it again.")
     return table, places
+
+
+def _mark(file: Path) -> str:
+    if file.suffix.lower() == ".tsv":
+        return "\t"
+    with file.open("rb") as stream:
+        header = stream.readline(_HEADER_BYTES)
+    return ";" if b";" in header and b"," not in header else ","
 
 
 def _is_file_name(cell: str) -> bool:
