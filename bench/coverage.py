@@ -50,7 +50,7 @@ _BATCH = 250
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a cell gave. above, below: shares of runs with the whole interval above, or below, the truth. width: mean.
-    note: why the bar cannot be met, if so."""
+    exact_test: for equal candidates, what an exact test would hold at least. note: why the bar cannot be met, if so."""
 
     truth: float
     simulated: float
@@ -59,6 +59,7 @@ class Outcome:
     below: float
     width: float
     runs: int
+    exact_test: float | None
     note: str
 
     @property
@@ -107,9 +108,9 @@ def measure(cell: Cell, runs: int) -> Outcome:
             check_against_figures(cell, parts, ends[0])
     low, high = np.asarray(ends).T
     above, below = int((low > true).sum()), int((high < true).sum())
-    note = forced(cell, np.asarray(differing))
+    test = exact_test(cell, np.asarray(differing))
     held, width = 1 - (above + below) / runs, float((high - low).mean())
-    return Outcome(true, held, exact(cell), above / runs, below / runs, width, runs, note)
+    return Outcome(true, held, exact(cell), above / runs, below / runs, width, runs, test, forced(cell))
 
 
 def whole_images(cell: Cell) -> bool:
@@ -133,19 +134,13 @@ def exact(cell: Cell) -> float | None:
     return held
 
 
-def forced(cell: Cell, differing: NDArray[np.int64]) -> str:
-    """Why no coverage within the bar can be had here; empty where it can.
+def forced(cell: Cell) -> str:
+    """Why no coverage within the bar can be had here; empty where it can, or where it is not known.
 
     One yes/no unit an image, or independent ones: the number right is binomial, and an interval whose ends rise with
     it covers when that number lies in an unbroken range. The coverages of all such ranges are computed; if none is
-    within the bar, so it is. Equal candidates: given which images differ, every pattern of their signs is equally
-    likely. An interval that leaves out 0 in at most 5 % of the patterns (what an exact test does) can leave it out in
-    2 floor(2^d / 40) of 2^d. The mean of that over the d that came up is the most it can miss.
+    within the bar, so it is.
     """
-    if cell.metric == "equal":
-        patterns = 2.0**differing
-        least = 1 - float((2 * np.floor(patterns / 40) / patterns).mean())
-        return f"an exact sign-flip test covers at least {least:.4f}" if least > HIGHEST else ""
     if not whole_images(cell) and (cell.rho > 0 or cell.metric in (*PAIRS, "sum")):
         return ""
     size = cell.images * (1 if whole_images(cell) else cell.questions)
@@ -155,6 +150,19 @@ def forced(cell: Cell, differing: NDArray[np.int64]) -> str:
         return ""
     near = ranges[ranges < LOWEST].max(), ranges[ranges > HIGHEST].min()
     return f"binomial: coverage steps from {near[0]:.4f} to {near[1]:.4f}"
+
+
+def exact_test(cell: Cell, differing: NDArray[np.int64]) -> float | None:
+    """For equal candidates: the least share of runs in which an exact sign-flip test at 5 % does not tell them apart.
+
+    differing: (runs,) images that differ, d. Every pattern of their signs is equally likely, so the test can reject
+    2 floor(2^d / 40) of the 2^d patterns at most: none below 6. An interval that leaves out 0 more often contradicts
+    that test.
+    """
+    if cell.metric != "equal":
+        return None
+    patterns = 2.0**differing
+    return 1 - float((2 * np.floor(patterns / 40) / patterns).mean())
 
 
 def verdict(outcome: Outcome) -> str:
