@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fourways.benchmarks.choice import CIRCLE
 from fourways.benchmarks.contract import Metric
-from fourways.benchmarks.mmbench import CIRCLE, MMBenchCN, MMBenchEN
+from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.rows import AnswerRow
 

@@ -15,6 +15,8 @@ from typing import Literal
 
 from fourways.benchmarks.contract import Sample
 
+CIRCLE = 1_000_000
+"""The rotations of a question have the same index modulo this."""
 REFUSED = "Z"
 """What the rule reads from a refusal; never a right answer."""
 

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from fourways.benchmarks.choice import choice_prompt, read_choice
+from fourways.benchmarks.choice import CIRCLE, choice_prompt, read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
 from fourways.benchmarks.files import data_names
 from fourways.benchmarks.records import Record, shown
@@ -26,8 +26,6 @@ from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
-CIRCLE = 1_000_000
-"""Copies of a question have the same index modulo this."""
 _OFFICIAL = re.compile(r"(?i)mmbench_(?P<split>dev|test)(?:_(?:en|cn))?(?:(?P<newer>_v11)|_20\d{6})?(?:_legacy)?\.tsv")
 
 

@@ -7,6 +7,7 @@ these. Images are base64, bytes, or paths relative to the table.
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections import defaultdict
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.benchmarks.choice import choice_prompt, read_choice
+from fourways.benchmarks.choice import CIRCLE, choice_prompt, read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.own_cells import LETTERS, accepted_answers, options_of, plain, right_letter
 from fourways.benchmarks.records import MissingColumns, Record, shown
@@ -29,8 +30,6 @@ from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
-CIRCLE = 1_000_000
-"""As in MMBench: the rotations of a question have the same index modulo this."""
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _DIGITS = 18
@@ -71,8 +70,12 @@ class Own(Benchmark):
             for number, record in enumerate(records, 1):
                 yield self._sample(record.cells.get("index", str(number)), record)
         except MissingColumns as error:
-            example = f'{{"{self.key}": {{"path": "{path.name}", "columns": {{"question": "its name there"}}}}}}'
-            raise MissingColumns(error.message, hint=f"In suite.json, say what it is called: {example}") from error
+            named = dict.fromkeys(error.missing, "its name there")
+            example = json.dumps(
+                {self.key: {"path": path.name, "columns": {**self.columns, **named}}}, ensure_ascii=False
+            )
+            hint = f"In suite.json, say what it is called there: {example}"
+            raise MissingColumns(error.message, hint=hint, missing=error.missing) from error
 
     @abstractmethod
     def _sample(self, index: str, record: Record) -> Sample: ...

@@ -12,7 +12,11 @@ _SHOWN = 60
 
 
 class MissingColumns(BenchmarkFormatError):
-    """The file lacks columns that are needed."""
+    """The file lacks columns that are needed, which are `missing`."""
+
+    def __init__(self, message: str, *, hint: str, missing: Sequence[str]) -> None:
+        super().__init__(message, hint=hint)
+        self.missing = tuple(missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def check_columns(file: Path, present: Collection[str], needed: Sequence[str]) -
         raise MissingColumns(
             f"{file}: missing column(s) {', '.join(missing)}; found {_listed(present)}",
             hint="Check that this is the file of this benchmark, and that its first line is the header.",
+            missing=missing,
         )
 
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fourways.benchmarks.choice import inside_options
+from fourways.benchmarks.choice import CIRCLE, inside_options
 from fourways.benchmarks.contract import Sample
-from fourways.benchmarks.mmbench import CIRCLE
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
 from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, table_reply
