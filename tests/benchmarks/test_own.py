@@ -239,7 +239,9 @@ def test_a_missing_column_says_what_is_there_and_how_to_map_it(tmp_path: Path, s
         path.write_text(f"{mark.join(row)}\n{mark.join(row.values())}\n")
     with pytest.raises(BenchmarkFormatError, match=r"missing column\(s\) question; found image, q, answer") as caught:
         read("open:our-photos", path)
-    assert f'{{"open:our-photos": {{"path": "{path.name}", "columns": {{"question":' in (caught.value.hint or "")
+    assert f'{{"open:our-photos": {{"path": "{path.name}", "columns": {{"question": "its name there"}}}}}}' in (
+        caught.value.hint or ""
+    )
     with pytest.raises(
         BenchmarkFormatError, match="no column 'Q', which was named for 'question'; found image, q, answer"
     ):

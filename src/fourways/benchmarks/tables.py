@@ -21,18 +21,19 @@ JSON = (".jsonl", ".json")
 SUFFIXES = (*TEXT, ".parquet", *JSON)
 SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-\d{5}\.parquet")
 """A part of a split, as the Hugging Face Hub names it."""
+_IN_FOLDERS = (".tsv", ".parquet")
 _AS_IT_IS: Mapping[str, str] = {}
 
 
-def table_files(path: Path, suffixes: Sequence[str] = (".tsv", ".parquet")) -> tuple[Path, ...]:
-    """The table files of a benchmark: the file itself, or every one of these kinds in a folder (or in its `data`).
+def table_files(path: Path) -> tuple[Path, ...]:
+    """The table files of a benchmark: the file itself, or the TSV or every parquet file in a folder (or in its `data`).
 
     Raises BenchmarkFormatError where there is none, or where it is not clear which is meant.
     """
     if path.is_file():
         return (path,)
     for folder in (path, path / "data"):
-        found = [files for suffix in suffixes if (files := tuple(sorted(folder.glob(f"*{suffix}"))))]
+        found = [files for suffix in _IN_FOLDERS if (files := tuple(sorted(folder.glob(f"*{suffix}"))))]
         if len(found) > 1:
             kinds = " and ".join(files[0].suffix.lstrip(".") for files in found)
             raise BenchmarkFormatError(
@@ -47,7 +48,7 @@ def table_files(path: Path, suffixes: Sequence[str] = (".tsv", ".parquet")) -> t
             _check_one_split(folder, found[0])
             return found[0]
     raise BenchmarkFormatError(
-        f"{path}: no {_either(suffixes)} file here", hint="Give the table file, or the folder that holds it."
+        f"{path}: no {_either(_IN_FOLDERS)} file here", hint="Give the table file, or the folder that holds it."
     )
 
 
