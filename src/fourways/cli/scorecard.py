@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 import fourways
+from fourways.benchmarks.pope import OTHER
 from fourways.benchmarks.predictions import Predictions, Printed, Rule, answer_rows, read_predictions
 from fourways.core.boxes import BoxFormat
 from fourways.core.digests import hash_data
@@ -111,7 +112,7 @@ def make(
         failed=_count(rows, "failed"),
         figures=tuple(_line(made, rule.printed(metric)) for made, metric in zip(figures, metrics, strict=True)),
         definitions={made.definition: definitions.get(made.definition, "") for made in figures},
-        oddities=_oddities(found),
+        oddities=_oddities(found, rows),
     )
 
 
@@ -123,8 +124,15 @@ def _count(rows: list[AnswerRow], status: str) -> int:
     return sum(row.status == status for row in rows)
 
 
-def _oddities(found: Predictions) -> tuple[OddityRecord, ...]:
-    return tuple(OddityRecord(one.what, one.count, one.examples) for one in found.oddities.listed())
+def _oddities(found: Predictions, rows: list[AnswerRow]) -> tuple[OddityRecord, ...]:
+    told = [OddityRecord(one.what, one.count, one.examples) for one in found.oddities.listed()]
+    neither = [row for row in rows if row.benchmark == "pope" and row.parsed == OTHER]
+    if neither:
+        examples = tuple(row.reply[:60] for row in neither[:3])
+        told.append(
+            OddityRecord("reply with neither yes nor no: POPE's program takes it for yes", len(neither), examples)
+        )
+    return tuple(told)
 
 
 def _line(made: Figure, printed: Printed) -> ScoreFigure:

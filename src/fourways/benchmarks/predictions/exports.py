@@ -43,6 +43,7 @@ def _vlmevalkit(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow
     oddities = Oddities()
     columns = kit_columns(key, rows)
     cells = [kit_row(key, row) for row in rows]
+    _tell_failed(rows, oddities)
     missing = sum(row.reply in MISSING for row in rows)
     if missing:
         oddities.note(
@@ -58,11 +59,20 @@ def _vlmevalkit(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow
 def _lmms_eval(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
     lines = [json.dumps(sample_line(key, number, row), ensure_ascii=False) for number, row in enumerate(rows)]
     name = f"{_plain(candidate)}_samples_{task_of(key, edition)}.jsonl"
-    return Export(name, _encoded("".join(f"{line}\n" for line in lines)), len(rows), Oddities())
+    oddities = Oddities()
+    _tell_failed(rows, oddities)
+    return Export(name, _encoded("".join(f"{line}\n" for line in lines)), len(rows), oddities)
+
+
+def _tell_failed(rows: Sequence[AnswerRow], oddities: Oddities) -> None:
+    failed = sum(row.status == "failed" for row in rows)
+    if failed:
+        oddities.note("request that failed, written as an empty reply, which a kit may read as an answer", count=failed)
 
 
 def _mmbench(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
     oddities = Oddities()
+    _tell_failed(rows, oddities)
     cells = [submission_row(row) for row in rows]
     longest = max((len(row.reply) for row in rows), default=0)
     if longest > LONGEST:
@@ -76,9 +86,7 @@ def _mmbench(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) 
 
 def _vqav2(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
     oddities = Oddities()
-    failed = sum(row.status == "failed" for row in rows)
-    if failed:
-        oddities.note("request that failed, answered with an empty text: the server wants every question", count=failed)
+    _tell_failed(rows, oddities)
     strange = [row.sample for row in rows if not row.sample.isdecimal()]
     if strange:
         raise UserError(

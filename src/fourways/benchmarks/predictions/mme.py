@@ -23,11 +23,11 @@ _ABSENT = "subtask without a file: the official program stops there; sums are ov
 
 
 def read_mme(path: Path, gold: Path | None) -> Predictions:
-    """Raises BenchmarkFormatError where nothing of MME is found, and where a gold file is named: the formats hold the
-    answers themselves."""
-    if gold is not None:
-        raise BenchmarkFormatError(f"{gold}: MME's result files hold the answers themselves", hint="Leave out --gold.")
+    """Raises BenchmarkFormatError where nothing of MME is found. A gold file is not needed, nor read: the formats hold
+    the answers themselves."""
     oddities = Oddities()
+    if gold is not None:
+        oddities.note("gold file that was not read: MME's result files hold the answers themselves", gold.name)
     if path.is_dir() or path.suffix.lower() == ".txt":
         return Predictions("MME result folder", tuple(_folder(path, oddities)), oddities)
     if path.suffix.lower() in SUFFIXES:

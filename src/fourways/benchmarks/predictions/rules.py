@@ -80,7 +80,8 @@ def _earlier(benchmark: Benchmark) -> tuple[Rule, ...]:
 
 def _realworldqa() -> tuple[Rule, ...]:
     return (
-        Rule("vlmevalkit", _KIT, RealWorldQA()),
+        Rule("own", "VLMEvalKit's reading of letters, lmms-eval's of words", RealWorldQA()),
+        Rule("vlmevalkit", _KIT, choice_rules.by_vlmevalkit(RealWorldQA())),
         *_earlier(RealWorldQA()),
         Rule("lmms-eval", _LMMS, choice_rules.RealWorldQAByLmmsEval()),
     )
@@ -116,7 +117,7 @@ _RULES: dict[str, Callable[[], tuple[Rule, ...]]] = {
 _ALIASES = {
     "mmbench_en": {"official": "vlmevalkit"},
     "mmbench_cn": {"official": "vlmevalkit"},
-    "realworldqa": {"official": "vlmevalkit"},
+    "realworldqa": {"official": "own"},
     "vqav2": {"github": "official", "evalai": "always"},
 }
 """MMBench's own program is VLMEvalKit; RealWorldQA has none."""

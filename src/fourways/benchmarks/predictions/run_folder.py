@@ -21,7 +21,8 @@ def read_run(key: str, path: Path, candidate: str | None = None) -> Predictions:
     """One candidate's answers to one benchmark. Raises UserError where the run has several and none is named."""
     rows = path if path.is_file() else path / ROWS_FILE
     read_rows_header(rows)
-    held = [row for row in read_rows(rows) if isinstance(row, AnswerRow) and row.benchmark == key]
+    asked = [row for row in read_rows(rows) if isinstance(row, AnswerRow) and row.benchmark in (key, f"{key}@rank")]
+    held = [row for row in asked if row.benchmark == key] or asked
     names = list(dict.fromkeys(row.candidate for row in held))
     if not held:
         raise UserError(f"{path}: no answers to {key}", hint="name a benchmark that the run has")
