@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fourways.benchmarks.jsonl import read_json
-from fourways.benchmarks.parquet import read_parquet
 from fourways.benchmarks.records import Record, shown
 from fourways.benchmarks.tsv import SUFFIXES as TEXT
 from fourways.benchmarks.tsv import read_tsv
@@ -97,6 +96,8 @@ def _read_file(
     suffix = file.suffix.lower()
     try:
         if suffix == ".parquet":
+            from fourways.benchmarks.parquet import read_parquet  # slow to load, and most tables are text
+
             yield from read_parquet(file, needed, columns, key_column, lists)
         elif suffix in JSON:
             yield from read_json(file, needed, columns)
