@@ -75,14 +75,6 @@ def killer(folder: Path, rows: int) -> tuple[threading.Thread, list[int]]:
     return threading.Thread(target=work), killed
 
 
-def test_two_processes_find_what_one_does(job: Job, alone: Outcome, tmp_path: Path, same_figures: Same) -> None:
-    outcome = start(replace(job, out=tmp_path / "run", scale=Scale(replicas=2)), Silent())
-    assert answers(outcome.folder) == answers(alone.folder)
-    same_figures(outcome.summary.figures, alone.summary.figures)
-    (crew,) = read_header(outcome.folder).crews
-    assert (crew.way, crew.workers) == ("replicas", 2)
-
-
 def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
     job: Job, alone: Outcome, tmp_path: Path, same_figures: Same
 ) -> None:
@@ -95,6 +87,8 @@ def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
     assert answers(outcome.folder) == answers(alone.folder)
     same_figures(outcome.summary.figures, alone.summary.figures)
     assert not outcome.failures
+    (crew,) = read_header(outcome.folder).crews
+    assert (crew.way, crew.workers) == ("replicas", 2)
 
 
 def test_a_killed_run_goes_on_with_other_workers_and_says_so(

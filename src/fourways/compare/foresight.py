@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from fourways.compare.axes import AXES
-from fourways.compare.crew import check_scale, copies, who_asks
+from fourways.compare.crew import check_scale, copies, only_crew, who_asks
 from fourways.compare.job import Job, settings_of
 from fourways.compare.opening import check_asked, embedded
 from fourways.compare.room import available_bytes, count_int8, count_parameters, needed_bytes
@@ -65,7 +67,7 @@ def foresee(job: Job) -> Foresight:
     check_scale(job.scale, job.candidates)
     settings = settings_of(job, Path())
     return Foresight(
-        candidates=tuple(_foreseen(candidate, copies(job.scale, candidate)) for candidate in job.candidates),
+        candidates=tuple(_here_or_there(job, candidate) for candidate in job.candidates),
         work={name: AXES[name].estimate(job.candidates, settings) for name in job.axes},
         askers=_askers(job) if "accuracy" in job.axes else (),
     )
@@ -75,6 +77,14 @@ def _askers(job: Job) -> tuple[str, ...]:
     """Only what was asked for beyond the run's own process."""
     lines = [] if job.shard is None else [f"shard {job.shard.index} of {job.shard.of}, in whole images"]
     return (*lines, *(line for c in job.candidates if (line := who_asks(job.scale, c)) is not None))
+
+
+def _here_or_there(job: Job, candidate: Candidate) -> Foreseen:
+    """Of a candidate that only workers elsewhere will open, this machine's memory says nothing."""
+    if job.scale.ray is None or not only_crew(job, candidate):
+        return _foreseen(candidate, copies(job.scale, candidate))
+    found = _foreseen(msgspec.structs.replace(candidate, device="cpu"), 1)
+    return replace(found, candidate=candidate, available_bytes=None)
 
 
 def _foreseen(candidate: Candidate, copies: int) -> Foreseen:

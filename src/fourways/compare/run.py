@@ -12,7 +12,7 @@ from typing import Literal
 from fourways import figures
 from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
-from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of
+from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of, to_find
 from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make, reopen
 from fourways.compare.job import Job, settings_of
 from fourways.compare.losses import losses, try_again
@@ -63,7 +63,7 @@ def start(job: Job, show: Show) -> Outcome:
     check_scale(job.scale, job.candidates)
     if "accuracy" in job.axes:
         check_suite(job.suite)
-    checkpoints = find_checkpoints(job.candidates)
+    checkpoints = find_checkpoints(to_find(job))
     with connected(job.scale) as scale:
         return _conducted(_start(run_id, replace(job, scale=scale), checkpoints, folder, show), folder)
 
@@ -93,7 +93,7 @@ def _go_on(old: RunHeader, job: Job, folder: Path, show: Show) -> Outcome:
     if old.parts:
         raise UserError(f"{folder} was merged from shards and is finished", hint="go on with a shard, and merge again")
     check_scale(job.scale, job.candidates)
-    checkpoints = find_checkpoints(job.candidates)
+    checkpoints = find_checkpoints(to_find(job))
     with connected(job.scale) as scale:
         return _conducted(_resume(old, replace(job, scale=scale), checkpoints, folder, show), folder)
 
@@ -134,23 +134,23 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     async with _pool(checkpoints, job) as pool:
         show.phase(_opening(job.candidates))
-        suite = _suite_records(job)
-        header = _header(run_id, job, await _records(pool, job.candidates), suite)
+        crews = Crews(job, _suite_records(job))
+        header = _header(run_id, job, await _records(pool, crews, job.candidates), crews.suite)
         make(folder)
         write_header(header, folder)
-        await _measure(folder, header, RunState(), job, suite, pool, show)
+        await _measure(folder, header, RunState(), job, crews, pool, show)
     return _publish(folder, header, job, show)
 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     async with _pool(checkpoints, job, old) as pool:
         show.phase(_opening(job.candidates))
-        suite = _suite_records(job)
-        header = gone_on(old, _header(old.run_id, job, await _records(pool, job.candidates), suite))
+        crews = Crews(job, _suite_records(job))
+        header = gone_on(old, _header(old.run_id, job, await _records(pool, crews, job.candidates), crews.suite))
         state = reopen(folder, read_state(folder))
         clear_unfinished(folder, state)
         write_header(header, folder)
-        await _measure(folder, header, state, job, suite, pool, show)
+        await _measure(folder, header, state, job, crews, pool, show)
     return _publish(folder, header, job, show)
 
 
@@ -179,8 +179,8 @@ def _header(run_id: str, job: Job, records: Sequence[CandidateRecord], suite: Se
     )
 
 
-async def _records(pool: EnginePool, candidates: Sequence[Candidate]) -> list[CandidateRecord]:
-    return [await pool.record(candidate) for candidate in candidates]
+async def _records(pool: EnginePool, crews: Crews, candidates: Sequence[Candidate]) -> list[CandidateRecord]:
+    return [await crews.record(candidate, pool) for candidate in candidates]
 
 
 @asynccontextmanager
@@ -199,13 +199,12 @@ async def _measure(
     header: RunHeader,
     state: RunState,
     job: Job,
-    suite: Sequence[BenchmarkRecord],
+    crews: Crews,
     pool: EnginePool,
     show: Show,
 ) -> None:
     folder = RunFolder(path, header, state)
     settings = settings_of(job, path, show.step)
-    crews = Crews(job, header, suite)
     try:
         for name in job.axes:
             left = [r for r in header.candidates if not folder.finished(name, r.candidate.name)]
@@ -229,7 +228,7 @@ async def _measure_group(
 ) -> None:
     """One axis of candidates that are measured together. What fails is a row, and is not finished; what cannot be asked
     at all is a row, and is."""
-    async with crews.opened(axis.name, records, pool) as results:
+    async with crews.opened(axis.name, folder.header, records, pool) as results:
         lost: set[str] = set()
         for result in results:
             if isinstance(result, Failed):

@@ -10,6 +10,8 @@ from fourways.core.errors import UserError
 from fourways.core.run import CandidateRecord, CrewRecord, RunHeader
 from fourways.evidence import changes
 
+_THREADS = ("threads", "preparing_threads")
+
 
 def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
     """The old header with what may be new: candidates that were added, engines that can be opened now, and who asks.
@@ -21,6 +23,8 @@ def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
     merged = tuple(_gone_on(known.get(record.candidate.name), record, stamp) for record in now.candidates)
     shared = tuple(record for record in merged if record.candidate.name in known)
     before = tuple(_comparable(known[record.candidate.name], record) for record in shared)
+    if old.axes == ("accuracy",):
+        before = tuple(_with_threads(one, record) for one, record in zip(before, shared, strict=True))
     gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in merged}]
     differences = gone + changes(
         msgspec.structs.replace(old, candidates=before), msgspec.structs.replace(now, candidates=shared)
@@ -59,6 +63,17 @@ def _comparable(before: CandidateRecord, merged: CandidateRecord) -> CandidateRe
         failure=merged.failure,
         failure_status=merged.failure_status,
         added=merged.added,
+    )
+
+
+def _with_threads(before: CandidateRecord, merged: CandidateRecord) -> CandidateRecord:
+    """The old record with the new thread counts: of more workers each has fewer, and where nothing is timed they change
+    nothing."""
+    if before.engine is None or merged.engine is None:
+        return before
+    now = {name: value for name, value in merged.engine.settings.items() if name in _THREADS}
+    return msgspec.structs.replace(
+        before, engine=msgspec.structs.replace(before.engine, settings={**before.engine.settings, **now})
     )
 
 

@@ -1,8 +1,8 @@
 """run.json: built once before the first row, then only compared.
 
 Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
-what it may change (the command line, the hour, how long an engine's trial of its threads took, how many workers ask) is
-in `_MAY_DIFFER`.
+what it may change (the command line, the hour, how long an engine's trial of its threads took, what memory was free for
+its keys and values, how many workers ask) is in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fourways.evidence.environment import clock, environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured", "crews", "concurrency"})
+_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured", "crews", "concurrency", "kv_bytes"})
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:

@@ -15,10 +15,11 @@ from typing import Protocol
 
 from fourways.axes.crew import GivenUp
 from fourways.axes.sharing import Chunk
-from fourways.compare.crew.protocol import Answered
+from fourways.compare.crew.protocol import Answered, Complaint, Described, Reply
 from fourways.compare.fingerprint import Fingerprint, unlike
 from fourways.core.errors import EngineError, UserError
 from fourways.core.rows import AnswerRow
+from fourways.core.run import CandidateRecord
 
 HANDS = 3
 """Chunks that a worker has at once: while one ends, the others keep its engine's batch full."""
@@ -41,8 +42,31 @@ class Member(Protocol):
     async def ask(self, chunk: Chunk) -> Answered:
         """Starts the worker if it is not there. Raises Lost if it dies, FourwaysError if it cannot work at all."""
 
+    async def describe(self) -> CandidateRecord:
+        """The candidate as this worker opened it, or why it could not. Raises as `ask` does."""
+
     async def close(self) -> None:
         """Ends the worker at once."""
+
+
+def answered(name: str, reply: Reply) -> Answered:
+    """The reply of a worker that was asked a chunk. Raises EngineError for any other."""
+    if isinstance(reply, Answered):
+        return reply
+    raise _complaint(name, reply)
+
+
+def described(name: str, reply: Reply) -> CandidateRecord:
+    """The reply of a worker that was asked what it is. Raises EngineError for any other."""
+    if isinstance(reply, Described):
+        return reply.record
+    raise _complaint(name, reply)
+
+
+def _complaint(name: str, reply: Reply) -> EngineError:
+    if isinstance(reply, Complaint):
+        return EngineError(f"{name}: {reply.message}", hint=reply.hint)
+    return EngineError(f"{name} answered what it was not asked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,17 @@ import msgspec
 import torch
 
 from fourways.axes.contract import CONCURRENCY, Opened
-from fourways.axes.crew import Crew
 from fourways.compare.axes import ENGINES
-from fourways.compare.crew.foreman import Foreman, Member
+from fourways.compare.crew.foreman import Foreman, Lost, Member
 from fourways.compare.crew.process import Process
 from fourways.compare.crew.protocol import Order
+from fourways.compare.crew.ray_actor import check_ray, hire_actors
 from fourways.compare.crew.worker import this_host
-from fourways.compare.fingerprint import Fingerprint, fingerprints
+from fourways.compare.fingerprint import fingerprints
 from fourways.compare.job import Job, Scale
 from fourways.compare.opening import EnginePool, Failed
 from fourways.core.candidate import Candidate
-from fourways.core.errors import UserError
+from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import Axis as AxisName
 from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, RunHeader
 from fourways.engines.local.threads import cores
@@ -52,13 +52,25 @@ def scale_of(crews: Sequence[CrewRecord]) -> Scale:
 def check_scale(scale: Scale, candidates: Sequence[Candidate]) -> None:
     """What can be known to be wrong before anything is opened. Raises UserError."""
     if scale.ray is not None:
-        from fourways.compare.crew.ray_actor import check_ray
-
         check_ray()
         return
     for candidate in candidates:
         if (scale.replicas or 1) > 1 and candidate.url is None:
             _devices(candidate, scale.replicas or 1)
+
+
+def only_crew(job: Job, candidate: Candidate) -> bool:
+    """Whether nobody but its workers ever opens a candidate; then the machine that starts the run need not be able
+    to."""
+    return job.axes == ("accuracy",) and has_crew(job.scale, candidate)
+
+
+def to_find(job: Job) -> tuple[Candidate, ...]:
+    """The candidates whose files this machine must have; on devices of its own only where it uses them."""
+    far = job.scale.ray is not None
+    return tuple(
+        msgspec.structs.replace(one, device="cpu") if far and only_crew(job, one) else one for one in job.candidates
+    )
 
 
 def who_asks(scale: Scale, candidate: Candidate) -> str | None:
@@ -92,12 +104,23 @@ class Crews:
     """Opens candidates for an axis: one engine each, or, on the accuracy axis, the workers that the job asks for.
     suite: what the workers read, with paths as they are."""
 
-    def __init__(self, job: Job, header: RunHeader, suite: Sequence[BenchmarkRecord]) -> None:
-        self._job, self._header, self._suite = job, header, suite
+    def __init__(self, job: Job, suite: Sequence[BenchmarkRecord]) -> None:
+        self._job, self.suite = job, suite
+
+    async def record(self, candidate: Candidate, pool: EnginePool) -> CandidateRecord:
+        """What the candidate is: as a worker opens it if nobody else ever will, as the pool opens it else."""
+        if not only_crew(self._job, candidate):
+            return await pool.record(candidate)
+        async with self._members(candidate) as members:
+            try:
+                record = await members[0].describe()
+            except (Lost, FourwaysError) as error:
+                return CandidateRecord(candidate, None, {}, None, failure=f"{members[0].name}: {error}")
+        return msgspec.structs.replace(record, candidate=candidate)
 
     @asynccontextmanager
     async def opened(
-        self, axis: AxisName, records: Sequence[CandidateRecord], pool: EnginePool
+        self, axis: AxisName, header: RunHeader, records: Sequence[CandidateRecord], pool: EnginePool
     ) -> AsyncIterator[list[Opened | Failed]]:
         """The candidates of the records, open while the context lasts."""
         if axis == "accuracy" and len(records) == 1 and has_crew(self._job.scale, records[0].candidate):
@@ -105,30 +128,26 @@ class Crews:
             if isinstance(one, Failed):
                 yield [one]
                 return
-            expected = fingerprints(self._header)[one.candidate.name]
-            async with hire(self._job.scale, one.candidate, self._suite, self._job.seed, expected) as crew:
-                yield [replace(one, crew=crew)]
+            expected = fingerprints(header)[one.candidate.name]
+            async with self._members(one.candidate) as members:
+                yield [replace(one, crew=Foreman(members, expected))]
         elif ENGINES[axis] == "none":
             yield await pool.none(records)
         else:
             yield await pool.only([record.candidate for record in records])
 
-
-@asynccontextmanager
-async def hire(
-    scale: Scale, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int, expected: Fingerprint
-) -> AsyncIterator[Crew]:
-    """The crew of a candidate that `has_crew`. Its workers end with the context."""
-    if scale.ray is not None:
-        from fourways.compare.crew.ray_actor import hire_actors
-
-        members = await hire_actors(scale, _absolute(candidate), suite, seed)
-    else:
-        members = _processes(scale.replicas or 1, _absolute(candidate), suite, seed)
-    try:
-        yield Foreman(members, expected)
-    finally:
-        await asyncio.gather(*(member.close() for member in members))
+    @asynccontextmanager
+    async def _members(self, candidate: Candidate) -> AsyncIterator[Sequence[Member]]:
+        """The workers of a candidate that `has_crew`. They end with the context."""
+        job, asked = self._job, _absolute(candidate)
+        if job.scale.ray is not None:
+            members = await hire_actors(job.scale, asked, self.suite, job.seed)
+        else:
+            members = _processes(job.scale.replicas or 1, asked, self.suite, job.seed)
+        try:
+            yield members
+        finally:
+            await asyncio.gather(*(member.close() for member in members))
 
 
 def _processes(count: int, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int) -> list[Member]:

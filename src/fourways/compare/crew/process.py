@@ -15,9 +15,10 @@ from collections import deque
 import msgspec
 
 from fourways.axes.sharing import Chunk
-from fourways.compare.crew.foreman import Lost
-from fourways.compare.crew.protocol import Answered, Asked, Complaint, Order, Reply, decode_reply, encode
+from fourways.compare.crew.foreman import Lost, answered, described
+from fourways.compare.crew.protocol import Answered, Asked, Order, Reply, decode_reply, encode
 from fourways.core.errors import EngineError
+from fourways.core.run import CandidateRecord
 
 COMMAND = (sys.executable, "-m", "fourways.compare.crew.at_work")
 _LONGEST_LINE = 1 << 30
@@ -43,15 +44,18 @@ class Process:
         return None if self._running is None else self._running.pid
 
     async def ask(self, chunk: Chunk) -> Answered:
+        return answered(self._name, await self._reply(chunk))
+
+    async def describe(self) -> CandidateRecord:
+        return described(self._name, await self._reply(None))
+
+    async def _reply(self, chunk: Chunk | None) -> Reply:
         async with self._lock:
             if self._running is None or self._running.dead:
                 self._running = await _Running.start(self._order)
             running = self._running
         self._count += 1
-        reply = await running.ask(Asked(self._count, chunk))
-        if isinstance(reply, Complaint):
-            raise EngineError(f"{self._name}: {reply.message}", hint=reply.hint)
-        return reply
+        return await running.ask(Asked(self._count, chunk))
 
     async def close(self) -> None:
         if self._running is not None:

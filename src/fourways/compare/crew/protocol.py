@@ -8,7 +8,7 @@ from fourways.axes.sharing import Chunk
 from fourways.compare.fingerprint import Fingerprint
 from fourways.core.candidate import Candidate
 from fourways.core.rows import AnswerRow
-from fourways.core.run import BenchmarkRecord
+from fourways.core.run import BenchmarkRecord, CandidateRecord
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -22,10 +22,11 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """A chunk on its way to a worker. number: by which its answer is known."""
+    """A chunk on its way to a worker, or, without one, the question what it is. number: by which the answer is
+    known."""
 
     number: int
-    chunk: Chunk
+    chunk: Chunk | None
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
@@ -36,6 +37,13 @@ class Answered(msgspec.Struct, frozen=True, tag=True):
     fingerprint: Fingerprint
 
 
+class Described(msgspec.Struct, frozen=True, tag=True):
+    """The candidate as it stands there."""
+
+    number: int
+    record: CandidateRecord
+
+
 class Complaint(msgspec.Struct, frozen=True, tag=True):
     """The worker lives, but cannot do this work at all."""
 
@@ -44,7 +52,7 @@ class Complaint(msgspec.Struct, frozen=True, tag=True):
     hint: str | None = None
 
 
-Reply = Answered | Complaint
+Reply = Answered | Described | Complaint
 
 
 def encode(message: Order | Asked | Reply) -> bytes:

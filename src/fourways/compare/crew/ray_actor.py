@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 
 from fourways.axes.sharing import Chunk
-from fourways.compare.crew.foreman import HANDS, Lost, Member
+from fourways.compare.crew.foreman import HANDS, Lost, Member, answered, described
 from fourways.compare.crew.protocol import (
     Answered,
     Asked,
-    Complaint,
     Order,
+    Reply,
     decode_asked,
     decode_order,
     decode_reply,
@@ -34,7 +34,7 @@ from fourways.compare.crew.worker import Worker, this_host
 from fourways.compare.job import Scale
 from fourways.core.candidate import Candidate
 from fourways.core.errors import EngineError, UserError
-from fourways.core.run import BenchmarkRecord
+from fourways.core.run import BenchmarkRecord, CandidateRecord
 
 _PATIENCE_S = 10.0
 _BEGIN = "`ray start --head` begins one; --ray local needs none"
@@ -71,6 +71,12 @@ class Actor:
         return int(await self._handle.pid.remote())
 
     async def ask(self, chunk: Chunk) -> Answered:
+        return answered(self._name, await self._reply(chunk))
+
+    async def describe(self) -> CandidateRecord:
+        return described(self._name, await self._reply(None))
+
+    async def _reply(self, chunk: Chunk | None) -> Reply:
         exceptions = _ray().exceptions
         self._count += 1
         try:
@@ -79,10 +85,7 @@ class Actor:
             raise Lost(_short(error)) from None
         except exceptions.RayError as error:
             raise EngineError(f"{self._name}: Ray could not run it: {_short(error)}") from error
-        reply = decode_reply(line)
-        if isinstance(reply, Complaint):
-            raise EngineError(f"{self._name}: {reply.message}", hint=reply.hint)
-        return reply
+        return decode_reply(line)
 
     async def close(self) -> None:
         ray = _ray()

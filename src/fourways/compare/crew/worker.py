@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fourways.axes.accuracy import WINDOW
+from fourways.axes.sharing import Chunk
 from fourways.axes.window import Window
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.suite import Entry, Suite
-from fourways.compare.crew.protocol import Answered, Asked, Complaint, Order, Reply
+from fourways.compare.crew.protocol import Answered, Asked, Complaint, Described, Order, Reply
 from fourways.compare.fingerprint import Fingerprint, fingerprint
 from fourways.compare.opening import EnginePool, Failed, explain, find_checkpoints
 from fourways.compare.suites import embedded_suite, record_suite
 from fourways.core.errors import FourwaysError, UserError
+from fourways.core.run import CandidateRecord
 from fourways.evidence.environment import environment
 from fourways.evidence.source import source_state
 
@@ -30,36 +32,48 @@ def this_host() -> str:
 
 
 class Worker:
-    """Answers chunks of its order, several at once. Opens its candidate for the first of them."""
+    """Answers chunks of its order, several at once, and says what it is. Opens its candidate when it is first asked."""
 
     def __init__(self, order: Order) -> None:
         self._order = order
         self._suite: Suite = {}
         self._read: dict[str, Mapping[str, Sample]] = {}
         self._lock = asyncio.Lock()
+        self._engines: EnginePool | None = None
         self._ready: tuple[Window, Fingerprint] | None = None
 
     async def answer(self, asked: Asked) -> Reply:
         """Never raises: what keeps it from answering at all is a complaint."""
         try:
-            chunk = asked.chunk
-            async with self._lock:
-                window, own = self._ready = self._ready or await self._open()
-                samples = await self._samples(chunk.benchmark)
-            if missing := [name for name in chunk.samples if name not in samples]:
-                raise UserError(f"the data of {chunk.benchmark} on {platform.node()} has no sample {missing[0]!r}")
-            benchmark = self._suite[chunk.benchmark].benchmark
-            rows = tuple([row async for row in window.rows(benchmark, [samples[name] for name in chunk.samples])])
-            return Answered(asked.number, rows, own)
+            if asked.chunk is None:
+                return Described(asked.number, await self._described())
+            return await self._answered(asked.number, asked.chunk)
         except Exception as error:
             told = explain(error)
             return Complaint(asked.number, told.message, told.hint)
 
+    async def _answered(self, number: int, chunk: Chunk) -> Answered:
+        async with self._lock:
+            window, own = self._ready = self._ready or await self._open()
+            samples = await self._samples(chunk.benchmark)
+        if missing := [name for name in chunk.samples if name not in samples]:
+            raise UserError(f"the data of {chunk.benchmark} on {platform.node()} has no sample {missing[0]!r}")
+        benchmark = self._suite[chunk.benchmark].benchmark
+        rows = tuple([row async for row in window.rows(benchmark, [samples[name] for name in chunk.samples])])
+        return Answered(number, rows, own)
+
+    async def _described(self) -> CandidateRecord:
+        async with self._lock:
+            return await (await self._pool()).record(self._order.candidate)
+
+    async def _pool(self) -> EnginePool:
+        if self._engines is None:
+            self._engines = EnginePool(await asyncio.to_thread(find_checkpoints, (self._order.candidate,)), {})
+        return self._engines
+
     async def _open(self) -> tuple[Window, Fingerprint]:
         self._suite = await asyncio.to_thread(self._find_suite)
-        candidate = self._order.candidate
-        checkpoints = await asyncio.to_thread(find_checkpoints, (candidate,))
-        pool = EnginePool(checkpoints, {})
+        pool, candidate = await self._pool(), self._order.candidate
         record = await pool.record(candidate)
         (opened,) = await pool.only((candidate,))
         if isinstance(opened, Failed):
