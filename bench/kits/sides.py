@@ -150,9 +150,12 @@ def _start(python: str, script: str, job: dict[str, Any]) -> subprocess.Popen[st
         "OMP_NUM_THREADS": str(job["threads"]), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "LMUData": str(work),
         "PYTHONPATH": str(HERE.parent if python == sys.executable else HERE / "without_cuda"),
     }  # fmt: skip
+    # A session of its own: kernels that share the processor among sessions give two processes of one session on a
+    # busy machine no more than one.
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=said, stderr=log, text=True, cwd=work, env=os.environ | told
-    )
+        command, stdin=subprocess.PIPE, stdout=said, stderr=log, text=True, cwd=work, env=os.environ | told,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def _finish(process: subprocess.Popen[str], work: Path) -> dict[str, Any]:
