@@ -286,6 +286,23 @@ def test_samples_of_lmms_eval_are_read_by_what_they_log(tmp_path: Path) -> None:
     assert value("mme", found, "mme_score", "color") == 200
 
 
+def test_older_samples_of_lmms_eval_are_read_by_their_document(tmp_path: Path) -> None:
+    path = tmp_path / "mmbench_en_dev.json"
+    logs = [
+        {"doc_id": n, "target": row["answer"], "resps": [[row["prediction"]]], "filtered_resps": [row["prediction"]],
+         "doc": {name: cell for name, cell in row.items() if name != "prediction"}, "exact_match": 1.0}
+        for n, row in enumerate(MMBENCH)
+    ]  # fmt: skip
+    path.write_text(json.dumps({"args": {"model": "llava"}, "logs": logs}))
+    assert value("mmbench_en", read_predictions("mmbench_en", path, None, None), "circular") == 1
+
+
+def test_the_prompt_beside_an_answer_is_not_the_reply(tmp_path: Path) -> None:
+    path = tmp_path / "refcoco_val.json"
+    path.write_text(json.dumps([{**BOX, "answer": "(99,99),(200,200)", "text": "<img>x</img><ref>it</ref><box>"}]))
+    assert value("refcoco", read_predictions("refcoco", path, None, box_format("qwen-vl")), "acc@0.5") == 1
+
+
 def test_pope_needs_as_many_answers_as_labels(tmp_path: Path) -> None:
     gold = tmp_path / "coco_pope_random.json"
     gold.write_text('{"question_id": 1, "label": "yes"}\n{"question_id": 2, "label": "no"}\n')

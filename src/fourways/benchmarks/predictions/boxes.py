@@ -30,7 +30,8 @@ DIALECTS: dict[str, BoxFormat] = {
 _SPACES = ("original_pixels", "seen_pixels", "norm_1", "norm_999", "norm_1000", "padded_square_1")
 _SYNTAXES = ("json_bbox_2d", "parentheses", "brackets", "double_brackets")
 
-_REPLIES = ("reply", "prediction", "pred", "response", "text", "answer", "filtered_resps")
+_REPLIES = ("filtered_resps", "reply", "prediction", "pred", "response", "output", "answer", "text")
+"""A text beside an answer is the prompt."""
 _BOXES = ("gt_bbox", "bbox", "gold", "gt_box", "gt", "target")
 _CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 _SEEN_PAIRS = (("resized_width", "resized_height"), ("input_width", "input_height"), ("seen_width", "seen_height"))

@@ -55,13 +55,15 @@ def image_of(cells: Mapping[str, Value], otherwise: str) -> str:
 
 
 def lmms_details(row: Row) -> dict[str, Value]:
-    """What lmms-eval's tasks log beside a sample: the first metric that is an object, or nothing."""
+    """What lmms-eval's tasks log beside a sample: the fields of its document, where older versions keep it, and over
+    them those of the metric that logs most."""
     if "filtered_resps" not in row.cells:
         return {}
+    document = row.cells.get("doc")
     logged = [value for name, value in row.cells.items() if isinstance(value, dict) and name not in _NOT_METRICS]
-    if not logged:
-        return {}
-    return {column_name(str(name)): value for name, value in max(logged, key=len).items() if value is not None}
+    most = max(logged, key=len) if logged else {}
+    found = {**(document if isinstance(document, dict) else {}), **most}
+    return {column_name(str(name)): value for name, value in found.items() if value is not None}
 
 
 _NOT_METRICS = frozenset(("doc", "token_counts", "input_media", "arguments"))

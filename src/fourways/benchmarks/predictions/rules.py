@@ -139,7 +139,7 @@ def find_rule(key: str, name: str | None) -> Rule:
         known = (*scored_keys(), *(f"{one}:NAME" for one in OWN))
         raise UserError(f"answers to {key!r} cannot be scored", hint=f"one of {', '.join(known)}")
     wanted = _ALIASES.get(key, {}).get(name or "", name)
-    if wanted is None:
+    if wanted is None or (wanted == "official" and rules[0].name == "own"):
         return rules[0]
     for rule in rules:
         if rule.name == wanted:
