@@ -154,13 +154,26 @@ def test_a_point_of_mme_is_a_hundredth_of_its_maximum(make_run: MakeRun) -> None
     (one,) = json.loads(run_gate(new, old, "--json", drop="1%").stdout)["compared"]
     assert one["unit"] == "points of 200"
     assert one["allowed"] == pytest.approx(2.0)
+    assert " of 200" in run_gate(new, old, drop="1%").stdout
 
 
 def test_only_samples_that_both_runs_asked_count(make_run: MakeRun) -> None:
     old = answers("vqav2", 0.8, n=100)
     new = [*old[:50], *answers("vqav2", 0.0, n=200)[150:]]
-    (one,) = json.loads(run_gate(make_run("new", new), make_run("old", old), "--json").stdout)["compared"]
+    said = json.loads(run_gate(make_run("new", new), make_run("old", old), "--json").stdout)
+    (one,) = said["compared"]
     assert (one["difference"], one["n"]) == (0.0, 50)
+
+
+def test_a_run_that_asked_fewer_samples_does_not_pass_silently(make_run: MakeRun) -> None:
+    rows = answers("vqav2", 0.8, n=100)
+    few, all_ = make_run("few", rows[:20]), make_run("all", rows)
+    for new, old, asked in ((few, all_, "few asked 20"), (all_, few, "all asked 100")):
+        found = run_gate(new, old)
+        assert found.exit_code == 0
+        said = " ".join(found.stderr.split())
+        assert "vqav2: all but the 20 samples that both asked" in said and asked in said
+    assert "all but" not in run_gate(all_, all_).stderr
 
 
 def test_runs_without_a_common_sample_cannot_be_compared(make_run: MakeRun) -> None:

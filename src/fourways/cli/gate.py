@@ -15,7 +15,7 @@ from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_header, read_row
 
 if TYPE_CHECKING:
     from fourways.core.run import RunHeader
-    from fourways.figures import Gate, Gated
+    from fourways.figures import Gate, Gated, Side
 
 SCHEMA = "fourways.gate/v1"
 EXAMPLES = """
@@ -46,7 +46,6 @@ def gate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Fail if a candidate's accuracy dropped since an older run."""
-    from fourways.figures import Side
     from fourways.figures import gate as judge
 
     allowed = parse_drop(max_drop)
@@ -55,11 +54,8 @@ def gate(
     for mine, theirs in names:
         _check_finished(run, mine)
         _check_finished(baseline, theirs)
-    newer, older = list(read_rows(run / ROWS_FILE)), list(read_rows(baseline / ROWS_FILE))
-    gates = [
-        judge(Side.of(str(run), new, mine, newer), Side.of(str(baseline), old, theirs, older), allowed)
-        for mine, theirs in names
-    ]
+    newer, older = _sides(run, new, [mine for mine, _ in names]), _sides(baseline, old, [theirs for _, theirs in names])
+    gates = [judge(newer[mine], older[theirs], allowed) for mine, theirs in names]
     _print_json(gates, run, baseline, allowed) if as_json else _print_table(gates, max_drop)
     if not all(one.passed for one in gates):
         raise typer.Exit(1)
@@ -92,6 +88,15 @@ def _check_finished(folder: Path, candidate: str) -> None:
         raise UserError(
             f"{folder} is not finished: accuracy of {candidate}", hint=f"fourways compare --resume {folder}"
         )
+
+
+def _sides(folder: Path, header: RunHeader, names: Sequence[str]) -> dict[str, Side]:
+    """Of the candidates that are compared, in one pass over the run's rows."""
+    from fourways.core.rows import AnswerRow, FailureRow
+    from fourways.figures import Side
+
+    rows = [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow | FailureRow)]
+    return {name: Side.of(str(folder), header, name, rows) for name in names}
 
 
 def _candidates(asked: str | None, new: RunHeader, old: RunHeader, run: str, baseline: str) -> list[tuple[str, str]]:
@@ -138,7 +143,7 @@ _NUMBERS = frozenset({"baseline", "run", "difference", "n"})
 
 def _row(gated: Gated) -> tuple[str, ...]:
     share = gated.metric.unit == "fraction"
-    scale, unit = (100.0, " %") if share else (1.0, "")
+    scale, unit = (100.0, " %") if share else (1.0, gated.metric.unit.removeprefix("points"))
     estimate = gated.difference.estimate
     difference = f"{_signed(scale * estimate.value)}{' pp' if share else ''}"
     if estimate.interval is not None:

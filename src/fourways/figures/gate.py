@@ -14,6 +14,7 @@ from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.core.run import BenchmarkRecord, RunHeader
 from fourways.figures.accuracy import AGGREGATE, aggregated
 from fourways.figures.failures import Failures
+from fourways.figures.linear import combined
 from fourways.figures.official import Answered, common
 from fourways.figures.paired import Compared, amount, compare
 from fourways.figures.seeds import seed_for
@@ -123,6 +124,7 @@ def gate(run: Side, baseline: Side, max_drop: float) -> Gate:
         _check_asked(key, run)
         _check_same(key, records.get(key), old, run.name, baseline.name)
         both = _both(key, run, baseline, old.columns if old is not None else None)
+        notes += _apart(key, run, baseline)
         pairs.append(both)
         compared.append(_gated(key, *both, max_drop))
     if not compared:
@@ -178,14 +180,16 @@ def _both(key: str, run: Side, baseline: Side, columns: Mapping[str, str] | None
     return both
 
 
+def _apart(key: str, run: Side, baseline: Side) -> list[str]:
+    """Samples that one run alone asked: whoever asks few must not pass for one that asked all."""
+    mine, theirs = ({row.sample for row in side.answers[key]} for side in (run, baseline))
+    both = len(mine & theirs)
+    if both == len(mine | theirs):
+        return []
+    asked = f"{run.name} asked {len(mine):,}, {baseline.name} {len(theirs):,}"
+    return [f"{key}: all but the {both:,} samples that both asked ({asked})"]
+
+
 def _gated(key: str, new: Metric, old: Metric, max_drop: float) -> Gated:
     found = compare(new, old, seed_for(AGGREGATE.id if not key else new.definition))
-    return Gated(key, new, metric_value(old), metric_value(new), found, max_drop * new.maximum)
-
-
-def metric_value(metric: Metric) -> float:
-    """sum of coefficient x sum(values) / sum(weights)."""
-    return sum(
-        part.coefficient * sum(part.values) / (sum(part.weights) if part.weights is not None else len(part.values))
-        for part in metric.parts
-    )
+    return Gated(key, new, combined(old.parts).value, combined(new.parts).value, found, max_drop * new.maximum)
