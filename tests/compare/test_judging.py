@@ -67,6 +67,12 @@ def answers(folder: Path) -> list[AnswerRow]:
     return [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow)]
 
 
+def official(folder: Path) -> dict[object, float | None]:
+    """The figures that no judge has a part in."""
+    figures = read_summary(folder).figures
+    return {(f.metric, *f.labels.items()): f.value for f in figures if "judge" not in f.labels}
+
+
 @pytest.fixture(scope="module")
 def finished(suite_folder: Path, models: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("judged") / "run"
@@ -115,10 +121,12 @@ def test_a_judge_reads_what_the_rule_could_not_and_nothing_else(run: Path) -> No
 
 def test_the_official_figures_are_the_same_with_and_without_a_judge(run: Path) -> None:
     read_by(run, lambda prompt: "NONE")
-    without = {(f.metric, *f.labels.items()): f.value for f in read_summary(run).figures}
+    without = official(run)
     rewrite(run, lambda row: msgspec.structs.replace(row, judged=None) if isinstance(row, AnswerRow) else row)
     read_by(run, lambda prompt: "No")
-    assert without.items() <= {(f.metric, *f.labels.items()): f.value for f in read_summary(run).figures}.items()
+    assert without and official(run) == without
+    companions = [f for f in read_summary(run).figures if "judge" in f.labels]
+    assert companions and all(f.metric.endswith("_judged") and not f.headline for f in companions)
 
 
 def test_words_that_are_no_answer_are_kept_as_an_error_and_asked_again(run: Path) -> None:
