@@ -182,6 +182,7 @@ def test_the_normalised_score_is_clipped_linear_and_squeezed() -> None:
         assert found.value == pytest.approx(1 / (1 + exp(-6 * (u - 0.5))))
         assert 0.0474 < found.value < 0.9527
         assert found.labels["of"] == "accuracy" and found.n == raw.n and not found.headline
+        assert found.labels["reference"] == "v1, sha256 4c6344987d86"
         assert found.low is not None and found.high is not None and found.low <= found.value <= found.high
 
 

@@ -15,6 +15,7 @@ from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, Row
 from fourways.core.run import RunHeader
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_summary
+from fourways.figures.normalised import reference_label
 from fourways.figures.published import AgainstPublished
 from fourways.report import accuracy, breakdown, budget, calibration, pairs, published, unread, write_report, yes_no
 from fourways.report.answers import Answers, board
@@ -83,15 +84,21 @@ def test_the_normalised_score_has_the_raw_value_beside_it_and_a_warning_about_ti
         "benchmark": "mme",
         "of": "mme_sum",
         "edition": "whole release",
-        "reference": f"normalisation v1, sha256 {'ab' * 32}",
+        "reference": reference_label(),
     }
     score = figure(metric="normalised", unit="score", value=0.953, labels=labels)
     spread = figure(metric="normalised_sd", unit="score", value=0.21, low=None, high=None, labels=labels)
     said = text(accuracy.section(with_figures(m, figure(value=0.7), score, spread)))
     assert "0.953" in said and "raw 70.0 %" in said
     assert "tied with all others there, by construction" in said
-    assert "of mme sum whole release, normalisation v1, sha256 abababababab standard" in said
+    assert re.search(r"of mme sum whole release, reference v\d+, sha256 [0-9a-f]{12} standard", said)
     assert "standard deviation 0.210" in said
+
+
+def test_the_count_of_figures_is_of_those_that_are_shown(m: Material) -> None:
+    pair = figure(metric="primary_difference", labels={"benchmark": "mme", "versus": "b"})
+    every = accuracy.every("accuracy", [figure(), figure(metric="failed"), pair], m.names)
+    assert "All 2 figures of this axis" in every and every.count("<tr>") == 3
 
 
 def test_no_normalised_score_is_spoken_of_where_there_is_none(m: Material) -> None:

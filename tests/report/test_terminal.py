@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from rich.console import Console
 
+from fourways.core.figure import SUMMARY_SCHEMA, Figure, Status, Summary
 from fourways.core.run_files import read_summary
 from fourways.report import terminal_table
 
 
-def printed(run: Path, width: int) -> str:
-    console = Console(width=width, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
-    console.print(terminal_table(read_summary(run)))
+def printed(run: Path | Summary, width: int) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(terminal_table(run if isinstance(run, Summary) else read_summary(run)))
     return console.export_text()
+
+
+def lost(candidate: str, status: Status, reason: str) -> Figure:
+    return Figure(
+        axis="accuracy", candidate=candidate, metric="m", definition="m@1", unit="", direction="higher", value=None,
+        low=None, high=None, n=0, n_unit="images", status=status, reason=reason, headline=True,
+    )  # fmt: skip
 
 
 def test_every_candidate_has_a_line_and_every_axis_a_column(made_up_run: Path) -> None:
@@ -28,3 +37,15 @@ def test_a_narrow_terminal_gets_the_whole_table(made_up_run: Path) -> None:
     text = printed(made_up_run, 60)
     assert all(len(line) <= 60 for line in text.splitlines())
     assert "…" not in text
+
+
+def test_a_long_reason_stands_once_below_the_table_and_in_no_cell() -> None:
+    reason = "no access: the server gives no log-probabilities, so nothing can be ranked"
+    text = printed(Summary(SUMMARY_SCHEMA, "r", tuple(lost(name, "undefined", reason) for name in "abc")), 160)
+    assert " ".join(text.split()).count(f"accuracy: undefined: {reason} (a, b, c)") == 1
+    assert sum(line.split()[1:2] == ["undefined"] for line in text.splitlines()) == 3
+
+
+def test_of_what_failed_the_table_says_that_it_failed() -> None:
+    text = printed(Summary(SUMMARY_SCHEMA, "r", (lost("a", "failed", "CUDA: out of memory " * 20),)), 100)
+    assert "failed" in text and "CUDA" not in text

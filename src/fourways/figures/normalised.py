@@ -65,9 +65,14 @@ def references() -> References:
 
 
 @cache
-def reference_name() -> str:
-    """Its version and digest, as figures are labelled with."""
-    return f"normalisation v{references().version}, sha256 {hashlib.sha256(_data()).hexdigest()}"
+def _digest() -> str:
+    return hashlib.sha256(_data()).hexdigest()
+
+
+def reference_label() -> str:
+    """The file's version and the beginning of its digest, as figures are labelled with; the whole digest stands in the
+    definition."""
+    return f"v{references().version}, sha256 {_digest()[:12]}"
 
 
 NORMALISED = Definition(
@@ -76,7 +81,7 @@ NORMALISED = Definition(
     "score",
     "higher",
     "images",
-    f"{_FORMULA} ({reference_name()})",
+    f"{_FORMULA} (normalisation v{references().version}, sha256 {_digest()})",
     "the same function of the ends of the raw metric's interval",
 )
 NORMALISED_SD = Definition(
@@ -137,7 +142,7 @@ def _scored(raw: Figure, value: float, reference: Reference, labels: Mapping[str
         labels={
             **labels,
             "edition": reference.edition or "whole release",
-            "reference": f"v{references().version}",
+            "reference": reference_label(),
         },
     )
 

@@ -15,7 +15,6 @@ from fourways.report.tables import cell, defined, figure_table, grid, number_cel
 
 MOST_DRAWN = 8
 """Benchmarks of which a picture is drawn; with more, the table says it better."""
-_DIGEST = ", sha256 "
 _TIES = (
     "A secondary reading: the raw score clipped to the quartiles of a frozen list of models, then put on a logistic "
     "curve. Whoever lies below the first quartile or above the third is tied with all others there, by construction: "
@@ -40,14 +39,10 @@ def section(m: Material) -> Html | None:
 
 
 def every(axis: str, found: Sequence[Figure], names: Sequence[str]) -> Html:
-    """All figures of an axis, folded."""
-    return tag(
-        "details",
-        tag(
-            "summary", f"All {len(found):,} figures of this axis" if len(found) > 1 else "The only figure of this axis"
-        ),
-        figure_table(axis, found, names, figures.TEXTS),
-    )
+    """All figures of an axis, folded; differences between candidates have a section of their own."""
+    shown = [f for f in found if "versus" not in f.labels]
+    said = f"All {len(shown):,} figures of this axis" if len(shown) > 1 else "The only figure of this axis"
+    return tag("details", tag("summary", said), figure_table(axis, shown, names, figures.TEXTS))
 
 
 def metric_of(found: Mapping[str, Figure]) -> Html:
@@ -101,8 +96,8 @@ def _normalised(m: Material, found: Sequence[Figure]) -> list[Html]:
 def _normalised_head(m: Material, key: str, by_name: Mapping[str, Figure], spread: Figure | None) -> Html:
     labels = next(iter(by_name.values())).labels
     of = " ".join(part for part in (labels.get("of", "").replace("_", " "), labels.get("edition", "")) if part)
-    reference, _, digest = labels.get("reference", "").partition(_DIGEST)
-    named = f", {reference}{_DIGEST}{digest[:12]}" if reference else ""
+    reference = labels.get("reference", "")
+    named = f", reference {reference}" if reference else ""
     said = join([metric_of(by_name), f" of {of}{named}" if of else named])
     deviation = None
     if spread is not None and spread.value is not None:

@@ -52,8 +52,6 @@ def figure_table(title: str, figures: Sequence[Figure], names: Sequence[str], te
     """Every figure of an axis: a line for each metric and what it is of, a column for each candidate."""
     found: dict[FigureKey, dict[str, Figure]] = {}
     for figure in figures:
-        if "versus" in figure.labels:
-            continue
         key = (figure.metric, figure.definition, tuple(sorted(figure.labels.items())))
         found.setdefault(key, {})[figure.candidate] = figure
     rows = [

@@ -12,15 +12,17 @@ from fourways import figures
 from fourways.core.figure import AXES, Axis, Figure, Summary
 from fourways.report.markup import clean
 from fourways.report.numbers import Shown, show
-from fourways.report.result import growth, headlines, names_of
+from fourways.report.result import Headlines, growth, headlines, names_of
 
 
 def terminal_table(summary: Summary) -> Table:
-    """Candidates by axes: value, 95 % interval and n, or why there is none."""
+    """Candidates by axes: value, 95 % interval and n, or in a word why there is none. What a word leaves out stands
+    once below the table; of what failed, the command line prints every message by itself."""
     cells = headlines(summary.figures)
     names = names_of(summary, [])
     measured = [f"{axis}: {said}" for axis, said in figures.conditions(summary.figures).items()]
-    caption = Text(clean("\n".join([*measured, *growth(summary.figures)])), style="dim")
+    said = [*measured, *growth(summary.figures), *_reasons(cells)]
+    caption = Text(clean("\n".join(said)), style="dim")
     table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("candidate", overflow="fold")
     for axis in AXES:
@@ -39,9 +41,19 @@ def _head(axis: Axis, found: Sequence[Figure]) -> Text:
 
 
 def _cell(shown: Shown) -> Text:
-    cell = Text(clean(shown.value), style="bold" if shown.measured else "dim")
+    cell = Text(clean(shown.short), style="bold" if shown.measured else "dim")
     if shown.interval:
         cell.append(f"\n[{shown.interval}]", style="not bold")
     if shown.n:
         cell.append(f"\n{shown.n}", style="not bold dim")
     return cell
+
+
+def _reasons(cells: Headlines) -> list[str]:
+    """Each reason that a cell had no room for, once, with the candidates that it holds for."""
+    whose: dict[str, list[str]] = {}
+    for (name, axis), figure in cells.items():
+        shown = show(figure)
+        if shown.short != shown.value and figure.status != "failed":
+            whose.setdefault(f"{axis}: {shown.value}", []).append(name)
+    return [f"{reason} ({', '.join(names)})" for reason, names in whose.items()]
