@@ -180,6 +180,19 @@ def test_a_workbook_that_is_none_is_one_clear_error(tmp_path: Path) -> None:
         read_predictions("mmbench_en", path, None, None)
 
 
+def test_a_folder_with_one_table_is_that_table(tmp_path: Path) -> None:
+    write(tmp_path / "m.tsv", [*MMBENCH])
+    assert len(read_predictions("mmbench_en", tmp_path, None, None).answers) == 2
+    write(tmp_path / "n.tsv", [*MMBENCH])
+    with pytest.raises(BenchmarkFormatError, match="a folder with 2 tables"):
+        read_predictions("mmbench_en", tmp_path, None, None)
+
+
+def test_rows_of_several_splits_are_told(tmp_path: Path) -> None:
+    rows = [{**row, "split": split} for row, split in zip(MMBENCH, ("dev", "test"), strict=True)]
+    assert told(read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None), "several splits") == 1
+
+
 # -- VQA --------------------------------------------------------------------------------------------------------------
 
 

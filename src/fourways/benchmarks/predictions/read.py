@@ -9,6 +9,7 @@ from fourways.benchmarks.predictions.choice import Layout, read_choice_table
 from fourways.benchmarks.predictions.found import Predictions
 from fourways.benchmarks.predictions.mme import read_mme
 from fourways.benchmarks.predictions.own import read_own
+from fourways.benchmarks.predictions.records import one_table
 from fourways.benchmarks.predictions.run_folder import is_run, read_run
 from fourways.benchmarks.predictions.vqa import read_vqa
 from fourways.benchmarks.predictions.yes_no import read_yes_no
@@ -38,7 +39,7 @@ def read_predictions(
     if key == "mme":
         return read_mme(path, gold)
     if key == "vqav2":
-        return read_vqa(path, gold)
+        return read_vqa(one_table(path), gold)
     if key == "refcoco":
         if boxes is None:
             raise UserError("replies with boxes need --boxes", hint="say how the model writes them: --boxes qwen2.5-vl")
@@ -46,5 +47,5 @@ def read_predictions(
     if key == "pope":
         return read_yes_no(path, gold)
     if key in _CHOICE:
-        return read_choice_table(path, gold, _CHOICE[key])
-    return read_own(key.partition(":")[0], path, gold)
+        return read_choice_table(one_table(path), gold, _CHOICE[key])
+    return read_own(key.partition(":")[0], one_table(path), gold)

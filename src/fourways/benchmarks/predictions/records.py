@@ -76,6 +76,17 @@ def read_records(file: Path, oddities: Oddities, skip: Iterable[str] = ("image",
         yield Row(where, {n: v for n, v in named.items() if n not in left_out and not _missing(v)})
 
 
+def one_table(path: Path) -> Path:
+    """The file itself, or the only table of a folder. Raises BenchmarkFormatError where there is none, or a choice."""
+    if not path.is_dir():
+        return path
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if len(found) == 1:
+        return found[0]
+    named = ", ".join(file.name for file in found[:5]) or f"none of {', '.join(SUFFIXES)}"
+    raise BenchmarkFormatError(f"{path}: a folder with {len(found)} tables ({named})", hint="Name the file to score.")
+
+
 def column_name(column: str) -> str:
     """As VLMEvalKit has it: lower case, but for single capitals (options)."""
     column = column.strip()
@@ -158,7 +169,10 @@ def _xlsx(file: Path, oddities: Oddities) -> Iterator[tuple[str, dict[str, Value
     except (*_BROKEN, InvalidFileException) as error:
         raise BenchmarkFormatError(f"{file}: not an XLSX workbook ({error})", hint="Save it as XLSX again.") from error
     try:
-        yield from _sheet(file, book.worksheets[0].iter_rows(values_only=True) if book.worksheets else iter(()))
+        for sheet in book.worksheets[:1]:
+            # The sheet's own word on its size is not trusted: rows would be padded to it.
+            sheet.reset_dimensions()
+            yield from _sheet(file, sheet.iter_rows(values_only=True))
     except _BROKEN as error:
         raise BenchmarkFormatError(f"{file}: a broken XLSX sheet ({error})", hint="Save it as XLSX again.") from error
     finally:
