@@ -153,7 +153,8 @@ def forced(cell: Cell) -> str:
 
 
 def exact_test(cell: Cell, differing: NDArray[np.int64]) -> float | None:
-    """For equal candidates: the least share of runs in which an exact sign-flip test at 5 % does not tell them apart.
+    """For equal candidates: the least share of runs in which an exact sign-flip test at 5 % does not tell them apart,
+    where that is above the bar.
 
     differing: (runs,) images that differ, d. Every pattern of their signs is equally likely, so the test can reject
     2 floor(2^d / 40) of the 2^d patterns at most: none below 6. An interval that leaves out 0 more often contradicts
@@ -162,7 +163,8 @@ def exact_test(cell: Cell, differing: NDArray[np.int64]) -> float | None:
     if cell.metric != "equal":
         return None
     patterns = 2.0**differing
-    return 1 - float((2 * np.floor(patterns / 40) / patterns).mean())
+    least = 1 - float((2 * np.floor(patterns / 40) / patterns).mean())
+    return least if least > HIGHEST else None
 
 
 def verdict(outcome: Outcome) -> str:
