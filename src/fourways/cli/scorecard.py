@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 import fourways
 from fourways.benchmarks.pope import OTHER
@@ -169,7 +169,9 @@ def show(score: Score, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(_table(score))
+    for text, style in _lines(score):
+        console.print(text, style=style, highlight=False, soft_wrap=True)
+    console.print(f"definitions: {', '.join(score.definitions)}", highlight=False, soft_wrap=True)
     share = 100 * score.unparsed / score.answers if score.answers else 0.0
     console.print(f"unparsed: {score.unparsed:,} of {score.answers:,} answers ({share:.2f} %), counted as wrong")
     if score.failed:
@@ -181,18 +183,21 @@ def show(score: Score, console: Console) -> None:
         console.print(f"  {one.count:,} × {one.what}{places}", highlight=False, soft_wrap=True)
 
 
-def _table(score: Score) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("figure", "of"):
-        table.add_column(name, no_wrap=True)
-    for name in ("value", "95 % interval", "n"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("definition")
-    for one in score.figures:
-        of = ", ".join(f"{name} {text}" if name != "category" else text for name, text in one.labels.items())
-        style = "bold" if one.primary else None
-        table.add_row(one.metric, of or "all", _value(one), _interval(one), f"{one.n:,}", one.definition, style=style)
-    return table
+def _lines(score: Score) -> Iterator[tuple[str, str | None]]:
+    """A line a figure, the primary one bold. Numbers are never cut: a narrow terminal wraps."""
+    cells = [("figure", "of", "value", "95 % interval", "images")]
+    cells += [(one.metric, _of(one), _value(one), _interval(one), f"{one.n:,}") for one in score.figures]
+    widths = [max(len(row[column]) for row in cells) for column in range(5)]
+    styles = ["dim", *("bold" if one.primary else None for one in score.figures)]
+    for row, style in zip(cells, styles, strict=True):
+        left = [text.ljust(width) for text, width in zip(row[:2], widths[:2], strict=True)]
+        right = [text.rjust(width) for text, width in zip(row[2:], widths[2:], strict=True)]
+        yield "  ".join([*left, *right]), style
+
+
+def _of(one: ScoreFigure) -> str:
+    named = (text if name == "category" else f"{name} {text}" for name, text in one.labels.items())
+    return ", ".join(named) or "all"
 
 
 def _value(one: ScoreFigure) -> str:

@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 
 from fourways.benchmarks.choice import read_choice
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
+from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.benchmarks.mmstar import MMStar
 from fourways.benchmarks.predictions.choice_words import any_place, last_words, older_choice, ranked_choice
 from fourways.benchmarks.predictions.kit import Reread, described, of_rule
 from fourways.benchmarks.realworldqa import RealWorldQA
-from fourways.benchmarks.scoring import judged, mean_part
+from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.core.rows import AnswerRow
 
 _FOUR = ("A", "B", "C", "D")
@@ -28,6 +29,35 @@ _SHARED = "the letter in the most telling form"
 _CAN_INFER = (
     "one letter among the last four words, else one that is stated, else the one option whose text stands there"
 )
+
+
+class ScoredMMBenchEN(MMBenchEN):
+    """With vanilla accuracy by category beside circular."""
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        return [*super().metrics(rows), *_vanilla(rows)]
+
+
+class ScoredMMBenchCN(MMBenchCN):
+    """With vanilla accuracy by category beside circular."""
+
+    def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
+        return [*super().metrics(rows), *_vanilla(rows)]
+
+
+def _vanilla(rows: Sequence[AnswerRow]) -> list[Metric]:
+    """Vanilla accuracy by category of a file with rotations; without any, it stands among the benchmark's own."""
+    groups: dict[str, list[AnswerRow]] = defaultdict(list)
+    for row in judged(rows):
+        groups[row.group].append(row)
+    if all(len(group) < 2 for group in groups.values()):
+        return []
+    first = [min(group, key=lambda row: int(row.sample)) for group in groups.values()]
+    name = "mmbench_vanilla@1"
+    return [
+        *by_label(first, "vanilla", name, "l2_category", lambda row: row.extra.get("l2_category", "")),
+        *by_label(first, "vanilla", name, "category", lambda row: row.category),
+    ]
 
 
 def by_vlmevalkit(benchmark: Benchmark) -> Reread:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Benchmark, Metric
-from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.benchmarks.mmstar import MMStar
 from fourways.benchmarks.pope import POPE
 from fourways.benchmarks.predictions import box_rules, choice_rules, mme_rules, vqa_rules, yes_no_rules
@@ -106,8 +105,8 @@ def _pope() -> tuple[Rule, ...]:
 
 _RULES: dict[str, Callable[[], tuple[Rule, ...]]] = {
     "mme": _mme,
-    "mmbench_en": lambda: _mmbench(MMBenchEN()),
-    "mmbench_cn": lambda: _mmbench(MMBenchCN()),
+    "mmbench_en": lambda: _mmbench(choice_rules.ScoredMMBenchEN()),
+    "mmbench_cn": lambda: _mmbench(choice_rules.ScoredMMBenchCN()),
     "vqav2": _vqav2,
     "refcoco": _refcoco,
     "realworldqa": _realworldqa,
