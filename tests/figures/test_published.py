@@ -189,6 +189,7 @@ def test_random_weights_are_compared_with_nothing() -> None:
     ("change", "said"),
     [
         ({"adapter": "lora"}, "an adapter was trained on top"),
+        ({"quantization": "int4"}, "other weights: int4"),
         ({"visual_budget": 256}, "256 visual tokens"),
         ({"engine_dialect": "generic"}, "other prompt"),
         ({"sampling": Sampling(temperature=0.7)}, "other sampling: temperature 0.7 here"),
@@ -250,7 +251,8 @@ def test_a_judge_matters_only_where_the_rule_left_something_to_it() -> None:
         assert found.verdict == verdict
     companion = msgspec.structs.replace(figure, metric="circular_judged", labels={**figure.labels, "judge": "j"})
     found = one(against_published(header(model=model), [figure, unread, companion]), "mmbench_en", "circular")
-    assert (found.verdict, found.measured) == ("agrees", companion)
+    assert (found.verdict, found.measured) == ("not_comparable", companion)
+    assert "here j, not known to be the same; that is 3.0 % of the replies" in found.words
 
 
 def test_what_was_not_measured_says_so() -> None:

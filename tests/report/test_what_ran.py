@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fourways.core.candidate import Sampling
 from fourways.core.rows import FailureRow, Row
-from fourways.core.run import RunHeader
+from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord
 from fourways.report import write_report
 from fourways.report.provenance import _setting
+
+MakeRun = Callable[[Path, list[Row], RunHeader], Path]
 
 
 @pytest.mark.parametrize(
@@ -33,3 +38,49 @@ def test_a_lost_axis_is_named(
     assert "the whole memory axis" in text
     assert "one picture a candidate" not in text
     assert 'class="legend"' not in text
+
+
+def shown(run: Path) -> str:
+    page = write_report(run, images=lambda sha: None).read_text("utf-8")
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_a_part_of_a_suite_says_that_it_is_a_part(made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path) -> None:
+    part = msgspec.structs.replace(made_up_header, shard=ShardRecord(Shard(3, 16), {"mme": 160}, {"mme": 10}))
+    assert "Part 3/16 of every benchmark" in shown(make_run(tmp_path / "part", [], part))
+    assert "of every benchmark: every figure" not in shown(make_run(tmp_path / "whole", [], made_up_header))
+
+
+def test_who_asked_and_what_was_merged_is_said(made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path) -> None:
+    crews = (CrewRecord("2026-11-22T10:00:00+00:00", "ray", 4, "ray://head:10001"),)
+    parts = tuple(
+        PartRecord(f"run-{i}", "2026-11-22T10:00:00+00:00", Shard(i, 2), made_up_header.environment) for i in (1, 2)
+    )
+    header = msgspec.structs.replace(made_up_header, crews=crews, parts=parts)
+    said = shown(make_run(tmp_path / "merged", [], header))
+    assert "4 Ray actors, cluster ray://head:10001, from 2026-11-22T10:00:00+00:00 on" in said
+    assert "1/2: run run-1" in said and "2/2: run run-2" in said
+
+
+def test_the_edition_of_the_data_and_all_of_the_sampling_are_said(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    suite = (msgspec.structs.replace(made_up_header.suite[0], edition="dev v1.1", columns={"question": "q"}),)
+    first, *rest = made_up_header.candidates
+    drawn = Sampling(temperature=1.0, top_k=40, presence_penalty=2.0)
+    first = msgspec.structs.replace(first, candidate=msgspec.structs.replace(first.candidate, sampling=drawn))
+    header = msgspec.structs.replace(made_up_header, suite=suite, candidates=(first, *rest))
+    said = shown(make_run(tmp_path / "run", [], header))
+    assert "dev v1.1; question from q" in said
+    assert "temperature 1.0, top k 40, presence penalty 2.0" in said
+
+
+def test_failures_are_counted_apart_from_what_could_not_be_asked(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    name = made_up_header.candidates[0].candidate.name
+    undefined = [FailureRow(name, "accuracy", "sample", str(i), "no access", status="undefined") for i in range(250)]
+    broke = [FailureRow(name, "accuracy", "sample", str(i), "broke") for i in range(3)]
+    said = shown(make_run(tmp_path / "run", [*undefined, *broke], made_up_header))
+    assert "Failures: 3 " in said
+    assert "What could not be asked: 250, the first 200 here" in said

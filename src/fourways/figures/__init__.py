@@ -6,7 +6,7 @@ version.
 
 Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `conditions` and
 `process_growth` (how a headline was measured), `pareto`, `parse_requirements` and `judge`, `against_published`,
-`gate` (did it get worse since an older run?)."""
+`sampling_in_words`, `gate` (did it get worse since an older run?)."""
 
 from fourways.figures.catalogue import DEFINITIONS, TEXTS, definitions
 from fourways.figures.compute import compute
@@ -15,6 +15,7 @@ from fourways.figures.definition import Definition
 from fourways.figures.gate import Gate, Gated, Side, gate
 from fourways.figures.pareto import Placed, pareto
 from fourways.figures.published import AgainstPublished, against_published
+from fourways.figures.published import in_words as sampling_in_words
 from fourways.figures.require import Clause, Verdict, judge, parse_requirements
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "pareto",
     "parse_requirements",
     "process_growth",
+    "sampling_in_words",
 ]

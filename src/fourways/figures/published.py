@@ -180,14 +180,20 @@ def _ways(score: Score, record: CandidateRecord, measured: Figure, figures: Sequ
     candidate, published = record.candidate, table().models[score.model]
     if candidate.adapter is not None:
         yield "other weights: an adapter was trained on top"
+    if candidate.quantization is not None:
+        yield f"other weights: {candidate.quantization} in place of the published precision"
     if candidate.visual_budget is not None:
         yield f"other budget: {candidate.visual_budget} visual tokens an image"
     if record.engine is not None and record.engine.dialect == "generic":
         yield "other prompt: the candidate's dialect is not known, so it got the generic one"
     if candidate.sampling != published.sampling:
-        yield f"other sampling: {_said(candidate.sampling)} here; {published.sampling_note}"
-    if score.judge and not measured.metric.endswith("_judged") and (share := _unparsed(score.benchmark, figures)):
-        yield f"other judge: there an LLM read what the rule could not; here that is {100 * share:.1f} % of the replies"
+        yield f"other sampling: {in_words(candidate.sampling)} here; {published.sampling_note}"
+    if score.judge and (share := _unparsed(score.benchmark, figures)):
+        here = f"{who}, not known to be the same" if (who := measured.labels.get("judge")) else "nobody"
+        yield (
+            f"other judge: there an LLM read what the rule could not, here {here}; "
+            f"that is {100 * share:.1f} % of the replies"
+        )
 
 
 def _unparsed(benchmark: str, figures: Sequence[Figure]) -> float:
@@ -196,7 +202,8 @@ def _unparsed(benchmark: str, figures: Sequence[Figure]) -> float:
     )
 
 
-def _said(sampling: Sampling) -> str:
+def in_words(sampling: Sampling) -> str:
+    """How answers were drawn: all that is not greedy's own value."""
     if sampling == Sampling():
         return "greedy"
     values = msgspec.to_builtins(sampling)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -44,13 +44,13 @@ class Training:
 
 @dataclass(slots=True)
 class Facts:
-    """failures: the first MOST_FAILURES of failure_count."""
+    """failures: the first MOST_FAILURES of each status. failure_counts: status → how many there are."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     failures: list[FailureRow] = field(default_factory=list)
-    failure_count: int = 0
+    failure_counts: Counter[str] = field(default_factory=Counter)
 
 
 def collect(rows: Iterable[Row]) -> Facts:
@@ -65,8 +65,8 @@ def collect(rows: Iterable[Row]) -> Facts:
             case TrainStepRow():
                 _step(facts, row)
             case FailureRow():
-                facts.failure_count += 1
-                if len(facts.failures) < MOST_FAILURES:
+                facts.failure_counts[row.status] += 1
+                if facts.failure_counts[row.status] <= MOST_FAILURES:
                     facts.failures.append(row)
             case _:
                 pass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fourways.core.candidate import Candidate, Sampling
+from fourways import figures
+from fourways.core.candidate import Candidate
 from fourways.core.rows import FailureRow
-from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader
+from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader
 from fourways.report.facts import Facts
 from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.numbers import scale_for
@@ -29,6 +30,14 @@ def caveats(header: RunHeader) -> Html | None:
             f"{', '.join(random)}: random weights, never trained. Latency and memory are those of the architecture; "
             "accuracy and tuning are left undefined."
         )
+    if header.shard is not None:
+        said.append(
+            f"Part {header.shard.shard} of every benchmark: every figure is of that part alone, until `fourways merge` "
+            "puts all parts together."
+        )
+    late = [r.candidate.name for r in header.candidates if r.added is not None]
+    if late and "latency" in header.axes:
+        said.append(f"{', '.join(late)}: added later, so timed apart from the others and not in turns with them.")
     if header.quick:
         said.append("A shortened run: every n is smaller than in a full one, and intervals are wider.")
     if header.source.dirty:
@@ -45,7 +54,7 @@ def what_ran(header: RunHeader) -> Html:
             tag("h3", "Candidates"),
             table("Candidates", _CANDIDATE_HEADS, [_candidate_row(i, r) for i, r in enumerate(header.candidates)]),
             tag("h3", "Suite"),
-            table("Suite", ("benchmark", "title", "data SHA-256", "versions"), [_suite_row(b) for b in header.suite]),
+            table("Suite", _SUITE_HEADS, [_suite_row(b) for b in header.suite]),
             tag("h3", "Machine and source"),
             _pairs(_machine(header)),
             tag("details", tag("summary", "Files and their SHA-256"), *(_hashes(r) for r in header.candidates)),
@@ -55,16 +64,13 @@ def what_ran(header: RunHeader) -> Html:
 
 def failures(facts: Facts) -> Html:
     """What did not work, counted; the first few are listed. What could not be asked stands apart."""
-    broke = [f for f in facts.failures if f.status == "failed"]
-    unasked = [f for f in facts.failures if f.status == "undefined"]
     parts: list[Html] = []
-    if broke:
-        more = facts.failure_count - len(facts.failures)
-        parts.append(tag("h3", f"Failures: {len(broke) + more:,}{f', the first {len(broke):,} here' if more else ''}"))
-        parts.append(table("Failures", _FAILURE_HEADS, [_failure_row(f) for f in broke]))
-    if unasked:
-        parts.append(tag("h3", "What could not be asked"))
-        parts.append(table("What could not be asked", _FAILURE_HEADS, [_failure_row(f) for f in unasked]))
+    for status, title in (("failed", "Failures"), ("undefined", "What could not be asked")):
+        if number := facts.failure_counts[status]:
+            listed = [f for f in facts.failures if f.status == status]
+            first = f", the first {len(listed):,} here" if number > len(listed) else ""
+            parts.append(tag("h3", f"{title}: {number:,}{first}"))
+            parts.append(table(title, _FAILURE_HEADS, [_failure_row(f) for f in listed]))
     return join(parts) if parts else tag("p", "Nothing failed.")
 
 
@@ -110,14 +116,19 @@ def _setting(name: str, value: str) -> str:
 def _how(c: Candidate) -> str:
     said = [f"adapter {c.adapter}"] if c.adapter else []
     said += [f"at most {c.visual_budget} visual tokens an image"] if c.visual_budget else []
-    said += ["greedy"] if c.sampling == Sampling() else [f"temperature {c.sampling.temperature:g}"]
+    said.append(figures.sampling_in_words(c.sampling))
     said += ["random weights"] if c.weights == "random" else []
     return ", ".join(said)
 
 
+_SUITE_HEADS = ("benchmark", "title", "edition and columns", "data SHA-256", "versions")
+
+
 def _suite_row(b: BenchmarkRecord) -> Sequence[Child]:
     versions = f"prompt {b.prompt_version}, parser {b.parser_version}, scorer {b.scorer_version}"
-    return (b.key, b.title, tag("code", b.sha256[:16]), versions)
+    read = [f"{name} from {column}" for name, column in b.columns.items()]
+    what = "; ".join(part for part in (b.edition, ", ".join(read)) if part) or "not told by its files"
+    return (b.key, b.title, what, tag("code", b.sha256[:16]), versions)
 
 
 def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
@@ -125,6 +136,8 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     yield "started", header.started
     yield "command", tag("code", " ".join(header.argv))
     yield "seed", str(header.seed)
+    yield from (("asked by", _crew(one)) for one in header.crews)
+    yield from (("a part of it", _part(one)) for one in header.parts)
     yield "limit", "none" if header.limit is None else f"{header.limit:,} samples a benchmark"
     yield "processor", f"{e.cpu}; {e.cores} of {e.cores_machine} cores"
     yield "memory", scale_for("bytes", e.memory_bytes).full(e.memory_bytes)
@@ -140,6 +153,21 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     )
     residual = "not measured" if clock.residual_ns is None else f"{clock.residual_ns:g} ns"
     yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
+
+
+def _crew(crew: CrewRecord) -> str:
+    """Who asked the questions of the accuracy axis, from when on."""
+    way = {"process": "the run's own process", "replicas": "processes", "ray": "Ray actors"}[crew.way]
+    said = [way if crew.way == "process" else f"{crew.workers:,} {way}"]
+    said += [f"cluster {crew.address}"] if crew.address else []
+    said += [f"{crew.concurrency:,} requests in flight to a server"] if crew.concurrency else []
+    return f"{', '.join(said)}, from {crew.at} on"
+
+
+def _part(part: PartRecord) -> str:
+    machine = part.environment
+    where = ", ".join(machine.accelerators) or f"{machine.cpu}, {machine.cores} cores"
+    return f"{part.shard}: run {part.run_id}, started {part.started}, on {where}"
 
 
 def _pairs(pairs: Iterable[tuple[str, Child]]) -> Html:
