@@ -29,15 +29,34 @@ def code(name: str) -> list[str]:
     return [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()] + inline
 
 
-@pytest.mark.parametrize("name", READMES)
+PAGES = (*READMES, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))))
+
+
+def options_of(words: list[str]) -> set[str] | None:
+    """The options of the command that the words name; None if there is no such command."""
+    command = get_command(app)
+    for word in words:
+        if not hasattr(command, "commands"):
+            break
+        if word not in command.commands:
+            return None
+        command = command.commands[word]
+    below = getattr(command, "commands", {}).values()
+    return {option for one in (command, *below) for parameter in one.params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_every_option_and_command_exists(name: str) -> None:
-    commands = get_command(app).commands  # type: ignore[attr-defined]  # a typer group has commands
-    known = {option for parameter in commands["compare"].params for option in parameter.opts}
-    named = {option for line in code(name) for option in re.findall(r"(?<!\S)--[a-z-]+", line)}
-    assert named
-    assert named <= known
-    spoken = {match.group(1) for line in code(name) if (match := re.match(r"fourways ([a-z]+)", line))}
-    assert spoken <= set(commands)
+    """In a README, an option without a command before it is one of `fourways compare`."""
+    for line in code(name):
+        spoken = re.search(r"(?:^|[\s/(])fourways ((?:[a-z]+ ?)+)", line)
+        if spoken is None and not (name in READMES and line.startswith("--")):
+            continue
+        words = spoken.group(1).split() if spoken else ["compare"]
+        known = options_of(words)
+        assert known is not None, line
+        named = set(re.findall(r"(?<!\S)--[a-z-]+", line[spoken.end() :] if spoken else line))
+        assert named <= known | {"--help", "--version"}, line
 
 
 @pytest.mark.parametrize("name", READMES)
