@@ -37,7 +37,7 @@ from fourways.core.errors import EngineError, UserError
 from fourways.core.run import BenchmarkRecord, CandidateRecord
 
 _PATIENCE_S = 10.0
-_BEGIN = "`ray start --head` begins one; --ray local needs none"
+_BEGIN = "`ray start --head` begins one; --ray local needs none; a cluster with tokens wants RAY_AUTH_MODE=token"
 _LOCAL_STORE_BYTES = 128 << 20
 """Of a cluster that is started here for the run: rows are small, and pictures are read by the workers."""
 
