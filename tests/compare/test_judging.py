@@ -110,7 +110,7 @@ def read_by(run: Path, answer: Answer) -> tuple[Reading, list[str]]:
 def test_a_judge_reads_what_the_rule_could_not_and_nothing_else(run: Path) -> None:
     before = answers(run)
     reading, prompts = read_by(run, lambda prompt: " Yes. ")
-    assert (reading.asked, reading.read, reading.unread, reading.left) == (5, 5, 0, 0)
+    assert (reading.asked, reading.read, reading.unread) == (5, 5, 0)
     assert len(prompts) == 5 and all(VAGUE in prompt for prompt in prompts)
     for old, new in zip(before, answers(run), strict=True):
         assert msgspec.structs.replace(new, judged=None) == old
@@ -141,6 +141,19 @@ def test_words_that_are_no_answer_are_kept_as_an_error_and_asked_again(run: Path
 def test_a_run_without_such_replies_says_so(finished: Path) -> None:
     with judge(lambda prompt: "Yes") as (candidate, _), pytest.raises(UserError, match="no reply for a judge"):
         judge_run(finished, candidate, Silent())
+
+
+def test_what_a_judge_has_read_is_shown_to_no_other(run: Path) -> None:
+    read_by(run, lambda prompt: "No")
+    with judge(lambda prompt: "Yes") as (candidate, prompts), pytest.raises(UserError, match="or by a judge before"):
+        judge_run(run, candidate, Silent())
+    assert prompts == []
+
+
+def test_a_reply_without_a_public_answer_is_not_judged(run: Path) -> None:
+    rewrite(run, lambda row: msgspec.structs.replace(row, gold=()) if isinstance(row, AnswerRow) else row)
+    with judge(lambda prompt: "Yes") as (candidate, _), pytest.raises(UserError, match="or no public one"):
+        judge_run(run, candidate, Silent())
 
 
 def test_what_was_read_before_the_judge_went_away_is_kept(run: Path) -> None:

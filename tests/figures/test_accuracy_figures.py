@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from fourways.core.events import VisualGeometry
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.figures import DEFINITIONS, TEXTS, compute
@@ -213,3 +214,15 @@ def test_a_candidates_name_decides_no_interval(full_run: Callable[[], list[Row]]
     again = [msgspec.structs.replace(row, candidate=names[row.candidate]) for row in rows]
     for one, other in zip(compute(rows), compute(again), strict=True):
         assert (one.metric, one.value, one.low, one.high) == (other.metric, other.value, other.low, other.high)
+
+
+def test_no_figure_hangs_on_words_that_no_metric_needs() -> None:
+    keys = ("mme", "mmbench_en", "vqav2", "realworldqa", "pope")
+    rows = [one for key in keys for one in many("a", key, 0.7)]
+    seen = VisualGeometry((4, 4), (4, 4), 1, 4, cached=False)
+    other = [
+        msgspec.structs.replace(one, question="another", visuals=(seen,), prompt_sha256="1" * 64)
+        for one in rows
+        if isinstance(one, AnswerRow)
+    ]
+    assert compute(rows) == compute(other)

@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from fourways.benchmarks.contract import Metric, MetricPart
+from fourways.benchmarks.realworldqa import RealWorldQA
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, Judged, Row
 from fourways.core.run import BenchmarkRecord
@@ -158,6 +160,17 @@ def test_the_share_of_yes_stands_beside_the_true_one() -> None:
 def test_open_answers_have_no_share_of_yes() -> None:
     rows = [row("a", "realworldqa", i, True, gold=("yes" if i else "3",)) for i in range(20)]
     assert not [f for f in compute(rows) if f.metric == "yes_share"]
+
+
+def test_a_judge_makes_no_figure_of_a_metric_without_a_denominator(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = MetricPart(1.0, ("i", "j"), (0.0, 0.0), (0.0, 0.0))
+    monkeypatch.setattr(
+        RealWorldQA, "metrics", lambda self, rows: [Metric("f1", "f1@1", "fraction", 1.0, (part,), primary=True)]
+    )
+    said = Judged("j", "no", "no", 1.0)
+    figures = compute([row("a", "realworldqa", i, False, parsed=None, status="unparsed", judged=said) for i in (1, 2)])
+    assert one(figures, "f1").reason == "its denominator is 0: no unit counts"
+    assert not [f for f in figures if f.metric == "f1_judged"]
 
 
 # -- the normalised score ---------------------------------------------------------------------------------------------

@@ -50,7 +50,6 @@ class Reading:
     asked: int
     read: int
     unread: int
-    left: int
     report: Path
 
 
@@ -65,7 +64,8 @@ def judge_run(folder: Path, judge: Candidate, show: Show) -> Reading:
     waiting = [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow) and _waits(row)]
     if not waiting:
         raise UserError(
-            f"{folder} has no reply for a judge: the rules read every one, or none of them has a fixed set of answers",
+            f"{folder} has no reply for a judge: each was read by the rule or by a judge before, or its question has "
+            "no fixed set of answers, or no public one",
             hint="see the section on unparsed replies of its report",
         )
     found: dict[_Key, Judged] = {}
@@ -75,12 +75,13 @@ def judge_run(folder: Path, judge: Candidate, show: Show) -> Reading:
         rewrite(folder, lambda row: _with(row, found))
     _, report = publish(folder, header, suite_named_by(header), show, pictures=shows_pictures(header))
     read = sum(one.parsed is not None for one in found.values())
-    return Reading(len(found), read, len(found) - read, len(waiting) - len(found), report)
+    return Reading(len(found), read, len(found) - read, report)
 
 
 def _waits(row: AnswerRow) -> bool:
-    known = row.status == "unparsed" and (row.judged is None or row.judged.error is not None)
-    return known and bool(_offered(row))
+    """A reading where no answer is public could only be counted as wrong."""
+    unread = row.status == "unparsed" and (row.judged is None or row.judged.error is not None)
+    return unread and bool(row.gold) and bool(_offered(row))
 
 
 def _offered(row: AnswerRow) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from sys import intern
+
+import msgspec
 
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Benchmark, Metric
@@ -62,7 +65,8 @@ class Accuracy:
     _rows: dict[str, dict[str, list[AnswerRow]]] = field(default_factory=dict)
 
     def add(self, row: AnswerRow) -> None:
-        self._rows.setdefault(row.candidate, {}).setdefault(row.benchmark, []).append(row)
+        """Keeps what figures are made of: a run may have millions of answers, and they all lie here at once."""
+        self._rows.setdefault(row.candidate, {}).setdefault(row.benchmark, []).append(_lean(row))
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
         """All figures of the axis: candidate by candidate, then the normalised ones, then the pairs."""
@@ -117,6 +121,23 @@ class Accuracy:
         """False where someone answered, and no answer is public: such a benchmark belongs in no aggregate."""
         asked = [answers[key] for answers in self._rows.values() if key in answers]
         return not asked or any(row.gold for rows in asked for row in rows)
+
+
+def _lean(row: AnswerRow) -> AnswerRow:
+    """Without the words and numbers that no metric needs (`Benchmark.metrics` names those it does), and with one copy
+    of what many rows have in common."""
+    return msgspec.structs.replace(
+        row,
+        candidate=intern(row.candidate),
+        benchmark=intern(row.benchmark),
+        group=intern(row.group),
+        image=intern(row.image),
+        category=intern(row.category),
+        gold=tuple(intern(one) if isinstance(one, str) else one for one in row.gold),
+        question="",
+        visuals=(),
+        prompt_sha256="",
+    )
 
 
 def _of_benchmark(

@@ -10,7 +10,7 @@ from fourways.benchmarks.contract import Benchmark
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow
 from fourways.figures.definition import Definition, figure
-from fourways.figures.linear import INTERVAL, estimate
+from fourways.figures.linear import INTERVAL, estimate, has_value
 from fourways.figures.paired import LEAST_IMAGES
 
 JUDGED = Definition(
@@ -33,7 +33,7 @@ def judged_figures(candidate: str, benchmark: Benchmark, rows: Sequence[AnswerRo
     for judge in judges:
         metrics = benchmark.metrics([_as_judged(row, judge) for row in rows])
         primary = next((metric for metric in metrics if metric.primary), None)
-        if primary is None:
+        if primary is None or not has_value(primary):
             continue
         name, direction, unit = primary.name + SUFFIX, primary.direction, primary.unit
         found = estimate(primary.parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fourways.benchmarks.contract import MetricPart
+from fourways.benchmarks.contract import Metric, MetricPart
 from fourways.figures.definition import Estimate
 from fourways.figures.seeds import RESAMPLES
 from fourways.stats import LinearCombination, Part, bootstrap_linear, percentile_interval, score_interval
@@ -18,6 +18,11 @@ BOOTSTRAPPED = (
     f"{RESAMPLES:,} resamples; the score interval at the effective size where no resample varies"
 )
 ONE_IMAGE = "a part of it rests on a single image"
+
+
+def has_value(metric: Metric) -> bool:
+    """Whether every ratio in it has a denominator."""
+    return all(part.weights is None or sum(part.weights) > 0 for part in metric.parts)
 
 
 def estimate(parts: Sequence[MetricPart]) -> Estimate:

@@ -13,7 +13,7 @@ from fourways.core.rows import AnswerRow
 from fourways.figures.calibration import calibration_figures
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.judged import judged_figures
-from fourways.figures.linear import INTERVAL, estimate
+from fourways.figures.linear import INTERVAL, estimate, has_value
 from fourways.figures.paired import LEAST_IMAGES
 from fourways.figures.yes_share import yes_share_figures
 from fourways.stats import clustered_wilson
@@ -60,7 +60,7 @@ class Answered:
     def primary(self) -> Metric | None:
         """None where no answer is public, or where its denominator is 0."""
         found = next((metric for metric in self.metrics if metric.primary), None)
-        return found if found is not None and _defined(found) else None
+        return found if found is not None and has_value(found) else None
 
 
 def common(first: Answered, second: Answered) -> tuple[Metric, Metric] | None:
@@ -107,17 +107,12 @@ def official_figure(candidate: str, metric: Metric, labels: Mapping[str, str]) -
     name, _, version = metric.definition.partition("@")
     definition = Definition(name, "accuracy", metric.unit, metric.direction, "images", "", "", int(version))
     labels = {**labels, **metric.labels}
-    if not _defined(metric):
+    if not has_value(metric):
         made = absent(definition, candidate, "undefined", NO_DENOMINATOR, labels)
     else:
         found = estimate(metric.parts)
         made = figure(definition, candidate, found, labels, least=LEAST_IMAGES)
     return msgspec.structs.replace(made, metric=metric.name)
-
-
-def _defined(metric: Metric) -> bool:
-    """Whether every ratio has a denominator."""
-    return all(part.weights is None or sum(part.weights) > 0 for part in metric.parts)
 
 
 def _share(
