@@ -137,7 +137,7 @@ def split(asked: list[files.Question], blocks: int) -> list[list[files.Question]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=["qwen"], choices=zoo.NAMES)
+    parser.add_argument("--models", nargs="*", default=["qwen"], choices=zoo.NAMES)
     parser.add_argument("--rivals", nargs="+", default=list(BARS), choices=list(BARS))
     parser.add_argument("--blocks", type=int, default=3)
     parser.add_argument("--questions", type=int, default=QUESTIONS)

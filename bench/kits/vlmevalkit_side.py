@@ -61,7 +61,9 @@ def main() -> None:
     model = Model(JOB["checkpoint"])
     infer_data_job(model, work_dir=str(work), model_name="zoo", dataset=dataset)
     answered = load(get_pred_file_path(str(work), "zoo", DATASET, use_env_format=True))
-    replies = {str(index): str(text) for index, text in zip(answered["index"], answered["prediction"], strict=True)}
+    # An empty reply comes back from the kit's table as not a number.
+    texts = ["" if text != text else str(text) for text in answered["prediction"]]
+    replies = dict(zip(map(str, answered["index"]), texts, strict=True))
     order = [str(index) for index in dataset.data["index"]]
     Path(JOB["out"]).write_text(
         json.dumps(
