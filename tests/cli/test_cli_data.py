@@ -154,6 +154,20 @@ def test_what_fails_does_not_keep_the_others_away(web: Any, data: Run, tmp_path:
     assert pulled.stdout.startswith("mme:small  ")
 
 
+def test_what_was_not_brought_does_not_keep_the_others_away(web: Any, data: Run, tmp_path: Path) -> None:
+    offer(web, tmp_path)
+    catalogue = json.loads((tmp_path / "catalogue.json").read_text())
+    other = {"files": {"x.tsv": {"direct": f"{web.url}/x"}}, "about": "a", "license": "l", "path": "x.tsv"}
+    catalogue["benchmarks"]["pope"] = {"small": other}
+    (tmp_path / "catalogue.json").write_text(json.dumps(catalogue))
+    (tmp_path / "brought").mkdir()
+    (tmp_path / "brought" / "MME.tsv").write_bytes(BODY)
+    pulled = data("pull", "pope", "mme", "--from", "brought")
+    assert pulled.returncode == 2
+    assert "pope:small: brought holds no x.tsv" in pulled.stderr
+    assert "mme:small" in pulled.stdout
+
+
 def test_the_hub_is_asked_at_hf_endpoint_with_the_token(web: Any, data: Run, tmp_path: Path) -> None:
     hub = {"repo": "org/set", "revision": "c" * 40, "path": "data/MME.tsv"}
     offer(web, tmp_path, direct=None, huggingface=hub)

@@ -249,6 +249,33 @@ def test_what_the_hubs_cache_holds_is_taken_from_there(
     assert find("mme") is not None
 
 
+def test_a_file_of_the_hubs_cache_may_have_another_name_than_in_the_edition(
+    web: Any, kit: ModuleType, edition: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    snapshot = tmp_path / "hub" / "datasets--a--b" / "snapshots" / ("c" * 40)
+    snapshot.mkdir(parents=True)
+    files = {}
+    for i in (1, 2):
+        (snapshot / f"test-{i}.tsv").write_bytes(kit.noise(SIZE, seed=i))
+        hub = {"repo": "a/b", "revision": "c" * 40, "path": f"test-{i}.tsv"}
+        files[f"MME-{i}.tsv"] = {"huggingface": hub, "sha256": kit.sha256(kit.noise(SIZE, seed=i))}
+    place = pull(edition(files), Wish(), Silent())
+    assert [(place / f"MME-{i}.tsv").read_bytes() == kit.noise(SIZE, seed=i) for i in (1, 2)] == [True, True]
+
+
+def test_a_file_of_another_size_than_the_published_one_is_never_pinned(
+    web: Any, kit: ModuleType, edition: Any, home: Path
+) -> None:
+    chosen = edition(table(web, kit, size=SIZE + 1))
+    with pytest.raises(DataChanged, match=r"300,001 bytes, and 300,000 \(sha256 [0-9a-f]{64}\) came from"):
+        pull(chosen, Wish(), Silent())
+    assert find("mme") is None
+    assert Lock.in_force(home).pin("mme:small/MME.tsv") is None
+
+
 def test_two_pulls_at_once_fetch_once(web: Any, kit: ModuleType, edition: Any) -> None:
     chosen = edition(table(web, kit))
     web.pages["/MME.tsv"].pause_s = 0.01

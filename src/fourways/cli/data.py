@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fourways.cli.terminal import err, notes, results
-from fourways.core.errors import UserError
+from fourways.core.errors import FourwaysError, UserError
 
 if TYPE_CHECKING:
     from fourways.hub.data import Chosen
@@ -96,19 +96,19 @@ def pull(
 ) -> None:
     """Fetch data and verify it; go on where a stopped pull stopped; use no network for what is here."""
     from fourways.cli.data_progress import show_on
-    from fourways.hub.data import DataChanged, SourceError, Wish, asked_source, choose, load_catalogue
+    from fourways.hub.data import Wish, asked_source, choose, load_catalogue
     from fourways.hub.data import pull as pull_one
 
     catalogue = load_catalogue()
     chosen = [choose(catalogue, word) for word in words]
     wish = Wish(asked_source(source), _addresses(url or [], chosen), brought, lock)
-    show, failed = show_on(notes()), False
+    show, code = show_on(notes()), 0
     try:
         for one in chosen:
             try:
                 place = pull_one(one, wish, show)
-            except (DataChanged, SourceError) as error:
-                failed = True
+            except FourwaysError as error:
+                code = max(code, error.exit_code)
                 err(f"{one}: {error.message}", error.hint)
             else:
                 results().print(f"{one}  {place}", highlight=False, soft_wrap=True)
@@ -117,8 +117,8 @@ def pull(
         raise
     finally:
         show.close()
-    if failed:
-        raise typer.Exit(1)
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command("path", epilog=_PATH_EXAMPLES)

@@ -25,13 +25,20 @@ def bring(brought: Path, chosen: Chosen, name: str, part: Path, at: Callable[[in
     member = _member(brought, name) if found is None and brought.is_file() else None
     if found is None and member is None:
         return False
-    part.unlink(missing_ok=True)
-    with disk_errors(part):
-        if found is not None:
-            _link(found, part, at)
-        elif member is not None:
+    if found is not None:
+        take(found, part, at)
+    elif member is not None:
+        part.unlink(missing_ok=True)
+        with disk_errors(part):
             _from_zip(brought, member, part, at)
     return True
+
+
+def take(found: Path, part: Path, at: Callable[[int], None]) -> None:
+    """Puts this very file at `part`, whatever it is called: linked where the file system can, else copied."""
+    part.unlink(missing_ok=True)
+    with disk_errors(part):
+        _link(found, part, at)
 
 
 def _in_folder(folder: Path, chosen: Chosen, name: str) -> Path | None:

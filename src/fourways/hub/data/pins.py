@@ -22,6 +22,12 @@ def check_pins(chosen: Chosen, name: str, found: Digests, lock: Lock, source: st
                 f"and {kind} {actual} came from {source}",
                 hint=_way_out(chosen, name, where, lock),
             )
+    if file.size is not None and file.size != found.size:
+        raise DataChanged(
+            f"{name} is not the file that was published: the catalogue says {file.size:,} bytes, and {found.size:,} "
+            f"(sha256 {found.sha256}) came from {source}",
+            hint=_way_out(chosen, name, "the catalogue", lock),
+        )
 
 
 def agreed_pin(chosen: Chosen, name: str, lock: Lock) -> Pin | None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fourways.core.errors import UserError
-from fourways.hub.data.bring import bring
-from fourways.hub.data.catalogue import Chosen
+from fourways.hub.data.bring import bring, take
+from fourways.hub.data.catalogue import Chosen, File, Unzip
 from fourways.hub.data.digests import Digests, digest_file
 from fourways.hub.data.disk import check_room, disk_errors
 from fourways.hub.data.errors import DataChanged, SourceError
@@ -67,6 +67,29 @@ class _Obtained:
     fetched: Fetched | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One file of an edition, and how it is pulled."""
+
+    chosen: Chosen
+    name: str
+    wish: Wish
+    lock: Lock
+    show: Show
+
+    @property
+    def folder(self) -> Path:
+        return folder_of(self.chosen)
+
+    @property
+    def file(self) -> File:
+        return self.chosen.edition.files[self.name]
+
+    @property
+    def entry(self) -> str:
+        return entry(self.chosen, self.name)
+
+
 def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
     """Brings an edition here and returns what to hand to `--suite`. What is here is not fetched again, and uses no
     network. Raises DataChanged for a file that is not the pinned one, SourceError if no source gave it, UserError for
@@ -77,7 +100,7 @@ def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
         raise UserError(f"there is nothing at {wish.brought}")
     folder, lock = folder_of(chosen), Lock.in_force(home(), wish.lock)
     with disk_errors(folder), _alone(chosen, folder, show):
-        lacking = [name for name in chosen.edition.files if not _pull_file(chosen, name, wish, lock, show)]
+        lacking = [name for name in chosen.edition.files if not _pull_file(_Task(chosen, name, wish, lock, show))]
     if lacking:
         raise UserError(
             f"{wish.brought} holds no {', '.join(lacking)}",
@@ -87,36 +110,34 @@ def pull(chosen: Chosen, wish: Wish, show: Show) -> Path:
     return place_of(chosen)
 
 
-def _pull_file(chosen: Chosen, name: str, wish: Wish, lock: Lock, show: Show) -> bool:
+def _pull_file(task: _Task) -> bool:
     """False if what was brought does not hold the file."""
-    folder, file = folder_of(chosen), chosen.edition.files[name]
-    pin, look = agreed_pin(chosen, name, lock), look_at(chosen, name)
-    if look.state == "here" and _is_pinned_one(chosen, name, lock, show):
-        _pin(chosen, name, read_stamp(folder).files[name], lock)
+    pin, look = agreed_pin(task.chosen, task.name, task.lock), look_at(task.chosen, task.name)
+    if look.state == "here" and _is_pinned_one(task):
+        _pin(task, read_stamp(task.folder).files[task.name])
     else:
-        check_room(folder, (file.bytes_about or 0) - look.fetched)
-        obtained = _obtain(chosen, name, wish, show)
+        check_room(task.folder, (task.file.bytes_about or 0) - look.fetched)
+        obtained = _obtain(task)
         if obtained is None:
             return False
-        digests = _verify(chosen, name, obtained, lock, show)
-        if pin is None and file.sha256 is None:
-            show.note(f"{name}: nobody published its SHA-256; pinned now in {lock.path}")
+        digests = _verify(task, obtained)
+        if pin is None and task.file.sha256 is None:
+            task.show.note(f"{task.name}: nobody published its SHA-256; pinned now in {task.lock.path}")
         if look.state in ("here", "changed"):
-            _set_aside(folder, name, show)
-        _install(chosen, name, obtained, digests, lock, show)
-    for part in parts_of(folder, name):
+            _set_aside(task)
+        _install(task, obtained, digests)
+    for part in parts_of(task.folder, task.name):
         drop(part)
     return True
 
 
-def _is_pinned_one(chosen: Chosen, name: str, lock: Lock, show: Show) -> bool:
+def _is_pinned_one(task: _Task) -> bool:
     """Of what is here: pins may have come later, with a lock file or a newer catalogue."""
-    folder = folder_of(chosen)
-    placed = read_stamp(folder).files[name]
+    placed = read_stamp(task.folder).files[task.name]
     try:
-        check_pins(chosen, name, placed.digests, lock, str(folder / name))
+        check_pins(task.chosen, task.name, placed.digests, task.lock, str(task.folder / task.name))
     except DataChanged as error:
-        show.note(f"{error.message}; fetching the pinned one")
+        task.show.note(f"{error.message}; fetching the pinned one")
         return False
     return True
 
@@ -124,52 +145,54 @@ def _is_pinned_one(chosen: Chosen, name: str, lock: Lock, show: Show) -> bool:
 # -- obtain ------------------------------------------------------------------------------------------------------------
 
 
-def _obtain(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained | None:
-    folder, file = folder_of(chosen), chosen.edition.files[name]
-    linked = folder / f".{name}{_BROUGHT}"
+def _obtain(task: _Task) -> _Obtained | None:
+    wish, name, file = task.wish, task.name, task.file
+    linked = task.folder / f".{name}{_BROUGHT}"
     if wish.brought is not None:
-        show.begin(name, file.bytes_about)
-        return _Obtained(linked, "--from") if bring(wish.brought, chosen, name, linked, show.at) else None
+        task.show.begin(name, file.bytes_about)
+        brought = bring(wish.brought, task.chosen, name, linked, task.show.at)
+        return _Obtained(linked, "--from") if brought else None
     if name in wish.urls:
-        return _fetch(own_origin(wish.urls[name], file, name), chosen, name, show)
+        return _fetch(task, own_origin(wish.urls[name], file, name))
     if wish.source in (None, "huggingface") and (cached := hub_cache(file)) is not None:
-        show.begin(name, file.bytes_about)
-        bring(cached, chosen, name, linked, show.at)
+        task.show.begin(name, file.bytes_about)
+        take(cached, linked, task.show.at)
         return _Obtained(linked, "the Hub's own cache")
-    return _fetch_from_any(chosen, name, wish, show)
+    return _fetch_from_any(task)
 
 
-def _fetch_from_any(chosen: Chosen, name: str, wish: Wish, show: Show) -> _Obtained:
+def _fetch_from_any(task: _Task) -> _Obtained:
     """Each source in turn. With one asked for: that one, and why it failed."""
-    addresses = origins(chosen.edition.files[name], wish.source)
-    if wish.source is not None and addresses[0].source != wish.source:
-        show.note(f"{name} is not on {wish.source}; taking it from: {addresses[0].source}")
+    name, asked = task.name, task.wish.source
+    addresses = origins(task.file, asked)
+    if asked is not None and addresses[0].source != asked:
+        task.show.note(f"{name} is not on {asked}; taking it from: {addresses[0].source}")
     for origin, following in zip(addresses, [*addresses[1:], None], strict=True):
         try:
-            return _fetch(origin, chosen, name, show)
+            return _fetch(task, origin)
         except SourceError as error:
             if following is None:
                 raise
-            show.note(f"{error.message}; trying: {following.source}")
+            task.show.note(f"{error.message}; trying: {following.source}")
     raise SourceError(f"{name} has no source")
 
 
-def _fetch(origin: Origin, chosen: Chosen, name: str, show: Show) -> _Obtained:
-    about, part = chosen.edition.files[name].bytes_about, part_of(folder_of(chosen), name, origin.source)
+def _fetch(task: _Task, origin: Origin) -> _Obtained:
+    about, part = task.file.bytes_about, part_of(task.folder, task.name, origin.source)
     at_most = None if about is None else 2 * about + _SLACK
-    return _Obtained(part, origin.shown, fetch(Errand(origin, name, part, at_most, show)))
+    return _Obtained(part, origin.shown, fetch(Errand(origin, task.name, part, at_most, task.show)))
 
 
 # -- verify ------------------------------------------------------------------------------------------------------------
 
 
-def _verify(chosen: Chosen, name: str, obtained: _Obtained, lock: Lock, show: Show) -> Digests:
+def _verify(task: _Task, obtained: _Obtained) -> Digests:
     """The digests of the whole, once they are the pinned ones. A wrong part is deleted: to go on with it is useless."""
-    show.begin(f"checking {name}", obtained.part.stat().st_size)
-    digests = digest_file(obtained.part, show.at)
+    task.show.begin(f"checking {task.name}", obtained.part.stat().st_size)
+    digests = digest_file(obtained.part, task.show.at)
     try:
-        check_pins(chosen, name, digests, lock, obtained.source)
-        _check_announced(name, digests, obtained)
+        check_pins(task.chosen, task.name, digests, task.lock, obtained.source)
+        _check_announced(task.name, digests, obtained)
     except (DataChanged, SourceError) as error:
         drop(obtained.part)
         if obtained.fetched is not None and obtained.fetched.resumed:
@@ -189,40 +212,44 @@ def _check_announced(name: str, found: Digests, obtained: _Obtained) -> None:
         )
 
 
-def _pin(chosen: Chosen, name: str, placed: Placed, lock: Lock) -> None:
+def _pin(task: _Task, placed: Placed) -> None:
     """Also of what was pulled before this lock file was in force."""
-    if lock.pin(entry(chosen, name)) is None:
+    if task.lock.pin(task.entry) is None:
         today = datetime.now(UTC).date().isoformat()
-        lock.add(entry(chosen, name), Pin(placed.digests.sha256, placed.digests.size, placed.source, today))
+        task.lock.add(task.entry, Pin(placed.digests.sha256, placed.digests.size, placed.source, today))
 
 
 # -- put in place ------------------------------------------------------------------------------------------------------
 
 
-def _install(chosen: Chosen, name: str, obtained: _Obtained, digests: Digests, lock: Lock, show: Show) -> None:
-    folder, file, part = folder_of(chosen), chosen.edition.files[name], obtained.part
+def _install(task: _Task, obtained: _Obtained, digests: Digests) -> None:
+    part = obtained.part
     commit = obtained.fetched.revision if obtained.fetched else None
     source = f"{obtained.source} (commit {commit})" if commit and commit not in obtained.source else obtained.source
     placed = Placed(digests, source, part.stat().st_mtime_ns)
-    _pin(chosen, name, placed, lock)
-    if file.unzip is None:
+    _pin(task, placed)
+    if task.file.unzip is None:
         _sync(part)
-        write_stamp(folder, name, placed)
-        part.replace(folder / name)
-        drop(part)
-        return
+        write_stamp(task.folder, task.name, placed)
+        part.replace(task.folder / task.name)
+    else:
+        _install_archive(task, part, placed, task.file.unzip)
+    drop(part)
+
+
+def _install_archive(task: _Task, part: Path, archive: Placed, rule: Unzip) -> None:
+    folder = task.folder
     with tempfile.TemporaryDirectory(prefix=".unpack-", dir=folder) as beside:
-        unpack(part, name, Path(beside), file.unzip, show)
+        unpack(part, task.name, Path(beside), rule, task.show)
         tops = tuple(sorted(entry.name for entry in Path(beside).iterdir()))
-        roots = tuple((Path(file.unzip.into) / top).as_posix() for top in tops)
+        roots = tuple((Path(rule.into) / top).as_posix() for top in tops)
         files, size = count_files(Path(beside), tops)
-        unpacked = Placed(digests, source, 0, Unpacked(roots, files, size))
-        (folder / file.unzip.into).mkdir(parents=True, exist_ok=True)
-        write_stamp(folder, name, unpacked)
+        (folder / rule.into).mkdir(parents=True, exist_ok=True)
+        unpacked = Placed(archive.digests, archive.source, 0, Unpacked(roots, files, size))
+        write_stamp(folder, task.name, unpacked)
         for top, root in zip(tops, roots, strict=True):
             _make_way(folder / root)
             (Path(beside) / top).replace(folder / root)
-    drop(part)
 
 
 def _make_way(place: Path) -> None:
@@ -233,17 +260,17 @@ def _make_way(place: Path) -> None:
         place.unlink(missing_ok=True)
 
 
-def _set_aside(folder: Path, name: str, show: Show) -> None:
+def _set_aside(task: _Task) -> None:
     """What is not the pinned file, or no longer, is kept under a hidden name."""
-    placed = read_stamp(folder).files[name]
-    roots = placed.unpacked.roots if placed.unpacked else (name,)
+    placed = read_stamp(task.folder).files[task.name]
+    roots = placed.unpacked.roots if placed.unpacked else (task.name,)
     for root in roots:
-        place = folder / root
+        place = task.folder / root
         if place.exists():
-            kept = place.with_name(f".{place.name}.changed-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+            kept = place.with_name(f".{place.name}.changed-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
             place.rename(kept)
-            show.note(f"what was at {place} is kept as {kept.name}")
-    write_stamp(folder, name, None)
+            task.show.note(f"what was at {place} is kept as {kept.name}")
+    write_stamp(task.folder, task.name, None)
 
 
 def _sync(file: Path) -> None:

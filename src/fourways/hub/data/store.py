@@ -19,7 +19,7 @@ import msgspec
 from fourways.core.errors import FourwaysError
 from fourways.core.run_files import write_whole
 from fourways.hub.cache import cache_home
-from fourways.hub.data.catalogue import Chosen, File, choose, load_catalogue
+from fourways.hub.data.catalogue import Chosen, choose, load_catalogue
 from fourways.hub.data.digests import Digests, digest_file
 from fourways.hub.data.errors import DataChanged
 from fourways.hub.data.lock import Lock
@@ -191,14 +191,3 @@ def _untouched(folder: Path, name: str, placed: Placed) -> bool:
         with suppress(FourwaysError):  # a folder that may not be written: it is read again next time
             write_stamp(folder, name, msgspec.structs.replace(placed, mtime_ns=stat.st_mtime_ns))
     return same
-
-
-def where_pinned(file: File) -> str:
-    """In words, which digests vouch for a file before its first pull."""
-    match (file.sha256 is not None, file.md5 is not None):
-        case (True, _):
-            return "sha256"
-        case (False, True):
-            return "md5; sha256 at the first pull"
-        case _:
-            return "at the first pull"
