@@ -132,9 +132,8 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 
 
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
-    async with _pool(checkpoints, job) as pool:
-        show.phase(_opening(job.candidates))
-        crews = Crews(job, _suite_records(job))
+    show.phase(_opening(job.candidates))
+    async with _pool(checkpoints, job) as pool, Crews(job, _suite_records(job)) as crews:
         header = _header(run_id, job, await _records(pool, crews, job.candidates), crews.suite)
         make(folder)
         write_header(header, folder)
@@ -143,9 +142,8 @@ async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, 
 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
-    async with _pool(checkpoints, job, old) as pool:
-        show.phase(_opening(job.candidates))
-        crews = Crews(job, _suite_records(job))
+    show.phase(_opening(job.candidates))
+    async with _pool(checkpoints, job, old) as pool, Crews(job, _suite_records(job)) as crews:
         header = gone_on(old, _header(old.run_id, job, await _records(pool, crews, job.candidates), crews.suite))
         state = reopen(folder, read_state(folder))
         clear_unfinished(folder, state)

@@ -102,20 +102,35 @@ def has_crew(scale: Scale, candidate: Candidate) -> bool:
 
 class Crews:
     """Opens candidates for an axis: one engine each, or, on the accuracy axis, the workers that the job asks for.
-    suite: what the workers read, with paths as they are."""
+    suite: what the workers read, with paths as they are. A context: no worker outlives it."""
 
     def __init__(self, job: Job, suite: Sequence[BenchmarkRecord]) -> None:
         self._job, self.suite = job, suite
+        self._ready: dict[str, Sequence[Member]] = {}
+
+    async def __aenter__(self) -> Crews:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for members in self._ready.values():
+            await _end(members)
 
     async def record(self, candidate: Candidate, pool: EnginePool) -> CandidateRecord:
-        """What the candidate is: as a worker opens it if nobody else ever will, as the pool opens it else."""
+        """What the candidate is: as its workers open it if nobody else ever will, as the pool opens it else. The
+        workers of a job's only candidate stay open for its questions; those of several may not fit beside each
+        other."""
         if not only_crew(self._job, candidate):
             return await pool.record(candidate)
-        async with self._members(candidate) as members:
-            try:
-                record = await members[0].describe()
-            except (Lost, FourwaysError) as error:
-                return CandidateRecord(candidate, None, {}, None, failure=f"{members[0].name}: {error}")
+        members = self._ready[candidate.name] = await self._hired(candidate)
+        alone = len(self._job.candidates) == 1
+        try:
+            record, *_ = await asyncio.gather(*(member.describe() for member in members[: None if alone else 1]))
+        except (Lost, FourwaysError) as error:
+            why = f"a worker that was to open it was {error}" if isinstance(error, Lost) else error.message
+            return CandidateRecord(candidate, None, {}, None, failure=why)
+        finally:
+            if not alone:
+                await _end(self._ready.pop(candidate.name))
         return msgspec.structs.replace(record, candidate=candidate)
 
     @asynccontextmanager
@@ -139,15 +154,21 @@ class Crews:
     @asynccontextmanager
     async def _members(self, candidate: Candidate) -> AsyncIterator[Sequence[Member]]:
         """The workers of a candidate that `has_crew`. They end with the context."""
-        job, asked = self._job, _absolute(candidate)
-        if job.scale.ray is not None:
-            members = await hire_actors(job.scale, asked, self.suite, job.seed)
-        else:
-            members = _processes(job.scale.replicas or 1, asked, self.suite, job.seed)
+        members = self._ready.pop(candidate.name, None) or await self._hired(candidate)
         try:
             yield members
         finally:
-            await asyncio.gather(*(member.close() for member in members))
+            await _end(members)
+
+    async def _hired(self, candidate: Candidate) -> Sequence[Member]:
+        job, asked = self._job, _absolute(candidate)
+        if job.scale.ray is not None:
+            return await hire_actors(job.scale, asked, self.suite, job.seed)
+        return _processes(job.scale.replicas or 1, asked, self.suite, job.seed)
+
+
+async def _end(members: Sequence[Member]) -> None:
+    await asyncio.gather(*(member.close() for member in members))
 
 
 def _processes(count: int, candidate: Candidate, suite: Sequence[BenchmarkRecord], seed: int) -> list[Member]:
