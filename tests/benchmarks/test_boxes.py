@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fourways.benchmarks.boxes import find_box, from_pixels, iou, read_box, render, to_pixels
+from fourways.benchmarks.answers.boxes import find_box, from_pixels, iou, read_box, render, to_pixels
 from fourways.core.boxes import BoxFormat, BoxSpace, BoxSyntax
 from fourways.core.events import VisualGeometry
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourways.benchmarks.choice import REFUSED, choice_prompt, read_choice
+from fourways.benchmarks.answers.choice import REFUSED, choice_prompt, read_choice
 
 PETS = {"A": "dog", "B": "bird", "C": "cat", "D": "fish"}
 

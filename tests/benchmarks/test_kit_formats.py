@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fourways.benchmarks import registry
-from fourways.benchmarks.boxes import STATED, render
+from fourways.benchmarks.answers.boxes import STATED, render
 from fourways.benchmarks.contract import Metric, Sample
 from fourways.benchmarks.suite import detect
 from fourways.core.errors import BenchmarkFormatError
@@ -229,7 +229,7 @@ def test_the_hubs_refcoco_has_a_sample_for_each_sentence(tmp_path: Path, jpeg: J
 
 
 def test_eight_splits_are_known_as_the_published_ones(tmp_path: Path) -> None:
-    from fourways.benchmarks.refcoco_tables import SPLITS
+    from fourways.benchmarks.reading.refcoco_tables import SPLITS
 
     for split in SPLITS[:2]:
         (tmp_path / f"{split}.jsonl").touch()

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from fourways.benchmarks import registry
-from fourways.benchmarks.boxes import BoxFormat
+from fourways.benchmarks.answers.boxes import BoxFormat
 from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
 from fourways.benchmarks.suite import detect
 from fourways.core.errors import BenchmarkFormatError

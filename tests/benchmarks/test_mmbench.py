@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fourways.benchmarks.choice import CIRCLE
+from fourways.benchmarks.answers.choice import CIRCLE
 from fourways.benchmarks.contract import Metric
 from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.core.errors import BenchmarkFormatError

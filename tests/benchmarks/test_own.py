@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Metric, ReplyContext, Sample
-from fourways.benchmarks.own_cells import plain
+from fourways.benchmarks.reading.own_cells import plain
 from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.rows import AnswerRow
 

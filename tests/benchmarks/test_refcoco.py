@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fourways.benchmarks.boxes import render
+from fourways.benchmarks.answers.boxes import render
 from fourways.benchmarks.contract import ReplyContext, Sample
 from fourways.benchmarks.refcoco import RefCOCO
 from fourways.core.boxes import BoxFormat

@@ -30,13 +30,15 @@ def test_an_unknown_key_names_the_known_ones() -> None:
 def test_a_digest_covers_every_file_that_a_benchmark_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the room's files: a change of any shared one changes every digest, one of a benchmark its own."""
     room = Path(registry.__file__).parent
-    for file in room.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
+    for file in room.rglob("*.py"):
+        (tmp_path / file.relative_to(room)).parent.mkdir(exist_ok=True)
+        (tmp_path / file.relative_to(room)).write_bytes(file.read_bytes())
     monkeypatch.setattr(registry, "_file", lambda one: tmp_path / Path(inspect.getfile(type(one))).name)
     every = (*KEYS, "choice:x", "mme@rank")
     before = {key: registry.source_sha256(key) for key in every}
     assert before == {key: registry.source_sha256(key) for key in every}
-    for shared in ("tables.py", "tsv.py", "ranked.py", "own_cells.py", "yes_no.py", "boxes.py", "cells.py"):
+    tables = [f"reading/{name}.py" for name in ("tables", "tsv", "cells", "parquet", "own_cells")]
+    for shared in (*tables, "answers/yes_no.py", "answers/boxes.py", "ranked.py"):
         kept = (tmp_path / shared).read_bytes()
         (tmp_path / shared).write_bytes(kept + b"\n")
         assert not {key for key in every if registry.source_sha256(key) == before[key]}, shared

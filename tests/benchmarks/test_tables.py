@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourways.benchmarks.tables import read_table
-from fourways.benchmarks.tsv import _split
+from fourways.benchmarks.reading.tables import read_table
+from fourways.benchmarks.reading.tsv import _split
 from fourways.core.errors import BenchmarkFormatError
 
 WriteTsv = Callable[[Sequence[dict[str, object]]], Path]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourways.benchmarks.vqa_answers import accuracy, normalize, without_articles, without_punctuation
+from fourways.benchmarks.answers.vqa_answers import accuracy, normalize, without_articles, without_punctuation
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/vqa_v2_golden.json").read_text("utf-8"))
 

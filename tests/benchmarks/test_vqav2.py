@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fourways.benchmarks.contract import Sample
-from fourways.benchmarks.json_stream import stream_array
+from fourways.benchmarks.reading.json_stream import stream_array
 from fourways.benchmarks.vqav2 import VQAv2
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.rows import AnswerRow

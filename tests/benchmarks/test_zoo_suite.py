@@ -9,7 +9,7 @@ import pytest
 
 from fourways import zoo
 from fourways.benchmarks import registry
-from fourways.benchmarks.boxes import render
+from fourways.benchmarks.answers.boxes import render
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.suite import detect
 from fourways.core.rows import AnswerRow
@@ -26,7 +26,7 @@ def perfect(sample: Sample) -> str:
     if len(sample.gold) == 4 and isinstance(sample.gold[0], float):
         x1, y1, x2, y2 = (float(v) for v in sample.gold)
         size = int(sample.extra["width"]), int(sample.extra["height"])
-        from fourways.benchmarks.boxes import STATED
+        from fourways.benchmarks.answers.boxes import STATED
 
         return render((x1, y1, x2, y2), STATED, size)
     return max(set(map(str, sample.gold)), key=[str(g) for g in sample.gold].count)

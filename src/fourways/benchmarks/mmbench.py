@@ -16,12 +16,12 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from fourways.benchmarks.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
-from fourways.benchmarks.files import data_names
-from fourways.benchmarks.records import Record, shown
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.tables import SHARD, read_table
+from fourways.benchmarks.reading.files import data_names
+from fourways.benchmarks.reading.records import Record, shown
+from fourways.benchmarks.reading.tables import SHARD, read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fourways.benchmarks.answers.scoring import judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import IMAGE_SUFFIXES, read_text, reader
-from fourways.benchmarks.records import shown
-from fourways.benchmarks.scoring import judged, mean_part
-from fourways.benchmarks.tables import read_table
+from fourways.benchmarks.reading.files import IMAGE_SUFFIXES, read_text, reader
+from fourways.benchmarks.reading.records import shown
+from fourways.benchmarks.reading.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow

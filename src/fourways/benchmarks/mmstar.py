@@ -12,18 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.choice import (
+from fourways.benchmarks.answers.choice import (
     INSIDE,
     choice_prompt,
-    column_options,
     inside_options,
     options_inside,
     read_letter,
 )
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.records import Record, shown
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.tables import read_table
+from fourways.benchmarks.reading.records import Record, shown
+from fourways.benchmarks.reading.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
@@ -94,7 +93,7 @@ class MMStar(Benchmark):
 
 def _sample(number: int, record: Record) -> Sample:
     answer = record.need("answer").strip().upper()
-    columns = column_options(record.cells)
+    columns = record.lettered()
     options = columns or inside_options(record.need("question")) or dict.fromkeys(LETTERS, "")
     if len(answer) != 1 or answer not in LETTERS:
         raise BenchmarkFormatError(

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.benchmarks.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
+from fourways.benchmarks.answers.short_answers import short_answer_prompt
+from fourways.benchmarks.answers.vqa_answers import normalize
+from fourways.benchmarks.answers.yes_no import YES_NO, counted, counts
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.own_cells import LETTERS, accepted_answers, options_of, plain, right_letter
-from fourways.benchmarks.records import MissingColumns, Record, shown
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.short_answers import short_answer_prompt
-from fourways.benchmarks.tables import read_table
-from fourways.benchmarks.vqa_answers import normalize
-from fourways.benchmarks.yes_no import YES_NO, counted, counts
+from fourways.benchmarks.reading.own_cells import LETTERS, accepted_answers, options_of, plain, right_letter
+from fourways.benchmarks.reading.records import MissingColumns, Record, shown
+from fourways.benchmarks.reading.tables import read_table
 from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow

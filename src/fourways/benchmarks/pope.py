@@ -19,14 +19,14 @@ from typing import Literal
 
 import msgspec
 
-from fourways.benchmarks.cells import kept
+from fourways.benchmarks.answers.scoring import judged
+from fourways.benchmarks.answers.yes_no import YES_NO, counted, counts, f1_part
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import data_names, find_below, reader
-from fourways.benchmarks.jsonl import decode_lines
-from fourways.benchmarks.records import shown
-from fourways.benchmarks.scoring import judged
-from fourways.benchmarks.tables import read_table
-from fourways.benchmarks.yes_no import YES_NO, counted, counts, f1_part
+from fourways.benchmarks.reading.cells import kept
+from fourways.benchmarks.reading.files import data_names, find_below, reader
+from fourways.benchmarks.reading.jsonl import decode_lines
+from fourways.benchmarks.reading.records import shown
+from fourways.benchmarks.reading.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow

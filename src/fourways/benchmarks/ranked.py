@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.choice import options_inside, rank_prompt
+from fourways.benchmarks.answers.choice import options_inside, rank_prompt
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import BenchmarkFormatError, UserError

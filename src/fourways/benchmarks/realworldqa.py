@@ -10,18 +10,17 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.choice import (
+from fourways.benchmarks.answers.choice import (
     INSIDE,
     choice_prompt,
-    column_options,
     inside_options,
     options_inside,
     read_choice,
 )
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
-from fourways.benchmarks.records import Record
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.tables import read_table
+from fourways.benchmarks.reading.records import Record
+from fourways.benchmarks.reading.tables import read_table
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
@@ -80,7 +79,7 @@ def _plain(text: str) -> str:
 def _sample(number: int, record: Record) -> Sample:
     """category: how the answer is given, unless the file says another."""
     question, answer = record.need("question"), record.need("answer").strip()
-    columns = column_options(record.cells)
+    columns = record.lettered()
     lettered = len(answer) == 1 and answer in string.ascii_uppercase
     options = columns or (inside_options(question) if lettered else {})
     if lettered and answer not in options:

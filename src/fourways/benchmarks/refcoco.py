@@ -13,13 +13,19 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.benchmarks.boxes import STATED, Box, iou, read_box
-from fourways.benchmarks.cells import kept
+from fourways.benchmarks.answers.boxes import STATED, Box, iou, read_box
+from fourways.benchmarks.answers.scoring import judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import data_names, find_below, reader
-from fourways.benchmarks.jsonl import decode_lines
-from fourways.benchmarks.refcoco_tables import SPLITS, check_box, parquet_files, read_parquet_splits, read_tsv_splits
-from fourways.benchmarks.scoring import judged, mean_part
+from fourways.benchmarks.reading.cells import kept
+from fourways.benchmarks.reading.files import data_names, find_below, reader
+from fourways.benchmarks.reading.jsonl import decode_lines
+from fourways.benchmarks.reading.refcoco_tables import (
+    SPLITS,
+    check_box,
+    parquet_files,
+    read_parquet_splits,
+    read_tsv_splits,
+)
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate

@@ -26,6 +26,8 @@ _ALL: dict[str, Benchmark] = {
 }
 _NOT_SOURCE = ("__init__.py", "registry.py", "suite.py")
 """Files of this room that say nothing of how a reply is asked for, read or scored."""
+_SHARED = ("*.py", "reading/*.py", "answers/*.py")
+"""`predictions` is not among them: it reads what was answered without us."""
 
 
 def keys() -> tuple[str, ...]:
@@ -72,7 +74,7 @@ def source_sha256(key: str) -> str:
     own = _file(benchmark.inner if isinstance(benchmark, Ranked) else benchmark)
     others = {_file(one) for one in (*_ALL.values(), *(kind("x", {}) for kind in KINDS.values()))} - {own}
     digest = hashlib.sha256(own.read_bytes())
-    for file in sorted(own.parent.glob("*.py")):
+    for file in sorted(file for pattern in _SHARED for file in own.parent.glob(pattern)):
         if file != own and file not in others and file.name not in _NOT_SOURCE:
             digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -16,15 +16,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from fourways.benchmarks.cells import kept
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
+from fourways.benchmarks.answers.short_answers import short_answer_prompt
+from fourways.benchmarks.answers.vqa_answers import accuracy, clean
 from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
-from fourways.benchmarks.files import data_names, find_below, reader
-from fourways.benchmarks.json_stream import stream_array
-from fourways.benchmarks.records import texts_of
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.short_answers import short_answer_prompt
-from fourways.benchmarks.tables import SHARD, read_table
-from fourways.benchmarks.vqa_answers import accuracy, clean
+from fourways.benchmarks.reading.cells import kept
+from fourways.benchmarks.reading.files import data_names, find_below, reader
+from fourways.benchmarks.reading.json_stream import stream_array
+from fourways.benchmarks.reading.records import texts_of
+from fourways.benchmarks.reading.tables import SHARD, read_table
 from fourways.core.errors import BenchmarkFormatError
 from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fourways.benchmarks.boxes import Box
+from fourways.benchmarks.answers.boxes import Box
 from fourways.benchmarks.contract import Metric, ReplyContext, Sample
 from fourways.benchmarks.predictions.kit import described, under
 from fourways.benchmarks.refcoco import THRESHOLD, RefCOCO

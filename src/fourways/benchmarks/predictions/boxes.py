@@ -12,7 +12,7 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, Value, as_text, read_records
 from fourways.benchmarks.predictions.replies import IMAGE_SHA256, plain_reply
-from fourways.benchmarks.refcoco_tables import SPLITS
+from fourways.benchmarks.reading.refcoco_tables import SPLITS
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.events import VisualGeometry

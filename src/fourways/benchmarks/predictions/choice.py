@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fourways.benchmarks.choice import CIRCLE, inside_options
+from fourways.benchmarks.answers.choice import CIRCLE, inside_options
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records

@@ -1,6 +1,6 @@
 """The rules under which multiple choice is scored.
 
-vlmevalkit: `can_infer` with `--judge exact_matching`, as of August 2026 (`benchmarks/choice.py`); what it cannot read
+vlmevalkit: `can_infer` with `--judge exact_matching`, as of August 2026 (`answers/choice.py`); what it cannot read
 is wrong. Its earlier forms read some replies otherwise, so figures of their time need them: ms-vlmeval (0.0.20) reads
 no "answer is B"; vlmevalkit-2025 takes a letter at any place, and an option's text in a reply of any length. lmms-eval:
 the older extractor of its MMBench tasks (0.7.3), where the kit would ask a judge about the rest. lmms-eval-static: its
@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from fourways.benchmarks.choice import read_choice
+from fourways.benchmarks.answers.choice import read_choice
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
 from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
 from fourways.benchmarks.mmbench import MMBenchCN, MMBenchEN
 from fourways.benchmarks.mmstar import MMStar
 from fourways.benchmarks.predictions.choice_words import any_place, last_words, older_choice, ranked_choice
 from fourways.benchmarks.predictions.kit import Reread, described, of_rule
 from fourways.benchmarks.realworldqa import RealWorldQA
-from fourways.benchmarks.scoring import by_label, judged, mean_part
 from fourways.core.rows import AnswerRow
 
 _FOUR = ("A", "B", "C", "D")

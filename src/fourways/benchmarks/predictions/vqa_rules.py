@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from statistics import mean
 
+from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
+from fourways.benchmarks.answers.vqa_answers import accuracy, clean, without_articles, without_punctuation
 from fourways.benchmarks.contract import Metric, Sample
 from fourways.benchmarks.predictions.kit import described, of_rule
-from fourways.benchmarks.scoring import by_label, judged, mean_part
-from fourways.benchmarks.vqa_answers import accuracy, clean, without_articles, without_punctuation
 from fourways.benchmarks.vqav2 import VQAv2
 from fourways.core.rows import AnswerRow
 

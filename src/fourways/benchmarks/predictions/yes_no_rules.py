@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from fourways.benchmarks.answers.scoring import judged, mean_part
+from fourways.benchmarks.answers.yes_no import is_yes
 from fourways.benchmarks.contract import Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.pope import POPE
 from fourways.benchmarks.predictions.kit import described, of_rule
 from fourways.benchmarks.predictions.mme_rules import WORD
 from fourways.benchmarks.predictions.yes_no_words import yes_or_no_word
-from fourways.benchmarks.scoring import judged, mean_part
-from fourways.benchmarks.yes_no import is_yes
 from fourways.core.rows import AnswerRow
 
 _NAMES = ("f1", "accuracy", "precision", "recall")

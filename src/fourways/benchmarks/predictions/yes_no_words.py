@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from fourways.benchmarks.vqa_answers import without_punctuation
+from fourways.benchmarks.answers.vqa_answers import without_punctuation
 
 _PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
 """VLMEvalKit's own `process_punctuation` keeps a full stop after a digit, which the VQA scorer drops."""

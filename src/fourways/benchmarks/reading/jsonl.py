@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fourways.benchmarks.cells import find_image, image_key, image_of, kept, names_file
-from fourways.benchmarks.files import reader
-from fourways.benchmarks.json_stream import stream_array
-from fourways.benchmarks.records import Record, check_columns, names_of
+from fourways.benchmarks.reading.cells import find_image, image_key, image_of, kept, names_file
+from fourways.benchmarks.reading.files import reader
+from fourways.benchmarks.reading.json_stream import stream_array
+from fourways.benchmarks.reading.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
 MAX_LINE_BYTES = 256 * 2**20

@@ -10,10 +10,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fourways.benchmarks.jsonl import read_json
-from fourways.benchmarks.records import Record, shown
-from fourways.benchmarks.tsv import SUFFIXES as TEXT
-from fourways.benchmarks.tsv import read_tsv
+from fourways.benchmarks.reading.jsonl import read_json
+from fourways.benchmarks.reading.records import Record, shown
+from fourways.benchmarks.reading.tsv import SUFFIXES as TEXT
+from fourways.benchmarks.reading.tsv import read_tsv
 from fourways.core.errors import BenchmarkFormatError
 
 JSON = (".jsonl", ".json")
@@ -96,7 +96,7 @@ def _read_file(
     suffix = file.suffix.lower()
     try:
         if suffix == ".parquet":
-            from fourways.benchmarks.parquet import read_parquet  # slow to load, and most tables are text
+            from fourways.benchmarks.reading.parquet import read_parquet  # slow to load, and most tables are text
 
             yield from read_parquet(file, needed, columns, key_column, lists)
         elif suffix in JSON:

@@ -10,7 +10,7 @@ import hashlib
 import sys
 from pathlib import Path
 
-from fourways.benchmarks.files import find_below
+from fourways.benchmarks.reading.files import find_below
 from fourways.core.errors import BenchmarkFormatError
 
 _REPEATED = 256

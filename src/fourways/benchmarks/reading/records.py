@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,10 @@ class Record:
     def first(self, *columns: str) -> str:
         """The first of the columns that has text here; "" if none has."""
         return next((self.cells[name] for name in columns if name in self.cells), "")
+
+    def lettered(self) -> dict[str, str]:
+        """The columns A, B, … that have text: the options of a choice."""
+        return {letter: self.cells[letter] for letter in string.ascii_uppercase if letter in self.cells}
 
 
 def shown(text: str) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from fourways.benchmarks.boxes import Box, Size
+from fourways.benchmarks.answers.boxes import Box, Size
 from fourways.benchmarks.contract import Sample
-from fourways.benchmarks.records import Record, shown, texts_of
-from fourways.benchmarks.tables import SHARD, read_table
+from fourways.benchmarks.reading.records import Record, shown, texts_of
+from fourways.benchmarks.reading.tables import SHARD, read_table
 from fourways.core.errors import BenchmarkFormatError
 
 SPLITS = (

@@ -6,8 +6,7 @@ import ast
 import unicodedata
 from collections.abc import Mapping
 
-from fourways.benchmarks.choice import column_options
-from fourways.benchmarks.records import Record, shown, texts_of
+from fourways.benchmarks.reading.records import Record, shown, texts_of
 from fourways.core.errors import BenchmarkFormatError
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -42,7 +41,7 @@ def accepted_answers(record: Record) -> tuple[str, ...]:
 
 def options_of(record: Record) -> dict[str, str]:
     """By letter: the columns A, B, …, or a list in `options`."""
-    found = column_options(record.cells)
+    found = record.lettered()
     if not found:
         listed = texts_of(record.nested.get("options"))
         if listed is None and "options" in record.cells:

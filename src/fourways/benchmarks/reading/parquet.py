@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fourways.benchmarks.cells import image_of, is_empty, kept
-from fourways.benchmarks.records import Record, check_columns, names_of
+from fourways.benchmarks.reading.cells import image_of, is_empty, kept
+from fourways.benchmarks.reading.records import Record, check_columns, names_of
 from fourways.core.errors import BenchmarkFormatError
 
 _BATCH = 8

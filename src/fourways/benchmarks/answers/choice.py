@@ -9,7 +9,6 @@ not read."""
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Collection, Mapping
 from typing import Literal
 
@@ -65,11 +64,6 @@ _OPTION_ITEM = re.compile(r"(?:^|, ?)([A-Z]): ")
 def options_inside(sample: Sample) -> bool:
     """Whether the question lists its options itself, or there are none: it is then asked as it is."""
     return sample.extra.get("options") == INSIDE or not sample.options
-
-
-def column_options(cells: Mapping[str, str]) -> dict[str, str]:
-    """The columns A, B, … that have text."""
-    return {letter: cells[letter] for letter in string.ascii_uppercase if letter in cells}
 
 
 def inside_options(question: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from fourways.benchmarks.records import shown
+from fourways.benchmarks.reading.records import shown
 from fourways.core.errors import BenchmarkFormatError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG")

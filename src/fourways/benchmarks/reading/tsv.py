@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from fourways.benchmarks.cells import find_image, image_key, image_of, is_empty, kept, names_file
-from fourways.benchmarks.files import reader
-from fourways.benchmarks.records import Record, check_columns, names_of, shown
+from fourways.benchmarks.reading.cells import find_image, image_key, image_of, is_empty, kept, names_file
+from fourways.benchmarks.reading.files import reader
+from fourways.benchmarks.reading.records import Record, check_columns, names_of, shown
 from fourways.core.errors import BenchmarkFormatError
 
 REFERENCE_LENGTH = 64
