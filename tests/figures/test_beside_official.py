@@ -59,6 +59,23 @@ def test_the_calibration_error_of_one_confidence_is_its_gap() -> None:
     assert one(figures, "ece").labels == {"benchmark": "realworldqa", "confidence": "mean token probability"}
 
 
+def test_the_error_of_an_honest_model_is_chance_and_its_companion_says_so() -> None:
+    rng = random.Random(3)
+    rows: list[Row] = []
+    for i in range(1500):
+        sure = 0.2 + 0.75 * rng.random()
+        rows.append(row("a", "realworldqa", i, rng.random() < sure, mean_logprob=log(sure)))
+    figures = compute(rows)
+    ece, companion = one(figures, "ece"), one(figures, "rmsce_debiased")
+    assert (ece.value or 0) > 0.025
+    assert companion.value == pytest.approx(0, abs=0.015)
+    assert (companion.status, companion.low, companion.n) == ("ok", None, 1500)
+
+
+def test_the_companion_of_the_error_finds_a_gap_that_is_there() -> None:
+    assert one(compute(told(400, 0.9, 0.6)), "rmsce_debiased").value == pytest.approx(0.3, abs=0.05)
+
+
 def test_the_brier_score_is_the_mean_squared_gap() -> None:
     rng = random.Random(0)
     rows = [row("a", "realworldqa", i, rng.random() < 0.6, mean_logprob=-rng.random()) for i in range(200)]
@@ -83,7 +100,7 @@ def test_the_area_is_the_share_of_pairs_in_which_the_right_answer_was_surer() ->
 
 def test_calibration_without_log_probabilities_is_undefined() -> None:
     figures = compute([row("a", "realworldqa", i, True) for i in range(20)])
-    for metric in ("ece", "brier", "auroc"):
+    for metric in ("ece", "rmsce_debiased", "brier", "auroc"):
         found = one(figures, metric)
         assert (found.status, found.reason) == ("undefined", "no access: the engine gives no log-probabilities")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 
 import msgspec
@@ -22,7 +22,9 @@ from fourways.stats import (
     clustered_wilson,
     confidence_auroc,
     confidence_auroc_interval,
+    debiased_calibration_error,
 )
+from fourways.stats.calibration import BINS, PER_BIN
 
 _CONFIDENCE = (
     "confidence: exp of the answer's mean log-probability a token, or, of a ranked answer, its share among the "
@@ -34,10 +36,22 @@ ECE = Definition(
     "fraction",
     "lower",
     "images",
-    f"mean over answers of |share right - mean confidence| of their bin, 15 bins of equally many answers; "
-    f"{_CONFIDENCE}. Chance gaps count as gaps, so it is above 0 even where confidence is honest",
+    f"mean over answers of |share right - mean confidence| of their bin, {BINS} bins of equally many answers, fewer "
+    f"where a bin would have fewer than {PER_BIN}; {_CONFIDENCE}. Chance gaps count as gaps, so it is above 0 even "
+    "where confidence is honest",
     "basic cluster bootstrap over images, 2,000 resamples, reflected about the value: it may lie below it, "
-    "which says how much of the value is chance",
+    "which says how much of the value is chance; where confidence is honest it leaves out 0 more often than 1 in 20",
+    version=2,
+)
+DEBIASED = Definition(
+    "rmsce_debiased",
+    "accuracy",
+    "fraction",
+    "lower",
+    "images",
+    "root of the mean over answers of (share right - mean confidence)^2 of their bin, less what chance adds to it; "
+    f"bins as of ece; {_CONFIDENCE}",
+    "none: near 0, where it matters, no interval is known to hold",
 )
 BRIER = Definition(
     "brier",
@@ -58,12 +72,12 @@ AUROC = Definition(
     f"nothing; {_CONFIDENCE}",
     "cluster-robust on the logit scale (placement values summed by image)",
 )
-DEFINITIONS = (ECE, BRIER, AUROC)
+DEFINITIONS = (ECE, DEBIASED, BRIER, AUROC)
 NO_CONFIDENCE = "no access: the engine gives no log-probabilities"
 
 
 def calibration_figures(candidate: str, key: str, rows: Sequence[AnswerRow]) -> Iterator[Figure]:
-    """Three figures, or three times the reason why there are none. rows: those with a public answer."""
+    """Four figures, or four times the reason why there are none. rows: those with a public answer."""
     labels = {"benchmark": key}
     answered = [row for row in rows if row.status != "failed"]
     told = [row for row in answered if row.mean_logprob is not None]
@@ -83,6 +97,7 @@ def calibration_figures(candidate: str, key: str, rows: Sequence[AnswerRow]) -> 
 
     interval = calibration_error_interval(images, said, right, seed_for(ECE.id))
     yield made(ECE, calibration_error(said, right), interval)
+    yield _debiased(candidate, debiased_calibration_error(images, said, right), n, note, labels)
     yield made(BRIER, brier(said, right).score, clustered_wilson(images, np.square(said - right)))
     area = confidence_auroc(said, right)
     if area is None:
@@ -90,6 +105,13 @@ def calibration_figures(candidate: str, key: str, rows: Sequence[AnswerRow]) -> 
         yield absent(AUROC, candidate, "undefined", f"every answer is {same}", labels, n=n)
     else:
         yield _decided(made(AUROC, area, confidence_auroc_interval(images, said, right)))
+
+
+def _debiased(candidate: str, value: float | None, n: int, note: str | None, labels: Mapping[str, str]) -> Figure:
+    if value is None:
+        return absent(DEBIASED, candidate, "undefined", "a bin rests on a single image", labels, n=n)
+    made = figure(DEBIASED, candidate, Estimate(value, None, n, note), labels, least=LEAST_IMAGES)
+    return msgspec.structs.replace(made, status="ok", reason=note) if n >= LEAST_IMAGES else made
 
 
 def _decided(found: Figure) -> Figure:

@@ -20,7 +20,7 @@ from fourways.report.tables import defined, grid
 from fourways.stats import clustered_wilson, reliability_bins
 from fourways.stats.calibration import equal_mass_bins
 
-_METRICS = {"ece": "ECE", "brier": "Brier", "auroc": "AUROC"}
+_METRICS = {"ece": "ECE", "rmsce_debiased": "debiased RMSCE", "brier": "Brier", "auroc": "AUROC"}
 _OPEN = 2
 """So many benchmarks stand unfolded."""
 _WORDS = (

@@ -83,7 +83,6 @@ def page(header: RunHeader, sections: Sequence[Section]) -> str:
     """The whole document."""
     style, script = _asset("page.css"), _asset("page.js")
     shown = [s for s in sections if s.body is not None]
-    names = ", ".join(record.candidate.name for record in header.candidates)
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -94,7 +93,7 @@ def page(header: RunHeader, sections: Sequence[Section]) -> str:
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{names}: compared in four ways"),
+        tag("title", _headline(header)),
         tag("link", rel="icon", href="data:,"),
         Html(f"<style>{style}</style>"),
     )

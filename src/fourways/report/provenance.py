@@ -10,7 +10,7 @@ from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader
 from fourways.report.facts import Facts
 from fourways.report.markup import Child, Html, foreign, join, tag
-from fourways.report.numbers import scale_for
+from fourways.report.numbers import EN_DASH, scale_for
 from fourways.report.plot import swatch
 from fourways.report.tables import table
 
@@ -127,7 +127,7 @@ _SUITE_HEADS = ("benchmark", "title", "edition and columns", "data SHA-256", "ve
 def _suite_row(b: BenchmarkRecord) -> Sequence[Child]:
     versions = f"prompt {b.prompt_version}, parser {b.parser_version}, scorer {b.scorer_version}"
     read = [f"{name} from {column}" for name, column in b.columns.items()]
-    what = "; ".join(part for part in (b.edition, ", ".join(read)) if part) or "not told by its files"
+    what = "; ".join(part for part in (b.edition, ", ".join(read)) if part) or EN_DASH
     return (b.key, b.title, what, tag("code", b.sha256[:16]), versions)
 
 
@@ -136,7 +136,8 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     yield "started", header.started
     yield "command", tag("code", " ".join(header.argv))
     yield "seed", str(header.seed)
-    yield from (("asked by", _crew(one)) for one in header.crews)
+    served = any(record.candidate.url is not None for record in header.candidates)
+    yield from (("asked by", _crew(one, served=served)) for one in header.crews)
     yield from (("a part of it", _part(one)) for one in header.parts)
     yield "limit", "none" if header.limit is None else f"{header.limit:,} samples a benchmark"
     yield "processor", f"{e.cpu}; {e.cores} of {e.cores_machine} cores"
@@ -155,12 +156,12 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
 
 
-def _crew(crew: CrewRecord) -> str:
-    """Who asked the questions of the accuracy axis, from when on."""
+def _crew(crew: CrewRecord, *, served: bool) -> str:
+    """Who asked the questions of the accuracy axis, from when on. served: some candidate is a server by URL."""
     way = {"process": "the run's own process", "replicas": "processes", "ray": "Ray actors"}[crew.way]
     said = [way if crew.way == "process" else f"{crew.workers:,} {way}"]
     said += [f"cluster {crew.address}"] if crew.address else []
-    said += [f"{crew.concurrency:,} requests in flight to a server"] if crew.concurrency else []
+    said += [f"{crew.concurrency:,} requests in flight to a server"] if crew.concurrency and served else []
     return f"{', '.join(said)}, from {crew.at} on"
 
 
