@@ -191,7 +191,7 @@ def test_values_and_status_agree(full_run: Callable[[], list[Row]]) -> None:
     for figure in compute(full_run()):
         assert (figure.value is None) == (figure.status in ("undefined", "failed"))
         assert figure.status == "ok" or figure.reason
-        if figure.status == "ok":
+        if figure.status == "ok" and "Interval: none" not in TEXTS.get(figure.definition, ""):
             assert figure.value is not None and figure.low is not None and figure.high is not None
             if figure.metric == "ece":
                 continue  # its interval is of what is left without the upward bias, and may lie below it
