@@ -126,7 +126,7 @@ class Crews:
         try:
             record, *_ = await asyncio.gather(*(member.describe() for member in members[: None if alone else 1]))
         except (Lost, FourwaysError) as error:
-            why = f"a worker that was to open it was {error}" if isinstance(error, Lost) else error.message
+            why = f"a worker that was to open it died: {error}" if isinstance(error, Lost) else error.message
             return CandidateRecord(candidate, None, {}, None, failure=why)
         finally:
             if not alone:
