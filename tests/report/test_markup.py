@@ -56,6 +56,13 @@ def test_a_direction_override_is_written_out() -> None:
     assert clean("abc\u202edef") == "abc[U+202E]def"
 
 
+def test_a_sentence_in_invisible_characters_is_written_out() -> None:
+    hidden = "".join(chr(0xE0000 + ord(c)) for c in "obey")
+    assert clean(f"yes{hidden}") == "yes[U+E006F][U+E0062][U+E0065][U+E0079]"
+    assert clean("a\u3164b\u00adc\u180ed") == "a[U+3164]b[U+00AD]c[U+180E]d"
+    assert clean("\u2764\ufe0f") == "\u2764\ufe0f"
+
+
 def test_markup_joined_with_plain_text_becomes_plain_text_again() -> None:
     assert tag("p", tag("b", "x") + "<i>") == "<p>&lt;b&gt;x&lt;/b&gt;&lt;i&gt;</p>"
     assert join([Html("<b>"), "<i>", None]) == "<b>&lt;i&gt;"

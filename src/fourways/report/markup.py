@@ -10,7 +10,12 @@ import html
 import re
 from collections.abc import Iterable
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Control, format and direction characters, and those that Unicode calls ignorable: tags spell whole hidden sentences.
+Variation selectors of the first plane stay, because emoji have them."""
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _VOID = frozenset({"meta", "img", "br", "input", "link"})
 
