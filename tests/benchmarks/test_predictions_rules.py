@@ -40,6 +40,30 @@ def test_mme_figures_are_the_official_programs_to_the_last_bit(mme_folder: Path)
             assert (found["acc", task], found["acc_plus", task], found["mme_score", task]) == (acc, acc_plus, score)
 
 
+@pytest.mark.parametrize(
+    ("reply", "official", "internvl"),
+    [
+        ("是", None, "yes"), ("不是", None, "no"), ("否。", None, "no"), ("True", None, "yes"), ("false.", None, "no"),
+        ("图中是Yes", None, "yes"), ("图中没有", None, None), ("\n\n\n\nNo", None, "no"), ("不Yes", "yes", "yes"),
+        ("Yes, it is", "yes", "yes"), ("   true", None, None), ("Untrue", None, None),
+    ],
+)  # fmt: skip
+def test_internvl_alters_its_replies_before_the_official_program_reads_them(
+    reply: str, official: str | None, internvl: str | None
+) -> None:
+    sample = Sample("1", "1", "k", bytes, "q", ("yes",))
+    found = {name: find_rule("mme", name).benchmark.parse(sample, reply, ReplyContext(None, ())) for name in
+             ("official", "internvl")}  # fmt: skip
+    assert found == {"official": official, "internvl": internvl}
+
+
+def test_internvls_own_result_files_are_the_same_under_both_rules(mme_folder: Path) -> None:
+    """They hold what its program made of the replies, in which nothing is left to alter."""
+    found = read_predictions("mme", mme_folder, None, None)
+    totals = [figures(find_rule("mme", name), found)["mme_sum",] for name in ("official", "internvl")]
+    assert totals[0] == totals[1]
+
+
 def test_yes_and_no_are_read_as_the_kits_read_them() -> None:
     for reply, word, label in GOLDEN["yes_no"]["replies"]:
         assert (yes_or_no_word(reply), otter_label(reply)) == (word, label), reply
