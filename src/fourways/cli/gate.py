@@ -46,7 +46,7 @@ def gate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
 ) -> None:
     """Fail if a candidate's accuracy dropped since an older run."""
-    from fourways.figures import gate as judge
+    from fourways import figures
 
     allowed = parse_drop(max_drop)
     new, old = _header(run), _header(baseline)
@@ -55,7 +55,7 @@ def gate(
         _check_finished(run, mine)
         _check_finished(baseline, theirs)
     newer, older = _sides(run, new, [mine for mine, _ in names]), _sides(baseline, old, [theirs for _, theirs in names])
-    gates = [judge(newer[mine], older[theirs], allowed) for mine, theirs in names]
+    gates = [figures.gate(newer[mine], older[theirs], allowed) for mine, theirs in names]
     _print_json(gates, run, baseline, allowed) if as_json else _print_table(gates, max_drop)
     if not all(one.passed for one in gates):
         raise typer.Exit(1)

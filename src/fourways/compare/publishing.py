@@ -25,7 +25,8 @@ def publish(folder: Path, header: RunHeader, suite: Suite, show: Show, *, pictur
     show.phase("figures and report")
     summary = Summary(SUMMARY_SCHEMA, header.run_id, figures.compute(read_rows(folder / ROWS_FILE), header.suite))
     write_whole(folder / SUMMARY_FILE, msgspec.json.format(msgspec.json.encode(summary), indent=1) + b"\n")
-    page = report.write_report(folder, images=image_finder(suite), include_images=pictures)
+    images = image_finder(suite, lambda: read_rows(folder / ROWS_FILE))
+    page = report.write_report(folder, images=images, include_images=pictures)
     return summary, page
 
 

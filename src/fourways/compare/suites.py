@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from fourways.benchmarks.suite import Entry, Suite, detect
 from fourways.compare.yaml_file import read_yaml
 from fourways.core.digests import hash_file
 from fourways.core.errors import FourwaysError, UserError
+from fourways.core.rows import AnswerRow, Row
 from fourways.core.run import BenchmarkRecord
 from fourways.core.run_files import write_whole
 from fourways.hub import cache_home
@@ -114,28 +115,34 @@ def check_suite(suite: Suite) -> None:
             raise UserError(f"{entry.path} holds no samples of {key}")
 
 
-def image_finder(suite: Suite) -> Callable[[str], bytes | None]:
-    """source_sha256 → the bytes of that image of the suite, or None. The suite is read once, at the first question;
-    only digests are kept."""
+def image_finder(suite: Suite, rows: Callable[[], Iterable[Row]]) -> Callable[[str], bytes | None]:
+    """source_sha256 → the bytes of that image of the suite, or None where it is gone or has changed.
+
+    rows: of the run, read once at the first question: they say of which sample an image is, so no image is read but
+    those that are asked for, however large the suite."""
 
     @cache
     def places() -> dict[str, Callable[[], bytes]]:
+        first: dict[str, tuple[str, str]] = {}
+        for row in rows():
+            if isinstance(row, AnswerRow) and row.benchmark in suite:
+                first.setdefault(row.image, (row.benchmark, row.sample))
+        image_of = {place: image for image, place in first.items()}
         found: dict[str, Callable[[], bytes]] = {}
-        seen: set[str] = set()
         for key, entry in suite.items():
-            for sample in entry.read():
-                if (key + sample.image_key) not in seen:
-                    seen.add(key + sample.image_key)
-                    with suppress(OSError, FourwaysError):
-                        found[hashlib.sha256(sample.image()).hexdigest()] = sample.image
+            with suppress(OSError, FourwaysError):  # data that changed since: the page goes without its pictures
+                for sample in entry.read():
+                    if (image := image_of.get((key, sample.id))) is not None:
+                        found[image] = sample.image
         return found
 
     def find(source_sha256: str) -> bytes | None:
         read = places().get(source_sha256)
         try:
-            return None if read is None else read()
+            source = None if read is None else read()
         except (OSError, FourwaysError):
             return None
+        return source if source is not None and hashlib.sha256(source).hexdigest() == source_sha256 else None
 
     return find
 
