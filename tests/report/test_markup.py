@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fourways.report.markup import Html, clean, foreign, join, tag
+from fourways.core.plain_text import clean
+from fourways.report.markup import Html, foreign, join, tag
 
 ANY = st.text(alphabet=st.characters(), max_size=200)
 

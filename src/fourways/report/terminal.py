@@ -10,7 +10,7 @@ from rich.text import Text
 
 from fourways import figures
 from fourways.core.figure import AXES, Axis, Figure, Summary
-from fourways.report.markup import clean
+from fourways.core.plain_text import clean
 from fourways.report.numbers import Shown, show
 from fourways.report.result import Headlines, growth, headlines, names_of
 
