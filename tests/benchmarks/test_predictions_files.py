@@ -146,11 +146,60 @@ def test_circular_accuracy_needs_every_rotation(tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("missing", ["", "None", "NA", "null", "nan"])
 def test_a_missing_prediction_is_nan_to_the_kits(tmp_path: Path, missing: str) -> None:
-    found = read_predictions(
-        "mmbench_en", write(tmp_path / "m.tsv", [{**MMBENCH[0], "prediction": missing}]), None, None
-    )
+    rows = [{**MMBENCH[0], "prediction": missing}, MMBENCH[1]]
+    found = read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None)
     assert found.answers[0].reply == "nan"
     assert told(found, "missing reply") == 1
+
+
+@pytest.mark.parametrize("key", ["mme", "mmbench_en", "realworldqa", "pope", "choice:x", "yes_no:x", "open:x"])
+def test_a_table_without_any_reply_is_refused_not_scored_as_zero(tmp_path: Path, key: str) -> None:
+    row = {"index": 7, "question": "What?", "A": "cat", "B": "dog", "answer": "A", "category": "x", "answer_given": "A"}
+    with pytest.raises(BenchmarkFormatError, match=r"no row has a reply; filled columns: .*answer_given") as caught:
+        read_predictions(key, write(tmp_path / "m.tsv", [row]), None, None)
+    assert "prediction" in (caught.value.hint or "")
+
+
+def test_replies_with_boxes_under_an_unknown_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text('{"said": "[[1, 2, 3, 4]]", "gt_bbox": [1, 2, 3, 4], "hw": [9, 9]}\n')
+    with pytest.raises(BenchmarkFormatError, match="filled columns: gt_bbox, hw, said"):
+        read_predictions("refcoco", tmp_path / "r.jsonl", None, box_format("internvl"))
+
+
+@pytest.mark.parametrize(("kind", "said", "right"), [("yes_no", "Yes.", 2), ("open", "yes", 2)])
+def test_a_table_of_ones_own_takes_its_answers_from_a_gold_table(
+    tmp_path: Path, kind: str, said: str, right: int
+) -> None:
+    gold = [
+        {"index": n, "question": "Is it?", "answer": answer, "category": "x"}
+        for n, answer in enumerate(("yes", "yes", "no", "no"))
+    ]
+    path = write(tmp_path / "p.tsv", [{"index": n, "answer": "no", "prediction": said} for n in (1, 0, 2, 9)])
+    found = read_predictions(f"{kind}:mine", path, write(tmp_path / "gold.tsv", gold), None)
+    assert [answer.sample.gold for answer in found.answers] == [("yes",), ("yes",), ("no",)]
+    rows = answer_rows(find_rule(f"{kind}:mine", None).benchmark, found.answers, "c")
+    assert sum(row.score for row in rows) == right
+    assert (told(found, "gold table does not have"), told(found, "without a prediction")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"seen": [56, 28]}, {"resized_size": [56, 28]}, {"input_size": [56, 28]}, {"input_hw": [28, 56]},
+        {"resized_hw": [28, 56]}, {"resized_width": 56.0, "resized_height": "28"}, {"resized": "[56, 28]"},
+    ],
+)  # fmt: skip
+def test_the_size_that_the_model_saw_stands_under_any_usual_name(tmp_path: Path, seen: dict[str, object]) -> None:
+    row = {
+        "model_output": '[{"bbox_2d": [28, 14, 56, 28]}]',
+        "bbox": "[50, 100, 100, 200]",
+        "width": 100,
+        "height": 200,
+    }
+    (tmp_path / "r.jsonl").write_text(json.dumps({**row, **seen}))
+    found = read_predictions("refcoco", tmp_path / "r.jsonl", None, box_format("qwen2.5-vl"))
+    assert found.answers[0].visuals[0].seen == (56, 28)
+    assert value("refcoco", found, "mean_iou") == 1.0
 
 
 def test_a_file_without_answers_takes_them_from_the_gold_table(tmp_path: Path) -> None:

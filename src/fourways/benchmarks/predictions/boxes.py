@@ -11,7 +11,7 @@ from pathlib import Path
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import IMAGE_SHA256, plain_reply
+from fourways.benchmarks.predictions.replies import IMAGE_SHA256, REPLY_COLUMNS, check_replies, plain_reply
 from fourways.benchmarks.reading.refcoco_tables import SPLITS
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import BenchmarkFormatError, UserError
@@ -30,12 +30,18 @@ DIALECTS: dict[str, BoxFormat] = {
 _SPACES = ("original_pixels", "seen_pixels", "norm_1", "norm_999", "norm_1000", "padded_square_1")
 _SYNTAXES = ("json_bbox_2d", "parentheses", "brackets", "double_brackets")
 
-_REPLIES = ("filtered_resps", "reply", "prediction", "pred", "response", "output", "answer", "text")
+_REPLIES = ("filtered_resps", *(name for name in REPLY_COLUMNS if name != "text"), "answer", "text")
 """A text beside an answer is the prompt."""
-_BOXES = ("gt_bbox", "bbox", "gold", "gt_box", "gt", "target")
+_BOXES = ("gt_bbox", "bbox", "gold", "gt_box", "gt", "target", "ground_truth", "solution")
 _CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+_SEEN = (
+    ("seen", False), ("resized", False), ("seen_size", False), ("resized_size", False), ("input_size", False),
+    ("seen_hw", True), ("resized_hw", True), ("input_hw", True),
+)  # fmt: skip
+"""Column → whether the height is first."""
 _SEEN_PAIRS = (("resized_width", "resized_height"), ("input_width", "input_height"), ("seen_width", "seen_height"))
 _SPLIT_COLUMNS = ("split", "dataset_name", "dataset", "category")
+_LIST = re.compile(r"\s*[\[(]([^\[\]()]{0,200})[\])]\s*")
 _TRAILING_DATE = re.compile(r"[_-]\d{6,14}$")
 
 
@@ -60,6 +66,7 @@ def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat) -> Predictions:
     answers: list[Answer] = []
     for file in _files(path):
         rows = list(read_records(file, oddities))
+        check_replies(file, rows, *_REPLIES)
         truth = [None] * len(rows) if gold is None else _truth(file, gold, len(rows), oddities)
         for number, (row, true) in enumerate(zip(rows, truth, strict=True), 1):
             known = row if true is None else Row(row.where, {**true.cells, **row.cells})
@@ -151,7 +158,9 @@ def _box(value: Value) -> tuple[float, float, float, float] | None:
 
 
 def _numbers(value: Value) -> list[float]:
-    """The finite numbers of a list that holds nothing else, also as text in a table; empty for anything else."""
+    """The finite numbers of a list that holds nothing else, or of its text in a table; empty for anything else."""
+    if isinstance(value, str) and (listed := _LIST.fullmatch(value)):
+        value = listed[1].split(",")
     if not isinstance(value, list) or any(isinstance(v, bool) or not isinstance(v, (int, float, str)) for v in value):
         return []
     try:
@@ -176,8 +185,8 @@ def _size(row: Row) -> tuple[int, int] | None:
 
 
 def _seen(row: Row) -> tuple[int, int] | None:
-    """(width, height) that the model saw: `seen`, `resized` or `seen_size` [width, height], `resized_hw`, or a pair."""
-    for name, flip in (("seen", False), ("resized", False), ("seen_size", False), ("resized_hw", True)):
+    """(width, height) that the model saw: one column of two numbers, or two columns."""
+    for name, flip in _SEEN:
         numbers = _numbers(row.cells.get(name))
         if len(numbers) == 2:
             return _pair(numbers[1], numbers[0]) if flip else _pair(numbers[0], numbers[1])

@@ -13,7 +13,7 @@ from fourways.benchmarks.answers.choice import CIRCLE, inside_options
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, table_reply
+from fourways.benchmarks.predictions.replies import check_replies, image_of, lmms_details, lmms_reply, table_reply
 from fourways.core.errors import BenchmarkFormatError
 
 _L2 = ("l2-category", "l2_category")
@@ -37,6 +37,7 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
     oddities = Oddities()
     truth = None if gold is None else _by_index(gold, layout, oddities)
     rows = [Row(row.where, {**lmms_details(row), **row.cells}) for row in read_records(path, oddities)]
+    check_replies(path, rows)
     found = list(_answers(rows, truth, layout, oddities))
     if not found:
         raise BenchmarkFormatError(

@@ -14,7 +14,14 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.mme import SUBTASKS
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, as_text, decode, read_bytes, read_records
-from fourways.benchmarks.predictions.replies import IMAGE_SHA256, image_of, lmms_details, lmms_reply, table_reply
+from fourways.benchmarks.predictions.replies import (
+    IMAGE_SHA256,
+    check_replies,
+    image_of,
+    lmms_details,
+    lmms_reply,
+    table_reply,
+)
 from fourways.core.errors import BenchmarkFormatError
 
 _BY_LOWER = {task.lower(): task for task in SUBTASKS}
@@ -32,6 +39,7 @@ def read_mme(path: Path, gold: Path | None) -> Predictions:
         return Predictions("MME result folder", tuple(_folder(path, oddities)), oddities)
     if path.suffix.lower() in SUFFIXES:
         rows = list(read_records(path, oddities))
+        check_replies(path, rows)
         form = "lmms-eval samples" if rows and "filtered_resps" in rows[0].cells else "VLMEvalKit table"
         return Predictions(form, tuple(_table(rows, oddities)), oddities)
     raise BenchmarkFormatError(

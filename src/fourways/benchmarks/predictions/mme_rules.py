@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fourways.benchmarks.contract import Metric, ReplyContext, Sample
+from fourways.benchmarks.contract import Metric, ReplyContext
 from fourways.benchmarks.mme import MME
 from fourways.benchmarks.predictions.kit import Reread
 from fourways.benchmarks.predictions.yes_no_words import otter_label, yes_or_no_word

@@ -11,8 +11,15 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.choice import Layout, read_choice_table
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
-from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, table_reply
-from fourways.benchmarks.predictions.yes_no import read_yes_no
+from fourways.benchmarks.predictions.replies import (
+    check_replies,
+    image_of,
+    lmms_details,
+    lmms_reply,
+    table_reply,
+    with_gold,
+)
+from fourways.benchmarks.predictions.yes_no import read_yes_no_table
 from fourways.core.errors import BenchmarkFormatError
 
 _SEPARATOR = "|"
@@ -21,7 +28,7 @@ _SEPARATOR = "|"
 def read_own(kind: str, path: Path, gold: Path | None) -> Predictions:
     """kind: choice, yes_no or open. Raises BenchmarkFormatError where no row can be scored."""
     if kind == "yes_no":
-        return read_yes_no(path, gold)
+        return read_yes_no_table(path, gold)
     if kind == "choice":
         found = read_choice_table(path, gold, Layout(circular=False))
         return replace(found, answers=tuple(_by_letter(answer) for answer in found.answers))
@@ -39,8 +46,9 @@ def _by_letter(answer: Answer) -> Answer:
 
 def _read_open(path: Path, gold: Path | None) -> Predictions:
     oddities = Oddities()
-    truth = {} if gold is None else {as_text(row.cells.get("index")): row for row in read_records(gold, oddities)}
-    answers = tuple(_open_answers(list(read_records(path, oddities)), truth, oddities))
+    rows = list(read_records(path, oddities))
+    check_replies(path, rows)
+    answers = tuple(_open_answers(with_gold(rows, gold, oddities), oddities))
     if not answers:
         raise BenchmarkFormatError(
             f"{path}: no row with an answer to score against", hint="Expected question, answer, prediction; or --gold."
@@ -48,13 +56,12 @@ def _read_open(path: Path, gold: Path | None) -> Predictions:
     return Predictions("table of open answers", answers, oddities)
 
 
-def _open_answers(rows: list[Row], truth: dict[str, Row], oddities: Oddities) -> Iterator[Answer]:
+def _open_answers(rows: list[Row], oddities: Oddities) -> Iterator[Answer]:
     for number, row in enumerate(rows):
         logged = "filtered_resps" in row.cells
         cells = {**lmms_details(row), **row.cells}
         index = as_text(cells.get("index", number))
-        known = truth[index].cells if index in truth else cells
-        accepted = _accepted(known.get("answers", known.get("answer", known.get("target"))), "answers" in known)
+        accepted = _accepted(cells.get("answers", cells.get("answer", cells.get("target"))), "answers" in cells)
         if not accepted:
             oddities.note("row without an answer to score against, left out", row.where)
             continue
@@ -65,7 +72,7 @@ def _open_answers(rows: list[Row], truth: dict[str, Row], oddities: Oddities) ->
             image=bytes,
             question=as_text(cells.get("question", "")),
             gold=accepted,
-            category=as_text(cells.get("category", known.get("category", ""))),
+            category=as_text(cells.get("category", "")),
         )
         yield Answer(sample, lmms_reply(row, oddities) if logged else table_reply(row, oddities))
 

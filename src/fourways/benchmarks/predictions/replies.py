@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from fourways.benchmarks.predictions.found import Oddities
-from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name
+from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name, read_records
+from fourways.core.errors import BenchmarkFormatError
 
-REPLY_COLUMNS = ("prediction", "pred", "response", "reply", "output", "text")
+REPLY_COLUMNS = (
+    "prediction", "pred", "predict", "response", "reply", "output", "text", "model_output", "output_text",
+    "generated_text", "model_answer",
+)  # fmt: skip
+_LOGGED = ("filtered_resps", "resps")
 IMAGE_SHA256 = "image_sha256"
 """The column of our own exports that names the image."""
 _IMAGES = (IMAGE_SHA256, "image_path", "image_source")
+_SHOWN = 20
 MISSING_REPLY = "nan"
 """What `str` makes of a missing cell in the kits."""
 
 
-def table_reply(row: Row, oddities: Oddities, *more: str) -> str:
+def check_replies(file: Path, rows: Iterable[Row], *names: str) -> None:
+    """Raises BenchmarkFormatError where no row has a reply under one of the known names, or of `names`: not a file of
+    answers, or one that calls them otherwise; a score of 0 would blame the model for it."""
+    known = tuple(dict.fromkeys((*names, *REPLY_COLUMNS)))
+    held: set[str] = set()
+    for row in rows:
+        if any(name in row.cells for name in (*known, *_LOGGED)):
+            return
+        held.update(row.cells)
+    raise BenchmarkFormatError(
+        f"{file}: no row has a reply; filled columns: {', '.join(sorted(held)[:_SHOWN]) or 'none'}",
+        hint=f"A reply is looked for in {', '.join(known)}.",
+    )
+
+
+def with_gold(rows: Sequence[Row], gold: Path | None, oddities: Oddities) -> list[Row]:
+    """The rows with the cells of the gold table's row of the same index, which go before their own. A row that the gold
+    table does not have is left out; both ways it is counted."""
+    if gold is None:
+        return list(rows)
+    truth = {as_text(row.cells["index"]): row for row in read_records(gold, oddities) if "index" in row.cells}
+    if not truth:
+        raise BenchmarkFormatError(f"{gold}: no row with an index", hint="Is this the table with the true answers?")
+    found = []
+    for number, row in enumerate(rows):
+        known = truth.pop(as_text(row.cells.get("index", number)), None)
+        if known is None:
+            oddities.note("row that the gold table does not have, or whose index stands twice, left out", row.where)
+            continue
+        own = {name: value for name, value in row.cells.items() if name not in ("answer", "answers")}
+        found.append(Row(row.where, {**own, **_without_replies(known.cells)}))
+    if truth:
+        oddities.note("row of the gold table without a prediction; figures are over the others", count=len(truth))
+    return found
+
+
+def _without_replies(cells: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: value for name, value in cells.items() if name not in (*REPLY_COLUMNS, *_LOGGED)}
+
+
+def table_reply(row: Row, oddities: Oddities) -> str:
     """The reply of a table's row. A missing one is "nan", counted."""
-    found = row.text(*REPLY_COLUMNS, *more)
+    found = row.text(*REPLY_COLUMNS)
     if found is None:
         oddities.note('missing reply (an empty cell, NA, None, …): the kits read "nan"', row.where)
         return MISSING_REPLY

@@ -40,9 +40,7 @@ def _mme() -> tuple[Rule, ...]:
         Rule("official", "MME evaluation tool, calculation.py", mme_rules.ScoredMME(), by_subtask),
         Rule("vlmevalkit", _KIT, mme_rules.by_vlmevalkit(), by_subtask),
         Rule("lmms-eval", _LMMS, mme_rules.by_lmms_eval(), by_subtask),
-        Rule(
-            "internvl", "OpenGVLab/InternVL, eval/mme/eval.py", mme_rules.by_internvl(), by_subtask
-        ),
+        Rule("internvl", "OpenGVLab/InternVL, eval/mme/eval.py", mme_rules.by_internvl(), by_subtask),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import Row, Value, read_bytes, read_records
-from fourways.benchmarks.predictions.replies import lmms_details, plain_reply
+from fourways.benchmarks.predictions.replies import check_replies, lmms_details, plain_reply
 from fourways.core.errors import BenchmarkFormatError
 
 _T = TypeVar("_T")
@@ -76,7 +76,10 @@ def read_vqa(path: Path, gold: Path | None) -> Predictions:
 
 def _replies(path: Path, oddities: Oddities) -> dict[int, str]:
     replies: dict[int, str] = {}
-    for row in read_records(path, oddities):
+    rows = list(read_records(path, oddities))
+    if rows:
+        check_replies(path, rows, "answer")
+    for row in rows:
         details = lmms_details(row)
         number = _number(row.cells.get("question_id", details.get("question_id")))
         if number is None:

@@ -13,7 +13,15 @@ from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.pope import CATEGORIES
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, as_text, read_records
-from fourways.benchmarks.predictions.replies import image_of, lmms_details, lmms_reply, plain_reply, table_reply
+from fourways.benchmarks.predictions.replies import (
+    check_replies,
+    image_of,
+    lmms_details,
+    lmms_reply,
+    plain_reply,
+    table_reply,
+    with_gold,
+)
 from fourways.core.errors import BenchmarkFormatError
 
 _REPLIES = ("text", "answer", "filtered_resps")
@@ -25,6 +33,8 @@ def read_yes_no(path: Path, gold: Path | None) -> Predictions:
     oddities = Oddities()
     files = _files(path)
     rows = {file: list(read_records(file, oddities)) for file in files}
+    for file, held in rows.items():
+        check_replies(file, held, *(() if gold is None else _REPLIES))
     if gold is None:
         answers = [answer for file, held in rows.items() for answer in _table(file, held, oddities)]
         if not answers:
@@ -41,6 +51,20 @@ def read_yes_no(path: Path, gold: Path | None) -> Predictions:
     if not answers:
         raise BenchmarkFormatError(f"{path}: no answers to these labels", hint=_ASK)
     return Predictions("POPE answers", tuple(answers), oddities)
+
+
+def read_yes_no_table(path: Path, gold: Path | None) -> Predictions:
+    """Of a table of one's own. gold: see `with_gold`. Raises BenchmarkFormatError where no row can be scored."""
+    oddities = Oddities()
+    rows = list(read_records(path, oddities))
+    check_replies(path, rows)
+    answers = tuple(_table(path, with_gold(rows, gold, oddities), oddities))
+    if not answers:
+        raise BenchmarkFormatError(
+            f"{path}: no row with an answer of yes or no to score against",
+            hint="Expected question, answer, prediction; or --gold with a table of index and answer.",
+        )
+    return Predictions("table of yes or no", answers, oddities)
 
 
 def _files(path: Path) -> list[Path]:
