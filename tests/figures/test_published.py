@@ -112,7 +112,9 @@ SUITE = (
 
 def header(**more: object) -> RunHeader:
     values: dict[str, Any] = {"name": "a", "model": "Qwen/Qwen2.5-VL-7B-Instruct"}
-    dialect = more.pop("engine_dialect", "qwen2.5-vl")
+    asked_of = str(more.get("model") or more.get("served_model") or values["model"])
+    own = "llava-next" if "llava" in asked_of else "internvl" if "InternVL" in asked_of else "qwen2.5-vl"
+    dialect = more.pop("engine_dialect", own)
     candidate = Candidate(**{**values, **more})
     info = EngineInfo("local", str(dialect), None, frozenset(), {})
     return RunHeader(
@@ -191,7 +193,8 @@ def test_random_weights_are_compared_with_nothing() -> None:
         ({"adapter": "lora"}, "an adapter was trained on top"),
         ({"quantization": "int4"}, "other weights: int4"),
         ({"visual_budget": 256}, "256 visual tokens"),
-        ({"engine_dialect": "generic"}, "other prompt"),
+        ({"engine_dialect": "generic"}, "other prompt: asked in the dialect generic"),
+        ({"engine_dialect": "internvl"}, "and the model's own is qwen2-vl or qwen2.5-vl or qwen3-vl"),
         ({"sampling": Sampling(temperature=0.7)}, "other sampling: temperature 0.7 here"),
     ],
 )

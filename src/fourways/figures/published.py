@@ -27,9 +27,11 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """ids: Hugging Face ids of its checkpoints. sampling: how its source drew answers; greedy where it does not say."""
+    """ids: Hugging Face ids of its checkpoints. dialects: those in which its family asks. sampling: how its source drew
+    answers; greedy where it does not say."""
 
     ids: tuple[str, ...]
+    dialects: tuple[str, ...]
     sampling: Sampling
     sampling_note: str
 
@@ -184,8 +186,8 @@ def _ways(score: Score, record: CandidateRecord, measured: Figure, figures: Sequ
         yield f"other weights: {candidate.quantization} in place of the published precision"
     if candidate.visual_budget is not None:
         yield f"other budget: {candidate.visual_budget} visual tokens an image"
-    if record.engine is not None and record.engine.dialect == "generic":
-        yield "other prompt: the candidate's dialect is not known, so it got the generic one"
+    if record.engine is not None and (dialect := record.engine.dialect) not in published.dialects:
+        yield f"other prompt: asked in the dialect {dialect}, and the model's own is {' or '.join(published.dialects)}"
     if candidate.sampling != published.sampling:
         yield f"other sampling: {in_words(candidate.sampling)} here; {published.sampling_note}"
     if score.judge and (share := _unparsed(score.benchmark, figures)):
