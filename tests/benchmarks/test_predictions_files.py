@@ -237,9 +237,13 @@ def test_a_folder_with_one_table_is_that_table(tmp_path: Path) -> None:
         read_predictions("mmbench_en", tmp_path, None, None)
 
 
-def test_rows_of_several_splits_are_told(tmp_path: Path) -> None:
-    rows = [{**row, "split": split} for row, split in zip(MMBENCH, ("dev", "test"), strict=True)]
-    assert told(read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None), "several splits") == 1
+def test_rows_of_several_splits_are_told_and_figures_are_of_each_as_well(tmp_path: Path) -> None:
+    other = [{**row, "index": int(str(row["index"])) + 1, "prediction": "A"} for row in MMBENCH]
+    rows = [{**row, "split": split} for split, half in (("dev", MMBENCH), ("test", other)) for row in half]
+    found = read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None)
+    assert told(found, "several splits") == 1
+    each = [value("mmbench_en", found, "circular", *labels) for labels in ((), ("dev",), ("test",), ("dev", "animals"))]
+    assert each == [0.5, 1, 0, 1]
 
 
 # -- VQA --------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,8 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
         oddities.note("row without an answer to score against, left out", count=len(found) - len(answers))
     splits = sorted({answer.sample.extra.get("split", "") for answer in answers})
     if len(splits) > 1:
-        oddities.note(f"rows of several splits ({', '.join(splits)}): figures are over all, VLMEvalKit's for each")
+        over = "over all, and for each as VLMEvalKit has them" if layout.circular else "over all, VLMEvalKit's for each"
+        oddities.note(f"rows of several splits ({', '.join(splits)}): figures are {over}")
     if layout.circular:
         answers = list(_with_base(answers, oddities))
     form = "lmms-eval samples" if any("filtered_resps" in row.cells for row in rows) else "VLMEvalKit table"

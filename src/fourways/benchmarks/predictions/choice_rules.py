@@ -9,7 +9,8 @@ task `mmbench_en_dev_static`, which reads the rest with the extractor that newer
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from fourways.benchmarks.answers.choice import read_choice
 from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
@@ -32,17 +33,30 @@ _CAN_INFER = (
 
 
 class ScoredMMBenchEN(MMBenchEN):
-    """With vanilla accuracy by category beside circular."""
+    """With vanilla accuracy by category beside circular, and all of it for each split of a file with several."""
 
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
-        return [*super().metrics(rows), *_vanilla(rows)]
+        return _by_split(super().metrics, rows)
 
 
 class ScoredMMBenchCN(MMBenchCN):
-    """With vanilla accuracy by category beside circular."""
+    """As the English one."""
 
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
-        return [*super().metrics(rows), *_vanilla(rows)]
+        return _by_split(super().metrics, rows)
+
+
+def _by_split(official: Callable[[Sequence[AnswerRow]], list[Metric]], rows: Sequence[AnswerRow]) -> list[Metric]:
+    found = [*official(rows), *_vanilla(rows)]
+    splits: dict[str, list[AnswerRow]] = defaultdict(list)
+    for row in rows:
+        splits[row.extra.get("split", "")].append(row)
+    if len(splits) > 1:
+        for split, own in sorted(splits.items()):
+            labels = {"split": split or "none"}
+            each = [*official(own), *_vanilla(own)]
+            found += [replace(one, primary=False, labels={**labels, **one.labels}) for one in each]
+    return found
 
 
 def _vanilla(rows: Sequence[AnswerRow]) -> list[Metric]:
