@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+import traceback
 
 import msgspec
 from transformers.utils import logging
@@ -23,14 +24,12 @@ def main() -> None:
     loop = asyncio.new_event_loop()
 
     async def answer(line: bytes) -> None:
-        asked = decode_asked(line)
-        reply = await worker.answer(asked)
         try:
-            said = encode(reply)
-        except (UnicodeEncodeError, msgspec.MsgspecError) as error:
-            said = encode(Complaint(asked.number, f"a row cannot be written: {error}"))
-        replies.write(said + b"\n")
-        replies.flush()
+            replies.write(await _said(worker, line) + b"\n")
+            replies.flush()
+        except BaseException:  # silence would leave the run waiting for ever; a death is noticed
+            traceback.print_exc()
+            os._exit(1)
 
     def read() -> None:
         for line in sys.stdin.buffer:
@@ -39,6 +38,15 @@ def main() -> None:
 
     threading.Thread(target=read, daemon=True).start()
     loop.run_forever()
+
+
+async def _said(worker: Worker, line: bytes) -> bytes:
+    asked = decode_asked(line)
+    reply = await worker.answer(asked)
+    try:
+        return encode(reply)
+    except (UnicodeEncodeError, msgspec.MsgspecError) as error:
+        return encode(Complaint(asked.number, f"a row cannot be written: {error}"))
 
 
 if __name__ == "__main__":

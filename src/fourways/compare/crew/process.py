@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections import deque
-
-import msgspec
 
 from fourways.axes.sharing import Chunk
 from fourways.compare.crew.foreman import Lost, answered, described
@@ -23,6 +22,8 @@ from fourways.core.run import CandidateRecord
 COMMAND = (sys.executable, "-m", "fourways.compare.crew.at_work")
 _LONGEST_LINE = 1 << 30
 _LAST_LINES = 20
+_LAST_WORDS_S = 5.0
+"""How long a dead worker's standard error is read on: a process of its own may hold it open."""
 
 
 class Process:
@@ -76,9 +77,12 @@ class _Running:
     @classmethod
     async def start(cls, order: Order) -> _Running:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, limit=_LONGEST_LINE, start_new_session=True
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, limit=_LONGEST_LINE, start_new_session=True
+            )
+        except OSError as error:
+            raise EngineError(f"no worker could be started: {error}", hint="try fewer --replicas") from error
         running = cls(process)
         running._write(encode(order))
         return running
@@ -99,10 +103,19 @@ class _Running:
         self.dead = True
         if self._process.returncode is None:
             self._process.kill()
-        await self._process.wait()
+        await self._gone()
         for task in (self._listening, self._noting):
             task.cancel()
         await asyncio.gather(self._listening, self._noting, return_exceptions=True)
+
+    async def _gone(self) -> None:
+        """Returns when the process has ended. `Process.wait` would wait for whoever else holds its standard error. One
+        that has closed its output but stays is ended."""
+        began = time.monotonic()
+        while self._process.returncode is None:
+            if time.monotonic() - began > _LAST_WORDS_S:
+                self._process.kill()
+            await asyncio.sleep(0.02)
 
     def _write(self, line: bytes) -> None:
         """A process that is gone is noticed by its output's end."""
@@ -110,13 +123,15 @@ class _Running:
         self._process.stdin.write(line + b"\n")
 
     async def _listen(self) -> None:
+        """Whatever happens, nobody who asked waits for ever."""
         try:
             await self._take_replies()
-            await self._process.wait()
-            await self._noting
+            await self._gone()
+            await asyncio.wait({self._noting}, timeout=_LAST_WORDS_S)
             self._end(Lost(self._why()))
-        except msgspec.DecodeError as error:
-            self._process.kill()
+        except Exception as error:
+            if self._process.returncode is None:
+                self._process.kill()
             self._end(EngineError(f"a worker's answer cannot be read: {error}"))
 
     async def _take_replies(self) -> None:

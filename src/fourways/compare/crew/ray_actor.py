@@ -81,7 +81,12 @@ class Actor:
         self._count += 1
         try:
             line = await self._handle.answer.options(max_task_retries=0).remote(encode(Asked(self._count, chunk)))
-        except exceptions.RayActorError as error:
+        except (
+            exceptions.RayActorError,
+            exceptions.OutOfMemoryError,
+            exceptions.NodeDiedError,
+            exceptions.WorkerCrashedError,
+        ) as error:  # what Ray calls a death depends on who killed it
             raise Lost(_short(error)) from None
         except exceptions.RayError as error:
             raise EngineError(f"{self._name}: Ray could not run it: {_short(error)}") from error

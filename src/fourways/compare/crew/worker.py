@@ -15,20 +15,24 @@ from fourways.benchmarks import registry
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.suite import Entry, Suite
 from fourways.compare.crew.protocol import Answered, Asked, Complaint, Described, Order, Reply
+from fourways.compare.crew.watch import Watch
 from fourways.compare.fingerprint import Fingerprint, fingerprint
 from fourways.compare.opening import EnginePool, Failed, explain, find_checkpoints
 from fourways.compare.suites import embedded_suite, record_suite
 from fourways.core.errors import FourwaysError, UserError
+from fourways.core.rows import AnswerRow
 from fourways.core.run import CandidateRecord
 from fourways.evidence.environment import environment
 from fourways.evidence.source import source_state
 
 
 def this_host() -> str:
-    """Names the file system that a worker sees: the host's name, which a container has of its own, and its start."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
+    """Names the file system that a worker sees: the host, its start, and the mounts, which a container has of its own
+    even where it shares the host's name."""
+    boot, mounts = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/mnt")
     started = boot.read_text().strip() if boot.is_file() else ""
-    return f"{platform.node()} {started} {os.getuid() if hasattr(os, 'getuid') else ''}"
+    seen = mounts.readlink() if mounts.is_symlink() else ""
+    return f"{platform.node()} {started} {seen} {os.getuid() if hasattr(os, 'getuid') else ''}"
 
 
 class Worker:
@@ -41,13 +45,15 @@ class Worker:
         self._lock = asyncio.Lock()
         self._engines: EnginePool | None = None
         self._ready: tuple[Window, Fingerprint] | None = None
+        self._watch = Watch()
 
     async def answer(self, asked: Asked) -> Reply:
         """Never raises: what keeps it from answering at all is a complaint."""
         try:
-            if asked.chunk is None:
-                return Described(asked.number, await self._described())
-            return await self._answered(asked.number, asked.chunk)
+            with self._watch.work():
+                if asked.chunk is None:
+                    return Described(asked.number, await self._described())
+                return await self._answered(asked.number, asked.chunk)
         except Exception as error:
             told = explain(error)
             return Complaint(asked.number, told.message, told.hint)
@@ -59,8 +65,11 @@ class Worker:
         if missing := [name for name in chunk.samples if name not in samples]:
             raise UserError(f"the data of {chunk.benchmark} on {platform.node()} has no sample {missing[0]!r}")
         benchmark = self._suite[chunk.benchmark].benchmark
-        rows = tuple([row async for row in window.rows(benchmark, [samples[name] for name in chunk.samples])])
-        return Answered(number, rows, own)
+        rows: list[AnswerRow] = []
+        async for row in window.rows(benchmark, [samples[name] for name in chunk.samples]):
+            rows.append(row)
+            self._watch.step()
+        return Answered(number, tuple(rows), own)
 
     async def _described(self) -> CandidateRecord:
         async with self._lock:
