@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fourways.compare import load_suite
+from fourways.compare import load_suite, write_suite
 from fourways.core.errors import UserError
 
 
@@ -26,3 +26,15 @@ def test_what_is_here_is_found_and_asked_as_its_key_says(tmp_path: Path, monkeyp
         ("mme", "mme", False),
         ("mmbench_en@rank", "mmbench_en", True),
     ]
+
+
+def test_a_folder_that_is_no_suite_does_not_hide_a_benchmark_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fourways.compare.suites.find", lambda key: tmp_path / "pulled")
+    (tmp_path / "mme").mkdir()
+    (tmp_path / "mme" / "color.txt").write_text("results of another program")
+    assert load_suite(["mme"])["mme"].path == tmp_path / "pulled"
+    write_suite(tmp_path / "vqav2", images=4, seed=3)
+    assert "realworldqa" in load_suite(["vqav2"])

@@ -151,8 +151,8 @@ def _of_word(word: str) -> Suite:
     key, equals, path = word.partition("=")
     if equals and not Path(word).exists():
         return {key: _checked(key, _Place(path), Path(), word)}
-    place = Path(word).expanduser()
-    if place.is_dir():
+    place, is_key = Path(word).expanduser(), word.partition("@")[0] in tuple(registry.keys())
+    if place.is_dir() and (not is_key or (place / FILE).is_file() or detect(place)):
         return _of_folder(place)
     if place.suffix in (".yaml", ".yml", ".json"):
         return _of_listing(place, place.parent)
@@ -162,7 +162,7 @@ def _of_word(word: str) -> Suite:
             f"{word}: a table, and it is not said how its answers are judged",
             hint=f"write choice:{name}={word} for multiple choice, yes_no:{name}={word} or open:{name}={word}",
         )
-    if word.partition("@")[0] in tuple(registry.keys()):
+    if is_key:
         return _pulled(word)
     raise UserError(
         f"{word}: no such suite", hint="name a folder with suite.json, a YAML file, or KEY=PATH; see `fourways suite`"
