@@ -176,6 +176,15 @@ def test_a_run_that_asked_fewer_samples_does_not_pass_silently(make_run: MakeRun
     assert "all but" not in run_gate(all_, all_).stderr
 
 
+def test_a_candidate_that_vanished_is_named(make_run: MakeRun) -> None:
+    rows = answers("vqav2", 0.8, n=100)
+    new = make_run("new", rows)
+    old = make_run("old", [*rows, *answers("vqav2", 0.8, n=100, candidate="b")], candidates=("a", "b"))
+    assert "not compared: b is only in" in " ".join(run_gate(new, old).stderr.split())
+    assert json.loads(run_gate(new, old, "--json").stdout)["notes"] == [f"b is only in {old}"]
+    assert json.loads(run_gate(new, old, "--json", "--candidate", "a").stdout)["notes"] == []
+
+
 def test_runs_without_a_common_sample_cannot_be_compared(make_run: MakeRun) -> None:
     rows = answers("vqav2", 0.8)
     message = refused(make_run("new", rows[:50]), make_run("old", rows[50:]))

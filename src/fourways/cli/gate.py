@@ -56,7 +56,9 @@ def gate(
         _check_finished(baseline, theirs)
     newer, older = _sides(run, new, [mine for mine, _ in names]), _sides(baseline, old, [theirs for _, theirs in names])
     gates = [figures.gate(newer[mine], older[theirs], allowed) for mine, theirs in names]
-    _print_json(gates, run, baseline, allowed) if as_json else _print_table(gates, max_drop)
+    said = [f"{one.candidate}: {note}" for one in gates for note in one.notes]
+    said += [] if candidate is not None else _alone(names, new, old, str(run), str(baseline))
+    _print_json(gates, said, run, baseline, allowed) if as_json else _print_table(gates, said, max_drop)
     if not all(one.passed for one in gates):
         raise typer.Exit(1)
 
@@ -121,7 +123,17 @@ def _candidates(asked: str | None, new: RunHeader, old: RunHeader, run: str, bas
     )
 
 
-def _print_table(gates: Sequence[Gate], max_drop: str) -> None:
+def _alone(names: Sequence[tuple[str, str]], new: RunHeader, old: RunHeader, run: str, baseline: str) -> list[str]:
+    """Candidates that nothing is compared with, unless the user chose: one that vanished is no pass."""
+    found = []
+    for header, where, at in ((new, run, 0), (old, baseline, 1)):
+        compared = {pair[at] for pair in names}
+        others = (record.candidate.name for record in header.candidates)
+        found += [f"{name} is only in {where}" for name in others if name not in compared]
+    return found
+
+
+def _print_table(gates: Sequence[Gate], said: Sequence[str], max_drop: str) -> None:
     from rich.table import Table
 
     table = Table(title=f"accuracy, at most {max_drop} worse", title_justify="left", show_lines=True)
@@ -132,9 +144,9 @@ def _print_table(gates: Sequence[Gate], max_drop: str) -> None:
         for gated in one.compared:
             table.add_row(name, *_row(gated), style="bold red" if gated.dropped else None)
     results().print(table)
+    for note in said:
+        notes().print(f"not compared: {note}", soft_wrap=True, highlight=False)
     for one in gates:
-        for note in one.notes:
-            notes().print(f"{one.candidate}: not compared: {note}", soft_wrap=True, highlight=False)
         results().print(f"{one.candidate}: {'passed' if one.passed else 'FAILED'}", highlight=False)
 
 
@@ -165,19 +177,19 @@ def _signed(number: float) -> str:
     return text if float(text) else text.lstrip("+-")
 
 
-def _print_json(gates: Sequence[Gate], run: Path, baseline: Path, allowed: float) -> None:
+def _print_json(gates: Sequence[Gate], said: Sequence[str], run: Path, baseline: Path, allowed: float) -> None:
     import msgspec
 
-    said = {
+    record = {
         "schema": SCHEMA,
         "run": str(run),
         "baseline": str(baseline),
         "max_drop": allowed,
         "passed": all(one.passed for one in gates),
-        "notes": [f"{one.candidate}: {note}" for one in gates for note in one.notes],
+        "notes": said,
         "compared": [_entry(one, gated) for one in gates for gated in one.compared],
     }
-    typer.echo(msgspec.json.format(msgspec.json.encode(said), indent=1).decode())
+    typer.echo(msgspec.json.format(msgspec.json.encode(record), indent=1).decode())
 
 
 def _entry(one: Gate, gated: Gated) -> dict[str, Any]:
