@@ -9,7 +9,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from fourways.benchmarks.predictions import Predictions, answer_rows, box_format, find_rule, read_predictions
+from fourways.benchmarks.predictions import Oddities, Predictions, answer_rows, box_format, find_rule, read_predictions
+from fourways.benchmarks.predictions.records import read_records
 from fourways.core.errors import BenchmarkFormatError, UserError
 
 MME_LINE = "{}.jpg\tIs it red? Please answer yes or no.\t{}\t{}"
@@ -180,6 +181,42 @@ def test_a_table_of_ones_own_takes_its_answers_from_a_gold_table(
     rows = answer_rows(find_rule(f"{kind}:mine", None).benchmark, found.answers, "c")
     assert sum(row.score for row in rows) == right
     assert (told(found, "gold table does not have"), told(found, "without a prediction")) == (1, 1)
+
+
+def boxed(**cells: object) -> str:
+    row = {"reply": "[[100, 100, 500, 500]]", "gt_bbox": [10, 10, 50, 50], "hw": [100, 100]}
+    return json.dumps({**row, **cells}) + "\n"
+
+
+def test_expressions_about_one_picture_are_one_cluster_and_unnamed_pictures_are_told(tmp_path: Path) -> None:
+    named = [boxed(image=f"train2014/COCO_{number // 3}.jpg") for number in range(9)]
+    (tmp_path / "refcoco_val.jsonl").write_text("".join([*named, boxed(), boxed()]))
+    found = read_predictions("refcoco", tmp_path, None, box_format("internvl"))
+    assert len({answer.sample.image_key for answer in found.answers}) == 3 + 2
+    assert told(found, "does not name its image") == 2
+
+
+def test_pixels_in_a_table_are_never_held_as_the_name_of_a_picture(tmp_path: Path) -> None:
+    rows = [{**MMBENCH[0], "image": "iVBORw0KGgo" * 9}, {**MMBENCH[1], "image": "7"}]
+    for name in ("m.tsv", "m.xlsx"):
+        held = list(read_records(write(tmp_path / name, rows), Oddities()))
+        assert [row.cells.get("image") for row in held] == [None, None]
+
+
+def test_a_gold_file_says_what_is_true_and_in_which_order(tmp_path: Path) -> None:
+    """A `bbox` beside a reply is often what was read from it."""
+    (tmp_path / "r.jsonl").write_text(boxed(bbox=[0, 0, 1, 1], sent="Cat", image="a/1.jpg") + boxed(sent="dog"))
+    assert (
+        value("refcoco", read_predictions("refcoco", tmp_path / "r.jsonl", None, box_format("internvl")), "acc@0.5")
+        == 1
+    )
+    rows = [
+        {"image": f"b/{n}.jpg", "sent": "cat", "bbox": [20, 20, 100, 100], "width": 200, "height": 200} for n in (1, 2)
+    ]
+    (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_predictions("refcoco", tmp_path / "r.jsonl", tmp_path / "gold.jsonl", box_format("internvl"))
+    assert value("refcoco", found, "mean_iou") == 1
+    assert told(found, "sent is not that") == 1
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ class MetricPart:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """value = sum over parts of coefficient x (values / weights). So one cluster bootstrap serves every metric.
+    """value = sum over parts of coefficient x (values / weights). So one score interval and one paired test over
+    clusters serve every metric.
 
     definition: name@version. labels: what it is of, e.g. {"category": "color"}. maximum: the best possible value.
     direction "none": it describes, and no value of it is better than another (the share of yes).

@@ -19,6 +19,17 @@ def mean_part(rows: Sequence[AnswerRow], coefficient: float = 1.0) -> MetricPart
     return MetricPart(coefficient, tuple(row.image for row in rows), tuple(row.score for row in rows))
 
 
+def ratio_part(
+    rows: Sequence[AnswerRow], values: Sequence[float], weights: Sequence[float], coefficient: float = 1.0
+) -> MetricPart:
+    """sum(values) / sum(weights), clustered by image. Weights that are all 0 leave nothing to divide by: the value is
+    0, as in the evaluation kits."""
+    images = tuple(row.image for row in rows)
+    if not any(weights):
+        return MetricPart(coefficient, images, (0.0,) * len(rows))
+    return MetricPart(coefficient, images, tuple(values), tuple(weights))
+
+
 def by_label(
     rows: Sequence[AnswerRow], name: str, definition: str, label: str, of: Callable[[AnswerRow], str]
 ) -> list[Metric]:

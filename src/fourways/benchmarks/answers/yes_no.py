@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fourways.benchmarks.answers.scoring import mean_part, ratio_part
 from fourways.benchmarks.contract import Metric, MetricPart
 from fourways.core.rows import AnswerRow
 
@@ -26,13 +27,13 @@ def counts(rows: Sequence[AnswerRow], prefix: str, labels: Mapping[str, str]) ->
     """accuracy, precision, recall, F1 and the share of yes of these rows, which are not empty. A row is answered yes or
     no as its score says of its gold; `said_yes` alone decides the share of yes."""
     found = {
-        "accuracy": _part(rows, [row.score for row in rows]),
-        "precision": _part(
+        "accuracy": mean_part(rows),
+        "precision": ratio_part(
             rows, _true_yes(rows), [t + f for t, f in zip(_true_yes(rows), _false_yes(rows), strict=True)]
         ),
-        "recall": _part(rows, _true_yes(rows), [float(is_yes(row)) for row in rows]),
+        "recall": ratio_part(rows, _true_yes(rows), [float(is_yes(row)) for row in rows]),
         "f1": f1_part(rows, 1.0),
-        "yes_ratio": _part(rows, [float(said_yes(row)) for row in rows]),
+        "yes_ratio": MetricPart(1.0, tuple(row.image for row in rows), tuple(float(said_yes(row)) for row in rows)),
     }
     return [
         Metric(
@@ -47,7 +48,7 @@ def f1_part(rows: Sequence[AnswerRow], coefficient: float) -> MetricPart:
     """F1 as one ratio: of each row, what it adds to 2 TP and to 2 TP + FP + FN."""
     twice = [2 * value for value in _true_yes(rows)]
     wrong = [1 - row.score for row in rows]
-    return _part(rows, twice, [t + w for t, w in zip(twice, wrong, strict=True)], coefficient)
+    return ratio_part(rows, twice, [t + w for t, w in zip(twice, wrong, strict=True)], coefficient)
 
 
 def is_yes(row: AnswerRow) -> bool:
@@ -66,13 +67,3 @@ def _true_yes(rows: Sequence[AnswerRow]) -> list[float]:
 
 def _false_yes(rows: Sequence[AnswerRow]) -> list[float]:
     return [float(not is_yes(row) and row.score != 1) for row in rows]
-
-
-def _part(
-    rows: Sequence[AnswerRow], values: Sequence[float], weights: Sequence[float] | None = None, coefficient: float = 1.0
-) -> MetricPart:
-    """Weights that are all 0 leave nothing to divide by: the value is 0, as in the evaluation kits."""
-    images = tuple(row.image for row in rows)
-    if weights is None or not any(weights):
-        return MetricPart(coefficient, images, tuple(values) if weights is None else (0.0,) * len(rows))
-    return MetricPart(coefficient, images, tuple(values), tuple(weights))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from fourways.benchmarks.answers.boxes import Box, Size
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, Value, as_text, read_records
@@ -32,7 +33,8 @@ _SYNTAXES = ("json_bbox_2d", "parentheses", "brackets", "double_brackets")
 
 _REPLIES = ("filtered_resps", *(name for name in REPLY_COLUMNS if name != "text"), "answer", "text")
 """A text beside an answer is the prompt."""
-_BOXES = ("gt_bbox", "bbox", "gold", "gt_box", "gt", "target", "ground_truth", "solution")
+_BOXES = ("gt_bbox", "gt_box", "gold", "gt", "target", "ground_truth", "solution", "bbox")
+"""A bbox beside one of the others is what was read from the reply."""
 _CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 _SEEN = (
     ("seen", False), ("resized", False), ("seen_size", False), ("resized_size", False), ("input_size", False),
@@ -67,10 +69,10 @@ def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat) -> Predictions:
     for file in _files(path):
         rows = list(read_records(file, oddities))
         check_replies(file, rows, *_REPLIES)
-        truth = [None] * len(rows) if gold is None else _truth(file, gold, len(rows), oddities)
+        truth = rows if gold is None else _truth(file, gold, len(rows), oddities)
         for number, (row, true) in enumerate(zip(rows, truth, strict=True), 1):
-            known = row if true is None else Row(row.where, {**true.cells, **row.cells})
-            answer = _answer(file, number, row, known, boxes, oddities)
+            _compare(row, true, oddities)
+            answer = _answer(file, number, row, true, boxes, oddities)
             if answer is not None:
                 answers.append(answer)
     if not answers:
@@ -97,7 +99,7 @@ def split_of(stem: str) -> str:
     return max(held, key=len) if held else _TRAILING_DATE.sub("", stem)
 
 
-def _truth(file: Path, gold: Path, rows: int, oddities: Oddities) -> list[Row | None]:
+def _truth(file: Path, gold: Path, rows: int, oddities: Oddities) -> list[Row]:
     """The gold rows of the file's split, in their order, which is the order of the replies."""
     source = gold
     if gold.is_dir():
@@ -108,7 +110,7 @@ def _truth(file: Path, gold: Path, rows: int, oddities: Oddities) -> list[Row | 
                 f"{gold}: no file of the split {split}", hint=f"{file.name} needs {split}.jsonl."
             )
         source = named[0]
-    found: list[Row | None] = list(read_records(source, oddities, skip=()))
+    found = list(read_records(source, oddities))
     if len(found) != rows:
         raise BenchmarkFormatError(
             f"{file}: {rows} replies where {source.name} has {len(found)} expressions",
@@ -117,25 +119,41 @@ def _truth(file: Path, gold: Path, rows: int, oddities: Oddities) -> list[Row | 
     return found
 
 
-def _answer(file: Path, number: int, row: Row, known: Row, boxes: BoxFormat, oddities: Oddities) -> Answer | None:
-    corners: Value = [known.cells.get(name) for name in _CORNERS]
-    gold = next((box for value in (corners, *map(known.cells.get, _BOXES)) if (box := _box(value)) is not None), None)
-    size = _size(known)
+def _compare(row: Row, true: Row, oddities: Oddities) -> None:
+    """Counts what tells that the reply and the gold file's line are about two expressions."""
+    for name in ("sent", "image"):
+        said, meant = (as_text(one.cells.get(name, "")).strip().lower() for one in (row, true))
+        if said and meant and Path(said).name != Path(meant).name:
+            oddities.note(f"reply whose {name} is not that of the gold file's line (another order?)", row.where)
+
+
+def _answer(file: Path, number: int, row: Row, true: Row, boxes: BoxFormat, oddities: Oddities) -> Answer | None:
+    """true: the gold file's line, which goes before what stands beside the reply; the row itself without such a
+    file."""
+    gold = _gold_box(true) or _gold_box(row)
+    size = _size(true) or _size(row)
     if gold is None or size is None:
         oddities.note("row without a true box or without the image's size, left out", row.where)
         return None
     if not (gold[0] < gold[2] and gold[1] < gold[3]):
         oddities.note("true box whose corners are not x1 < x2, y1 < y2 (corner and size?)", row.where)
-    seen = _seen(known)
+    seen = _seen(row) or _seen(true)
     if boxes.space == "seen_pixels" and seen is None:
         raise BenchmarkFormatError(
             f"{row.where}: boxes in pixels of the resized image need the size that the model saw",
             hint="Add seen [width, height], or resized_width and resized_height, to every row.",
         )
-    names = tuple(name for name in _REPLIES if name in row.cells)
+    visuals = () if seen is None else (VisualGeometry(size, seen, 1, 0, False),)
+    sample = _sample(file, number, Row(row.where, {**row.cells, **true.cells}), gold, size)
+    if sample.image_key == sample.id:
+        oddities.note("row that does not name its image, taken for one of its own: intervals are too narrow", row.where)
+    return Answer(sample, plain_reply(row, oddities, *(name for name in _REPLIES if name in row.cells)), visuals)
+
+
+def _sample(file: Path, number: int, known: Row, gold: Box, size: Size) -> Sample:
     split = next((as_text(known.cells[name]) for name in _SPLIT_COLUMNS if name in known.cells), split_of(file.stem))
     identity = f"{split}/{file.stem}/{number}"
-    sample = Sample(
+    return Sample(
         id=identity,
         group=identity,
         image_key=known.text(IMAGE_SHA256, "image", "image_path", "image_id") or identity,
@@ -145,11 +163,15 @@ def _answer(file: Path, number: int, row: Row, known: Row, boxes: BoxFormat, odd
         category=split,
         extra={"width": str(size[0]), "height": str(size[1])},
     )
-    visuals = () if seen is None else (VisualGeometry(size, seen, 1, 0, False),)
-    return Answer(sample, plain_reply(row, oddities, *names), visuals)
 
 
-def _box(value: Value) -> tuple[float, float, float, float] | None:
+def _gold_box(row: Row) -> Box | None:
+    corners: Value = [row.cells.get(name) for name in _CORNERS]
+    values = (corners, *map(row.cells.get, _BOXES))
+    return next((box for value in values if (box := _box(value)) is not None), None)
+
+
+def _box(value: Value) -> Box | None:
     """[x1, y1, x2, y2], also as [[…]]."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -170,12 +192,12 @@ def _numbers(value: Value) -> list[float]:
     return numbers if all(math.isfinite(v) for v in numbers) else []
 
 
-def _pair(first: Value, second: Value) -> tuple[int, int] | None:
+def _pair(first: Value, second: Value) -> Size | None:
     numbers = _numbers([first, second])
     return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 and min(numbers) >= 1 else None
 
 
-def _size(row: Row) -> tuple[int, int] | None:
+def _size(row: Row) -> Size | None:
     """(width, height) of the image: `hw`, `width` and `height`, or `size` [width, height]."""
     for name, flip in (("hw", True), ("size", False), ("image_size", False)):
         numbers = _numbers(row.cells.get(name))
@@ -184,7 +206,7 @@ def _size(row: Row) -> tuple[int, int] | None:
     return _pair(row.cells.get("width"), row.cells.get("height"))
 
 
-def _seen(row: Row) -> tuple[int, int] | None:
+def _seen(row: Row) -> Size | None:
     """(width, height) that the model saw: one column of two numbers, or two columns."""
     for name, flip in _SEEN:
         numbers = _numbers(row.cells.get(name))

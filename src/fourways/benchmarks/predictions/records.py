@@ -30,6 +30,7 @@ MISSING = frozenset((
 
 SUFFIXES = (".tsv", ".csv", ".xlsx", ".json", ".jsonl")
 _MAX_BYTES = 4 * 2**30
+_LONGEST_NAME = 4096
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, SyntaxError, IndexError, EOFError, AttributeError,
     NotImplementedError, RuntimeError, OverflowError,
@@ -61,19 +62,20 @@ def as_text(value: Value) -> str:
     return str(value)
 
 
-def read_records(file: Path, oddities: Oddities, skip: Iterable[str] = ("image",)) -> Iterator[Row]:
-    """The rows of a file by its suffix. skip: columns whose values are not kept (images). Names of columns are lower
-    case but for single capitals, as VLMEvalKit has them.
+def read_records(file: Path, oddities: Oddities) -> Iterator[Row]:
+    """The rows of a file by its suffix. Of a column `image`, the name of a file is kept, and pixels are not. Names of
+    columns are lower case but for single capitals, as VLMEvalKit has them.
 
     Raises BenchmarkFormatError for a file that is no such table at all."""
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
         raise BenchmarkFormatError(f"{file}: not one of {', '.join(SUFFIXES)}", hint="Name the file of predictions.")
     readers = {".xlsx": _xlsx, ".json": _json, ".jsonl": _jsonl}
-    left_out = frozenset(skip)
     for where, cells in readers.get(suffix, _separated)(file, oddities):
         named = {column_name(name): value for name, value in cells.items()}
-        yield Row(where, {n: v for n, v in named.items() if n not in left_out and not _missing(v)})
+        if not _is_name(named.get("image")):
+            named.pop("image", None)
+        yield Row(where, {name: value for name, value in named.items() if not _missing(value)})
 
 
 def one_table(path: Path) -> Path:
@@ -91,6 +93,11 @@ def column_name(column: str) -> str:
     """As VLMEvalKit has it: lower case, but for single capitals (options)."""
     column = column.strip()
     return column if len(column) == 1 and column.isupper() else column.lower()
+
+
+def _is_name(image: Value) -> bool:
+    """Whether a cell of the column image is the name of a file: base64 has no full stop."""
+    return isinstance(image, str) and len(image) <= _LONGEST_NAME and "." in image
 
 
 def _missing(value: Value) -> bool:

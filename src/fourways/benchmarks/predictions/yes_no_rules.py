@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from fourways.benchmarks.answers.scoring import judged, mean_part
+from fourways.benchmarks.answers.scoring import judged, mean_part, ratio_part
 from fourways.benchmarks.answers.yes_no import is_yes
-from fourways.benchmarks.contract import Metric, MetricPart, ReplyContext, Sample
+from fourways.benchmarks.contract import Metric, ReplyContext, Sample
 from fourways.benchmarks.pope import POPE
 from fourways.benchmarks.predictions.kit import described, of_rule
 from fourways.benchmarks.predictions.mme_rules import WORD
@@ -59,10 +59,10 @@ class _Counted(POPE):
         fp = [(1 - t) * y for t, y in zip(true, yes, strict=True)]
         fn = [t * float(self._missed(row)) for t, row in zip(true, rows, strict=True)]
         parts = {
-            "f1": _ratio(rows, [2 * t for t in tp], [2 * t + f + m for t, f, m in zip(tp, fp, fn, strict=True)]),
+            "f1": ratio_part(rows, [2 * t for t in tp], [2 * t + f + m for t, f, m in zip(tp, fp, fn, strict=True)]),
             "accuracy": mean_part(rows),
-            "precision": _ratio(rows, tp, [t + f for t, f in zip(tp, fp, strict=True)]),
-            "recall": _ratio(rows, tp, [t + m for t, m in zip(tp, fn, strict=True)]),
+            "precision": ratio_part(rows, tp, [t + f for t, f in zip(tp, fp, strict=True)]),
+            "recall": ratio_part(rows, tp, [t + m for t, m in zip(tp, fn, strict=True)]),
         }
         return [
             Metric(
@@ -74,14 +74,6 @@ class _Counted(POPE):
 
     def _missed(self, row: AnswerRow) -> bool:
         return row.parsed != "yes" if self.unread_is_missed else row.parsed == "no"
-
-
-def _ratio(rows: Sequence[AnswerRow], values: Sequence[float], weights: Sequence[float]) -> MetricPart:
-    """Weights that are all 0 leave nothing to divide by: the value is 0, as in the kits."""
-    images = tuple(row.image for row in rows)
-    if not any(weights):
-        return MetricPart(1.0, images, (0.0,) * len(rows))
-    return MetricPart(1.0, images, tuple(values), tuple(weights))
 
 
 class POPEByVLMEvalKit(_Counted):
