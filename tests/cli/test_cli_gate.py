@@ -26,6 +26,7 @@ from fourways.core.run import (
     RunState,
     SourceState,
 )
+from fourways.core.run_files import STATE_FILE
 
 MakeRun = Callable[..., Path]
 
@@ -231,7 +232,12 @@ def test_what_the_baseline_lost_is_named_and_left_out(make_run: MakeRun) -> None
 
 def test_a_run_that_is_not_finished_is_refused(make_run: MakeRun) -> None:
     rows = answers("vqav2", 0.8)
-    assert "is not finished" in refused(make_run("new", rows, finished=()), make_run("old", rows))
+    old = make_run("old", rows)
+    assert "is not finished" in refused(make_run("new", rows, finished=()), old)
+    killed = make_run("killed", rows[:200])
+    (killed / STATE_FILE).unlink()
+    assert "is not finished" in refused(killed, old)
+    assert "is not finished" in refused(old, killed)
 
 
 def test_candidates_are_found_by_name_alone_or_as_told(make_run: MakeRun) -> None:

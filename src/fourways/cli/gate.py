@@ -11,7 +11,7 @@ import typer
 
 from fourways.cli.terminal import notes, results
 from fourways.core.errors import UserError
-from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_header, read_rows, read_state
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 
 if TYPE_CHECKING:
     from fourways.core.run import RunHeader
@@ -85,8 +85,8 @@ def _header(folder: Path) -> RunHeader:
 
 
 def _check_finished(folder: Path, candidate: str) -> None:
-    """Half the samples in their order are no fair half."""
-    if (folder / STATE_FILE).is_file() and candidate not in read_state(folder).finished.get("accuracy", []):
+    """Half the samples in their order are no fair half. A run that was stopped early has no state yet."""
+    if candidate not in read_state(folder).finished.get("accuracy", []):
         raise UserError(
             f"{folder} is not finished: accuracy of {candidate}", hint=f"fourways compare --resume {folder}"
         )
