@@ -161,6 +161,19 @@ def test_a_table_without_any_reply_is_refused_not_scored_as_zero(tmp_path: Path,
     assert "prediction" in (caught.value.hint or "")
 
 
+def test_the_questions_of_mme_are_no_results(tmp_path: Path) -> None:
+    """The template `Your_Results` has three cells a line."""
+    (tmp_path / "color.txt").write_text(PAIR.decode().replace("\tYes\n", "\n").replace("\tNo.\n", "\n"))
+    with pytest.raises(BenchmarkFormatError, match="no line has a response"):
+        read_predictions("mme", tmp_path, None, None)
+
+
+def test_a_spreadsheets_semicolons_are_read_in_answers_as_in_tables(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("index;question;A;B;answer;prediction\n1;What, then?;a;b;A;A\n")
+    found = read_predictions("mmbench_en", tmp_path / "m.csv", None, None)
+    assert [(one.sample.question, one.reply) for one in found.answers] == [("What, then?", "A")]
+
+
 def test_replies_with_boxes_under_an_unknown_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text('{"said": "[[1, 2, 3, 4]]", "gt_bbox": [1, 2, 3, 4], "hw": [9, 9]}\n')
     with pytest.raises(BenchmarkFormatError, match="filled columns: gt_bbox, hw, said"):

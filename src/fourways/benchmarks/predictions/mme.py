@@ -36,7 +36,12 @@ def read_mme(path: Path, gold: Path | None) -> Predictions:
     if gold is not None:
         oddities.note("gold file that was not read: MME's result files hold the answers themselves", gold.name)
     if path.is_dir() or path.suffix.lower() == ".txt":
-        return Predictions("MME result folder", tuple(_folder(path, oddities)), oddities)
+        answers = tuple(_folder(path, oddities))
+        if answers and not any(answer.reply.strip() for answer in answers):
+            raise BenchmarkFormatError(
+                f"{path}: no line has a response", hint="Are these the questions? A line of results has four cells."
+            )
+        return Predictions("MME result folder", answers, oddities)
     if path.suffix.lower() in SUFFIXES:
         rows = list(read_records(path, oddities))
         check_replies(path, rows)

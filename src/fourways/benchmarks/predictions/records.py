@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fourways.benchmarks.predictions.found import Oddities
+from fourways.benchmarks.reading.tsv import mark_between_cells
 from fourways.core.errors import BenchmarkFormatError
 
 Value = object
@@ -138,7 +139,8 @@ def _separated(file: Path, oddities: Oddities) -> Iterator[tuple[str, dict[str, 
         oddities.note("lone carriage return, read as a line break", file.name, lone)
         text = _CARRIAGE.sub("\n", text)
     csv.field_size_limit(2**31 - 1)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
+    mark = mark_between_cells(file.suffix, text.partition("\n")[0])
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
     header: list[str] = []
     try:
         for cells in lines:

@@ -114,11 +114,15 @@ def _survey(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> tu
 
 
 def _mark(file: Path) -> str:
-    if file.suffix.lower() == ".tsv":
-        return "\t"
     with file.open("rb") as stream:
-        header = stream.readline(_HEADER_BYTES)
-    return ";" if b";" in header and b"," not in header else ","
+        return mark_between_cells(file.suffix, stream.readline(_HEADER_BYTES).decode("utf-8", errors="replace"))
+
+
+def mark_between_cells(suffix: str, header: str) -> str:
+    """A tab in .tsv; in .csv a comma, or a semicolon where the header has no comma."""
+    if suffix.lower() == ".tsv":
+        return "\t"
+    return ";" if ";" in header and "," not in header else ","
 
 
 def _is_file_name(cell: str) -> bool:
