@@ -161,6 +161,19 @@ def test_a_table_without_any_reply_is_refused_not_scored_as_zero(tmp_path: Path,
     assert "prediction" in (caught.value.hint or "")
 
 
+def test_rotations_are_never_taken_apart_for_want_of_an_index_or_options(tmp_path: Path) -> None:
+    for left_out, told_of in (("index", "no row with an index"), ("A", "no row has the options")):
+        rows = [{name: cell for name, cell in row.items() if name != left_out} for row in MMBENCH]
+        with pytest.raises(BenchmarkFormatError, match=told_of):
+            read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None)
+
+
+def test_a_true_answer_that_no_reply_can_equal_is_told(tmp_path: Path) -> None:
+    rows = [{**row, "answer": str(row["answer"]).lower()} for row in MMBENCH]
+    found = read_predictions("mmbench_en", write(tmp_path / "m.tsv", rows), None, None)
+    assert told(found, "none of the options' letters") == len(MMBENCH)
+
+
 def test_the_questions_of_mme_are_no_results(tmp_path: Path) -> None:
     """The template `Your_Results` has three cells a line."""
     (tmp_path / "color.txt").write_text(PAIR.decode().replace("\tYes\n", "\n").replace("\tNo.\n", "\n"))

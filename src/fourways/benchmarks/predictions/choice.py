@@ -48,6 +48,10 @@ def read_choice_table(path: Path, gold: Path | None, layout: Layout) -> Predicti
         raise BenchmarkFormatError(
             f"{path}: no row has an answer to score against", hint="Give --gold with the table that has them."
         )
+    if layout.circular and not any(answer.sample.options for answer in answers):
+        raise BenchmarkFormatError(
+            f"{path}: no row has the options A, B, …", hint="Give --gold with the table that has them."
+        )
     if len(answers) < len(found):
         oddities.note("row without an answer to score against, left out", count=len(found) - len(answers))
     splits = sorted({answer.sample.extra.get("split", "") for answer in answers})
@@ -93,6 +97,8 @@ def _answers(
         known = {} if truth is None else truth[index].cells
         sample = _sample(index, {**row.cells, **known}, layout, options)
         reply = lmms_reply(row, oddities) if "filtered_resps" in row.cells else table_reply(row, oddities)
+        if sample.gold and layout.circular and sample.gold[0] not in sample.options:
+            oddities.note("true answer that is none of the options' letters: no reply can be right", row.where)
         yield Answer(sample, reply)
     if truth is not None and (absent := set(truth) - seen):
         oddities.note(
@@ -103,12 +109,13 @@ def _answers(
 
 
 def _place(row: Row, number: int, layout: Layout, matched: bool) -> str | None:
-    """The row's index; that of lmms-eval's sample; or its place in the file, where no gold table is matched by it."""
+    """The row's index; that of lmms-eval's sample; or its place in the file, where neither a gold table nor
+    rotations are matched by it."""
     if "index" in row.cells:
         return _index(row.cells["index"], layout)
     if "filtered_resps" in row.cells and "doc_id" in row.cells:
         return _index(row.cells["doc_id"], layout)
-    return None if matched else str(number)
+    return None if matched or layout.circular else str(number)
 
 
 def _index(value: Value, layout: Layout) -> str | None:
