@@ -11,16 +11,17 @@ from typing import ClassVar
 import pytest
 
 from fourways.benchmarks.registry import suite_of
-from fourways.compare import Job, add, resume, start, write_suite
+from fourways.compare import Job, add, judge_run, resume, start, write_suite
 from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.engine import Engine, EngineInfo
-from fourways.core.errors import CapabilityError, EngineError
+from fourways.core.errors import CapabilityError, EngineError, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
 from fourways.core.rows import AnswerRow, FailureRow
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
+from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_rows_header, read_state
 from fourways.engines import open_engine
+from fourways.evidence import RowLog
 from fourways.evidence.rowlog import SUPERSEDED
 
 
@@ -164,3 +165,17 @@ def test_a_candidate_joins_a_run_whose_questions_failed_and_those_are_asked_agai
     answers = rows_of(first.folder)
     assert not [row for row in answers if row.status == "failed"]
     assert {row.candidate for row in answers} == {"qwen", "internvl"}
+
+
+def test_a_run_that_still_goes_on_is_left_as_it_is(job: Job, models: Mapping[str, Path]) -> None:
+    folder = start(replace(job, limit=2), Silent()).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    internvl = Candidate("internvl", model=str(models["internvl"]), threads=1)
+    with RowLog(folder, read_rows_header(folder / ROWS_FILE)):
+        with pytest.raises(UserError, match="another process is writing"):
+            resume(folder, None, Silent())
+        with pytest.raises(UserError, match="another process is writing"):
+            add(folder, [internvl], ("fourways",), Silent())
+        with pytest.raises(UserError, match="another process is writing"):
+            judge_run(folder, Candidate("judge", url="http://127.0.0.1:9/v1"), Silent())
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

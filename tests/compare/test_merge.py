@@ -18,10 +18,10 @@ from fourways.compare.progress import Silent
 from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
 from fourways.core.figure import Figure
-from fourways.core.rows import AnswerRow, FailureRow
+from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.core.run import RunHeader, Shard
 from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_header, read_rows
-from fourways.evidence import write_header
+from fourways.evidence import RowLog, RowsNotWritten, write_header
 
 OF = 3
 Same = Callable[[Sequence[Figure], Sequence[Figure]], None]
@@ -181,6 +181,41 @@ def test_a_row_too_few_or_too_many_is_named(shards: list[Path], tmp_path: Path, 
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-1] if edit == "lost" else [*lines, lines[-1]]))
     refused(tmp_path, shards, "answers of qwen on" if edit == "lost" else "was asked of qwen twice in shard 1/3")
+
+
+def test_a_row_that_could_not_be_kept_excuses_itself_and_no_other(shards: list[Path], tmp_path: Path) -> None:
+    path = shards[0] / ROWS_FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    unfit = msgspec.json.encode(FailureRow("qwen", "accuracy", "sample", "x", "a number is not finite")) + b"\n"
+    path.write_bytes(b"".join([*lines[:-2], unfit]))
+    refused(tmp_path, shards, "answers of qwen on")
+    path.write_bytes(b"".join([*lines[:-1], unfit]))
+    merge(tmp_path / "out", shards, ("fourways",), Silent())
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_merge_that_is_stopped_leaves_nothing_and_can_be_made_again(
+    shards: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException] | BaseException
+) -> None:
+    append, told = RowLog.append, 0
+
+    def stops(log: RowLog, row: Row) -> None:
+        nonlocal told
+        told += 1
+        if told == 40:
+            try:
+                raise stop
+            except OSError as error:
+                raise RowsNotWritten("x") from error
+        append(log, row)
+
+    with monkeypatch.context() as patch, pytest.raises((KeyboardInterrupt, RowsNotWritten)) as caught:
+        patch.setattr(RowLog, "append", stops)
+        merge(tmp_path / "out", shards, ("fourways",), Silent())
+    if isinstance(caught.value, RowsNotWritten):
+        assert "No space left" in caught.value.message and "merge again" in (caught.value.hint or "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2", "3"]
+    assert answers(merge(tmp_path / "out", shards, ("fourways",), Silent()).folder)
 
 
 def test_a_row_of_another_shard_is_named(shards: list[Path], tmp_path: Path) -> None:

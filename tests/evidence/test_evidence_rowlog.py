@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import resource
 import signal
 import subprocess
@@ -161,3 +163,32 @@ def test_rows_cannot_be_superseded_under_a_running_writer(tmp_path: Path) -> Non
         with pytest.raises(UserError, match="another process is writing"):
             supersede(tmp_path, lambda _: True)
     assert numbers(tmp_path) == ["0"]
+
+
+def test_rows_are_not_written_to_a_file_that_was_replaced_while_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may rewrite the rows between this one's opening of the file and its lock."""
+    with RowLog(tmp_path, HEADER) as log:
+        log.append(row(0))
+    lock = fcntl.flock
+
+    def late(fd: int, how: int) -> None:
+        path = tmp_path / ROWS_FILE
+        path.with_name("new").write_bytes(path.read_bytes())
+        path.with_name("new").replace(path)
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(UserError, match="another process is writing"):
+        RowLog(tmp_path, HEADER)
+    assert numbers(tmp_path) == ["0"]
+
+
+def test_a_file_system_without_locks_is_named_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(fd: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(UserError, match="cannot be locked: No locks available"):
+        RowLog(tmp_path, HEADER)

@@ -32,7 +32,7 @@ from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import AnswerRow, Judged, Row
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows
 from fourways.engines import open_engine
-from fourways.evidence import redact, rewrite
+from fourways.evidence import check_free, redact, rewrite
 
 PROMPT_VERSION = 1
 AT_ONCE = 16
@@ -57,10 +57,11 @@ def judge_run(folder: Path, judge: Candidate, show: Show) -> Reading:
     """Shows the judge every reply of the run that no rule could read and no judge has read yet, and makes figures and
     page anew. What was read before a failure or Ctrl-C is kept.
 
-    Raises UserError for a judge that is no server, a run without rows, or one without such replies."""
+    Raises UserError for a judge that is no server, a run without rows or that goes on, or one without such replies."""
     if judge.url is None:
         raise UserError("a judge is named by URL", hint="fourways judge RUN http://localhost:8000/v1")
     header = read_header(folder)
+    check_free(folder)
     waiting = [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow) and _waits(row)]
     if not waiting:
         raise UserError(

@@ -1,14 +1,17 @@
 """The runs of all shards made into one run.
 
-Contract: nothing is written before everything is checked: every shard is here, once, and finished; one configuration,
-and one fingerprint of code, engine, weights and data, made all of them; every sample was asked exactly once. The shards
-stay as they are.
+Contract: nothing is written before everything is checked, and the merged run is there whole or not at all. Every shard
+is here, once, and finished; one configuration, and one fingerprint of code, engine, weights and data, made all of them;
+every sample was asked exactly once. The shards stay as they are.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from fourways.compare.fingerprint import fingerprints, unlike
-from fourways.compare.folder import RunFolder, check_new, make
+from fourways.compare.folder import ELSEWHERE, RunFolder, check_new, make
 from fourways.compare.losses import losses
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
@@ -25,7 +28,7 @@ from fourways.core.errors import UserError
 from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.core.run import CandidateRecord, PartRecord, RunHeader, RunState, ShardRecord
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
-from fourways.evidence import changes, new_run_id, write_header
+from fourways.evidence import RowsNotWritten, changes, new_run_id, write_header
 from fourways.evidence.redact import redact_argv
 
 _AXIS = "accuracy"
@@ -59,12 +62,36 @@ def merge(out: Path, folders: Sequence[Path], argv: Sequence[str], show: Show) -
     broken = _check_finished(parts)
     _check_rows(parts)
     header = _header(parts, argv)
-    make(out)
-    write_header(header, out)
-    _write(out, header, parts, broken, show)
     pictures = all(shows_pictures(part.header) for part in parts)
-    summary, page = publish(out, header, suite_named_by(header), show, pictures=pictures)
-    return Outcome(out, page, summary, losses(read_rows(out / ROWS_FILE)), try_again=False)
+    with _taking_the_place_of(out) as folder:
+        write_header(header, folder)
+        _write(folder, header, parts, broken, show)
+        summary, page = publish(folder, header, suite_named_by(header), show, pictures=pictures)
+    return Outcome(out, out / page.name, summary, losses(read_rows(out / ROWS_FILE)), try_again=False)
+
+
+@contextmanager
+def _taking_the_place_of(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that becomes it when everything is written: half a merged run would look like a whole one.
+    Nothing is left of it after a failure."""
+    place = out.resolve()
+    folder = place.with_name(f".{place.name}.merging-{os.getpid()}")
+    make(folder)
+    try:
+        yield folder
+        _move(folder, place)
+    except RowsNotWritten as error:
+        why = f"the merged run could not be written: {error.__cause__ or error}; the shards are as they were"
+        raise RowsNotWritten(why, hint="free some space, then merge again") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, place: Path) -> None:
+    try:
+        folder.replace(place)
+    except OSError as error:
+        raise UserError(f"{place} cannot be made: {error.strerror or error}", hint=ELSEWHERE) from error
 
 
 def _part(folder: Path) -> _Part:
@@ -171,6 +198,7 @@ def _check_rows(parts: Sequence[_Part]) -> None:
     seen: dict[tuple[str, str, str], _Part] = {}
     for part in parts:
         counts: Counter[tuple[str, str]] = Counter()
+        unwritten: Counter[str] = Counter()
         excused: set[tuple[str, str]] = set()
         for row in part.rows():
             if isinstance(row, AnswerRow):
@@ -180,18 +208,29 @@ def _check_rows(parts: Sequence[_Part]) -> None:
                     raise UserError(f"sample {row.sample!r} of {row.benchmark} was asked of {row.candidate} {where}")
                 seen[key] = part
                 counts[key[:2]] += 1
+            elif isinstance(row, FailureRow) and row.scope == "sample":
+                unwritten[row.candidate] += 1
             elif isinstance(row, FailureRow):
                 keys = [row.where] if row.scope == "benchmark" else part.record.asked
                 excused |= {(row.candidate, benchmark) for benchmark in keys}
-        for record in part.header.candidates:
-            for benchmark, asked in part.record.asked.items():
-                pair = (record.candidate.name, benchmark)
-                if pair not in excused and counts[pair] != asked:
-                    raise UserError(
-                        f"{part} has {counts[pair]} answers of {pair[0]} on {benchmark}, and {asked} were to be asked",
-                        hint=f"was rows.jsonl edited? go on with it: fourways compare --resume {part.folder}",
-                    )
+        _check_counts(part, counts, excused, unwritten)
     _check_sums(parts)
+
+
+def _check_counts(
+    part: _Part, counts: Mapping[tuple[str, str], int], excused: Collection[tuple[str, str]], unwritten: Counter[str]
+) -> None:
+    """unwritten: candidate → questions whose answer could not be kept as a row, each of which stands as a failure."""
+    for name in (record.candidate.name for record in part.header.candidates):
+        for benchmark, asked in part.record.asked.items():
+            found = counts.get((name, benchmark), 0)
+            missing = 0 if (name, benchmark) in excused else asked - found
+            if missing < 0 or missing > unwritten[name]:
+                raise UserError(
+                    f"{part} has {found} answers of {name} on {benchmark}, and {asked} were to be asked",
+                    hint=f"was rows.jsonl edited? go on with it: fourways compare --resume {part.folder}",
+                )
+            unwritten[name] -= missing
 
 
 def _check_sums(parts: Sequence[_Part]) -> None:

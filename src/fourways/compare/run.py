@@ -30,7 +30,7 @@ from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
-from fourways.evidence import RowsNotWritten, axis_of, build_header, new_run_id, write_header
+from fourways.evidence import RowsNotWritten, axis_of, build_header, check_free, new_run_id, write_header
 from fourways.evidence.redact import MASK
 
 
@@ -92,6 +92,7 @@ def add(folder: Path, candidates: Sequence[Candidate], argv: Sequence[str], show
 def _go_on(old: RunHeader, job: Job, folder: Path, show: Show) -> Outcome:
     if old.parts:
         raise UserError(f"{folder} was merged from shards and is finished", hint="go on with a shard, and merge again")
+    check_free(folder)
     check_scale(job.scale, job.candidates)
     checkpoints = find_checkpoints(to_find(job))
     with connected(job.scale) as scale:

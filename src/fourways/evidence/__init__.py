@@ -3,17 +3,17 @@
 Must never: open an engine, compute a figure, or write a secret, a home folder or a URL's credentials into a file.
 
 Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `RowsNotWritten`, `axis_of`, `supersede`,
-`rewrite` (rowlog.py); `read_header`, `read_rows`, `read_rows_header` (core's run_files.py); `redact` (redact.py);
-`load_schema` (schemas.py).
+`rewrite`, `check_free` (rowlog.py); `read_header`, `read_rows`, `read_rows_header` (core's run_files.py); `redact`
+(redact.py); `load_schema` (schemas.py).
 """
 
 from fourways.core.run_files import read_header, read_rows, read_rows_header
 from fourways.evidence.header import build_header, changes, new_run_id, write_header
 from fourways.evidence.redact import redact
-from fourways.evidence.rowlog import RowLog, RowsNotWritten, axis_of, rewrite, supersede
+from fourways.evidence.rowlog import RowLog, RowsNotWritten, axis_of, check_free, rewrite, supersede
 from fourways.evidence.schemas import load_schema
 
 __all__ = [
-    "RowLog", "RowsNotWritten", "axis_of", "build_header", "changes", "load_schema", "new_run_id", "read_header",
-    "read_rows", "read_rows_header", "redact", "rewrite", "supersede", "write_header",
+    "RowLog", "RowsNotWritten", "axis_of", "build_header", "changes", "check_free", "load_schema", "new_run_id",
+    "read_header", "read_rows", "read_rows_header", "redact", "rewrite", "supersede", "write_header",
 ]  # fmt: skip

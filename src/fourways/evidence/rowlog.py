@@ -133,14 +133,28 @@ def rewrite(folder: Path, change: Callable[[Row], Row | None]) -> int:
     return moved
 
 
+def check_free(folder: Path) -> None:
+    """Raises UserError if another process is writing the run's rows."""
+    path = folder / ROWS_FILE
+    if path.exists():
+        with path.open("rb") as rows:
+            _lock(rows.fileno(), path)
+
+
 def _lock(fd: int, path: Path) -> None:
-    """Held until the descriptor is closed, or the process ends."""
+    """Held until the descriptor is closed, or the process ends. Of a file that was replaced since it was opened, the
+    rows written now would be lost; it counts as held."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = not os.path.samestat(os.fstat(fd), path.stat())
+    except BlockingIOError:
+        held = True
     except OSError as error:
         raise UserError(
-            f"another process is writing to {path}", hint="wait for it to end, or stop it, then resume"
+            f"{path} cannot be locked: {error.strerror or error}", hint="keep runs on a file system that has locks"
         ) from error
+    if held:
+        raise UserError(f"another process is writing to {path}", hint="wait for it to end, or stop it, then resume")
 
 
 def _reads_back(line: bytes) -> bool:
