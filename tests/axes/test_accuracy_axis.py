@@ -257,3 +257,31 @@ async def test_a_real_model_answers_the_same_in_one_pass_and_in_two(suite: Mappi
     first = {(row.benchmark, row.sample): row.reply for row in whole}
     assert first == {(row.benchmark, row.sample): row.reply for row in (*whole[:9], *rest)}
     assert all(row.visuals and row.mean_logprob is not None for row in whole)
+
+
+class Remembering(Scripted):
+    """Knows which of its requests came since it last forgot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.periods: list[list[str]] = [[]]
+
+    async def think(self) -> None:
+        self.periods[-1].append(self.asked[-1].id)
+        await super().think()
+
+    async def clear_caches(self) -> None:
+        self.periods.append([])
+
+
+async def test_what_an_engine_remembers_of_an_image_is_kept_until_all_its_questions_are_asked(
+    suite: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fourways.axes.window.FORGET_EVERY", 5)
+    monkeypatch.setattr("fourways.axes.accuracy.WINDOW", 1)
+    engine = Remembering()
+    rows = answers(await collect(engine, settings(suite, "mme", "mmbench_en"), Candidate("c", model="m")))
+    image = {f"c/{row.benchmark}/{row.sample}": (row.benchmark, row.image) for row in rows}
+    met = [{image[name] for name in period} for period in engine.periods if period]
+    assert len(met) > 4
+    assert sum(map(len, met)) == len(set(image.values()))

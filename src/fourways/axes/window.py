@@ -23,8 +23,9 @@ READ_AHEAD = 8
 before they are wanted."""
 
 FORGET_EVERY = 192
-"""Samples after which the engine's caches are emptied. Questions about one image stand together, so what is forgotten
-would hardly be used again, and kept it would fill the caches' whole bounds with the number of samples."""
+"""Samples after which the engine's caches are emptied, as soon as the next is about another image. Questions about one
+image stand together, so what is forgotten would hardly be used again, and kept it would fill the caches' whole bounds
+with the number of samples."""
 
 CAUSE = "cause of the error"
 PICTURE = "picture"
@@ -36,7 +37,7 @@ class Window:
 
     def __init__(self, one: Opened, seed: int, width: int) -> None:
         self._one, self._seed, self._width = one, seed, width
-        self._admitted = 0
+        self._unforgotten = 0
 
     async def rows(self, benchmark: Benchmark, samples: Sequence[Sample]) -> AsyncGenerator[AnswerRow, None]:
         """A row for each sample, as they finish. A new request begins the moment one ends."""
@@ -68,15 +69,21 @@ class Window:
             ended.put_nowait(task)
             places.release()
 
+        last = ""
         async with aclosing(_read_ahead(samples)) as pictures:
             async for sample, picture in pictures:
                 await places.acquire()
+                if sample.image_key != last:
+                    await self._forget()
                 task = asyncio.create_task(self._ask(benchmark, sample, picture))
                 running.add(task)
                 task.add_done_callback(leave)
-                self._admitted += 1
-                if self._admitted % FORGET_EVERY == 0:
-                    await self._one.engine.clear_caches()
+                last, self._unforgotten = sample.image_key, self._unforgotten + 1
+
+    async def _forget(self) -> None:
+        if self._unforgotten >= FORGET_EVERY:
+            self._unforgotten = 0
+            await self._one.engine.clear_caches()
 
     async def _ask(self, benchmark: Benchmark, sample: Sample, picture: Picture) -> AnswerRow:
         row = await ask(self._one, benchmark, sample, picture, self._seed)
