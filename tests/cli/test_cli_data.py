@@ -59,7 +59,11 @@ def environment(tmp_path: Path, certificate: Path) -> dict[str, str]:
     return {**kept, **{name: str(value) for name, value in own.items()}}
 
 
-COMMAND = [sys.executable, "-c", "from fourways.cli import main; main()", "data"]
+# A process started in the background inherits an ignored Ctrl-C; a person's terminal does not ignore it.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fourways.cli import main; main()"
+)
+COMMAND = [sys.executable, "-c", PROGRAM, "data"]
 
 
 @pytest.fixture
@@ -123,7 +127,11 @@ def test_ctrl_c_keeps_the_part_and_says_so(web: Any, environment: dict[str, str]
     page = offer(web, tmp_path)
     page.pause_s = 0.05
     running = subprocess.Popen(
-        [*COMMAND, "pull", "mme"], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "pull", "mme"],
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     part = tmp_path / "data" / "mme" / "small" / ".MME.tsv.direct.part"
     _wait_for(lambda: part.exists() and part.stat().st_size > 100_000)

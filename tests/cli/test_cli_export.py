@@ -204,3 +204,11 @@ def test_each_candidate_has_its_file_and_none_is_overwritten(tmp_path: Path) -> 
         export(run, "vqav2-submission", tmp_path / "three")
     with pytest.raises(UserError, match="is not known"):
         export(run, "excel", tmp_path / "four")
+
+
+def test_a_run_that_is_not_finished_is_written_and_said_to_be_a_part(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", list(rows_of("mme", "zoo:qwen")))
+    words = ["export", str(run), "--to", "lmms-eval", "--out"]
+    assert "zoo:qwen has not answered everything yet" in CliRunner().invoke(app, [*words, str(tmp_path / "a")]).stderr
+    (run / "state.json").write_text('{"schema": "fourways.state/v1", "finished": {"accuracy": ["zoo:qwen"]}}')
+    assert "not answered" not in CliRunner().invoke(app, [*words, str(tmp_path / "b")]).stderr

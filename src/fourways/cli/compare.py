@@ -47,7 +47,7 @@ Exit codes: 0 all measured; 1 a candidate lost an axis or benchmark, or a fault 
 _CANDIDATES = (
     "Embedded model (zoo:qwen; zoo for all), checkpoint folder, Hugging Face id, server, or a file of candidates."
 )
-_SUITE = "Folder with suite.json, YAML file, KEY=PATH, or KEY of pulled data; repeatable; unless given, the embedded one."
+_SUITE = "Folder with suite.json, YAML file, KEY=PATH, or KEY of pulled data; repeatable; else the embedded one."
 
 
 def compare(

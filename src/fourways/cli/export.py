@@ -34,11 +34,13 @@ def export(
     candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only this one's answers.")] = None,
 ) -> None:
     """Write a run's answers as prediction files of the kits, or as a submission."""
-    from fourways.cli.terminal import results
+    from fourways.cli.terminal import notes, results
     from fourways.core.run_files import write_whole
 
     console = results()
     made = list(_exports(run, to, candidate))
+    for name in _unfinished(run, candidate):
+        notes().print(f"note: {name} has not answered everything yet: fourways compare --resume {run}", soft_wrap=True)
     _check(out, made)
     out.mkdir(parents=True, exist_ok=True)
     for one in made:
@@ -80,6 +82,15 @@ def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
         raise UserError(f"{run}: nothing in it is for {to}", hint=f"it holds answers to {keys}")
     for (name, key), rows in wanted.items():
         yield written(to, name, _asked(key), editions.get(key, ""), rows)
+
+
+def _unfinished(run: Path, candidate: str | None) -> list[str]:
+    """The candidates whose answers are not all there: what is written of them is a part."""
+    from fourways.core.run_files import read_header, read_state
+
+    finished = read_state(run).finished.get("accuracy", [])
+    names = [record.candidate.name for record in read_header(run).candidates]
+    return [name for name in names if candidate in (None, name) and name not in finished]
 
 
 def _asked(key: str) -> str:
