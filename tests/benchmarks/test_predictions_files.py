@@ -161,6 +161,30 @@ def test_a_table_without_any_reply_is_refused_not_scored_as_zero(tmp_path: Path,
     assert "prediction" in (caught.value.hint or "")
 
 
+CHOICE = {"question": "What?", "A": "cat", "B": "dog", "answer": "B"}
+OWN_ROWS: dict[str, tuple[list[dict[str, object]], float]] = {
+    "rotations": ([{**CHOICE, "index": 7, "prediction": "B"}, {**CHOICE, "index": 1_000_007, "prediction": "A"}], 0.0),
+    "group": ([{**CHOICE, "group": "g", "prediction": "B"}, {**CHOICE, "group": "g", "prediction": "A"}], 0.0),
+    "options": ([{"question": "?", "options": "cat|dog", "answer": "dog", "prediction": said} for said in "BA"], 0.5),
+    "answer_index": (
+        [{"question": "?", "A": "cat", "B": "dog", "answer_index": 1, "prediction": said} for said in "BBAB"],
+        0.75,
+    ),
+    "one without options": ([{**CHOICE, "prediction": "B"}, {"question": "?", "answer": "B", "prediction": "B"}], 1.0),
+}
+
+
+@pytest.mark.parametrize("case", OWN_ROWS)
+@pytest.mark.parametrize("name", ["c.tsv", "c.xlsx"])
+def test_ones_own_choices_are_scored_from_a_file_as_they_are_asked(tmp_path: Path, case: str, name: str) -> None:
+    rows, expected = OWN_ROWS[case]
+    found = read_predictions("choice:mine", write(tmp_path / name, rows), None, None)
+    assert value("choice:mine", found, "accuracy") == expected
+    images = {answer.sample.image_key for answer in found.answers}
+    assert len(images) == len({answer.sample.group for answer in found.answers})
+    assert (case == "one without options") == any("without options" in what for what in odd(found))
+
+
 def test_rotations_are_never_taken_apart_for_want_of_an_index_or_options(tmp_path: Path) -> None:
     for left_out, told_of in ((("index",), "no row with an index"), (("A", "B"), "no row has the options")):
         rows = [{name: cell for name, cell in row.items() if name not in left_out} for row in MMBENCH]

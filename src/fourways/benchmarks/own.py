@@ -11,7 +11,7 @@ import json
 import re
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,14 +112,7 @@ class OwnChoice(Own):
         )
 
     def read(self, path: Path) -> Iterator[Sample]:
-        """A row is a rotation of an earlier one where it asks the same under the same index modulo `CIRCLE`."""
-        asked: dict[int, str] = {}
-        for sample in super().read(path):
-            if sample.group == sample.id and sample.id.isdecimal():
-                index = int(sample.id[:_DIGITS])
-                if asked.setdefault(index % CIRCLE, sample.question) == sample.question and index >= CIRCLE:
-                    sample = replace(sample, group=str(index % CIRCLE))
-            yield sample
+        return with_rotations(super().read(path))
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         """MMBench's; in Chinese where the question is."""
@@ -146,6 +139,17 @@ class OwnChoice(Own):
             Metric("accuracy", name, "fraction", 1.0, (mean_part(whole),), primary=True),
             *by_label(whole, "accuracy", name, "category", lambda row: row.category),
         ]
+
+
+def with_rotations(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """A sample is a rotation of an earlier one where it asks the same under the same index modulo `CIRCLE`."""
+    asked: dict[int, str] = {}
+    for sample in samples:
+        if sample.group == sample.id and sample.id.isdecimal():
+            index = int(sample.id[:_DIGITS])
+            if asked.setdefault(index % CIRCLE, sample.question) == sample.question and index >= CIRCLE:
+                sample = replace(sample, group=str(index % CIRCLE))
+        yield sample
 
 
 class OwnYesNo(Own):

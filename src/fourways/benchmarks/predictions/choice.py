@@ -12,7 +12,7 @@ from typing import Literal
 from fourways.benchmarks.answers.choice import CIRCLE, inside_options
 from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
-from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records
+from fourways.benchmarks.predictions.records import Row, Value, as_text, read_records, whole_number
 from fourways.benchmarks.predictions.replies import check_replies, image_of, lmms_details, lmms_reply, table_reply
 from fourways.core.errors import BenchmarkFormatError
 
@@ -119,7 +119,7 @@ def _place(row: Row, number: int, layout: Layout, matched: bool) -> str | None:
 
 
 def _index(value: Value, layout: Layout) -> str | None:
-    whole = _number(value)
+    whole = whole_number(value)
     if whole is not None:
         return str(whole)
     return None if layout.circular or value is None else as_text(value)
@@ -128,7 +128,7 @@ def _index(value: Value, layout: Layout) -> str | None:
 def _sample(index: str, cells: Mapping[str, Value], layout: Layout, options: _Options) -> Sample:
     group = index
     if layout.circular:
-        own = _number(cells.get("g_index"))
+        own = whole_number(cells.get("g_index"))
         group = str(int(index) % CIRCLE if own is None else own)
     question = as_text(cells.get("question", ""))
     answer = cells.get("answer", cells.get("target"))
@@ -174,16 +174,3 @@ def _with_base(answers: list[Answer], oddities: Oddities) -> Iterator[Answer]:
             oddities.note(
                 "rotation of a question whose first row is not there, left out, as the kits do", answer.sample.id
             )
-
-
-def _number(value: Value) -> int | None:
-    """A whole number, which pandas writes as 241.0 where a column once had gaps."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int):
-        return value
-    try:
-        number = float(as_text(value))
-        return int(number) if number.is_integer() and abs(number) < 2**53 else None
-    except (ValueError, OverflowError):
-        return None

@@ -18,7 +18,7 @@ def kit_columns(key: str, rows: Sequence[AnswerRow]) -> list[str]:
     letters = sorted({letter for row in rows for letter in sample_of(row).options})
     order = ["index", "split", "question", *letters, "answer", "category", "l2-category", "image_path"]
     order += ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "width", "height", "resized_width", "resized_height"]
-    order += ["g_index", IMAGE_SHA256, "prediction"]
+    order += ["g_index", "group", IMAGE_SHA256, "prediction"]
     filled = {name for row in rows for name, value in kit_row(key, row).items() if value is not None}
     return [name for name in order if name in filled or name in ("index", "prediction")]
 
@@ -40,6 +40,8 @@ def kit_row(key: str, row: AnswerRow) -> dict[str, Cell]:
         cells["image_path"] = row.group
     if key in ("mmbench_en", "mmbench_cn") and row.group.isdecimal():
         cells["g_index"] = int(row.group)
+    if key.startswith("choice:") and row.group != row.sample:
+        cells["group"] = row.group
     if key == "refcoco":
         cells |= _box_cells(row)
     return cells

@@ -12,7 +12,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,26 @@ def as_text(value: Value) -> str:
     if isinstance(value, (dict, list)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def whole_number(value: Value) -> int | None:
+    """A whole number, which pandas writes as 241.0 where a column once had gaps."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int):
+        return value
+    try:
+        number = float(as_text(value))
+        return int(number) if number.is_integer() and abs(number) < 2**53 else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def index_of(cells: Mapping[str, Value], otherwise: int) -> str:
+    """The row's index as text, a whole one without decimals; or its place in the file."""
+    value = cells.get("index", otherwise)
+    whole = whole_number(value)
+    return as_text(value) if whole is None else str(whole)
 
 
 def read_records(file: Path, oddities: Oddities) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fourways.benchmarks.predictions.found import Oddities
-from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name, read_records
+from fourways.benchmarks.predictions.records import Row, Value, as_text, column_name, index_of, read_records
 from fourways.core.errors import BenchmarkFormatError
 
 REPLY_COLUMNS = (
@@ -18,6 +18,7 @@ IMAGE_SHA256 = "image_sha256"
 """The column of our own exports that names the image."""
 _IMAGES = (IMAGE_SHA256, "image_path", "image_source")
 _SHOWN = 20
+_TRUTH = ("answer", "answers", "answer_index")
 MISSING_REPLY = "nan"
 """What `str` makes of a missing cell in the kits."""
 
@@ -42,16 +43,16 @@ def with_gold(rows: Sequence[Row], gold: Path | None, oddities: Oddities) -> lis
     table does not have is left out; both ways it is counted."""
     if gold is None:
         return list(rows)
-    truth = {as_text(row.cells["index"]): row for row in read_records(gold, oddities) if "index" in row.cells}
+    truth = {index_of(row.cells, 0): row for row in read_records(gold, oddities) if "index" in row.cells}
     if not truth:
         raise BenchmarkFormatError(f"{gold}: no row with an index", hint="Is this the table with the true answers?")
     found = []
     for number, row in enumerate(rows):
-        known = truth.pop(as_text(row.cells.get("index", number)), None)
+        known = truth.pop(index_of(row.cells, number), None)
         if known is None:
             oddities.note("row that the gold table does not have, or whose index stands twice, left out", row.where)
             continue
-        own = {name: value for name, value in row.cells.items() if name not in ("answer", "answers")}
+        own = {name: value for name, value in row.cells.items() if name not in _TRUTH}
         found.append(Row(row.where, {**own, **_without_replies(known.cells)}))
     if truth:
         oddities.note("row of the gold table without a prediction; figures are over the others", count=len(truth))
