@@ -53,6 +53,8 @@ def sample(key: str, number: int) -> Sample:
                   "extra": {"l2_category": "logic_reasoning"}}  # fmt: skip
     if key in ("mmstar", "realworldqa", "choice:mine"):
         fields = {"options": options, "extra": {"l2_category": "fine"} if key == "mmstar" else {}}
+    if key == "choice:mine":
+        fields |= {"group": f"asked together {number // 3}"}
     if key in ("pope", "yes_no:mine"):
         fields = {"gold": ("yes" if number % 3 else "no",), "category": "random" if key == "pope" else "animals"}
     if key == "refcoco":

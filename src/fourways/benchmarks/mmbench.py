@@ -16,20 +16,19 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from fourways.benchmarks.answers.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.choice import CIRCLE, Lettered, choice_prompt, read_choice
 from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
-from fourways.benchmarks.contract import Benchmark, Metric, ReplyContext, Sample
+from fourways.benchmarks.contract import Metric, ReplyContext, Sample
 from fourways.benchmarks.reading.files import data_names
 from fourways.benchmarks.reading.records import Record, shown
 from fourways.benchmarks.reading.tables import SHARD, read_table
 from fourways.core.errors import BenchmarkFormatError
-from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
 _OFFICIAL = re.compile(r"(?i)mmbench_(?P<split>dev|test)(?:_(?:en|cn))?(?:(?P<newer>_v11)|_20\d{6})?(?:_legacy)?\.tsv")
 
 
-class _MMBench(Benchmark):
+class _MMBench(Lettered):
     """Both languages: one format, one rule."""
 
     language: ClassVar[Literal["en", "zh"]]
@@ -79,12 +78,6 @@ class _MMBench(Benchmark):
 
     def prompt(self, sample: Sample, dialect: str) -> str:
         return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
-
-    def output(self, sample: Sample) -> Generate:
-        return Generate(max_tokens=64)
-
-    def continuations(self, sample: Sample) -> tuple[str, ...]:
-        return tuple(sample.options)
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         return read_choice(reply, sample.options)

@@ -14,17 +14,17 @@ from pathlib import Path
 
 from fourways.benchmarks.answers.choice import (
     INSIDE,
+    Lettered,
     choice_prompt,
     inside_options,
     options_inside,
     read_letter,
 )
 from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
-from fourways.benchmarks.contract import Benchmark, Metric, MetricPart, ReplyContext, Sample
+from fourways.benchmarks.contract import Metric, MetricPart, ReplyContext, Sample
 from fourways.benchmarks.reading.records import Record, shown
 from fourways.benchmarks.reading.tables import read_table
 from fourways.core.errors import BenchmarkFormatError
-from fourways.core.request import Generate
 from fourways.core.rows import AnswerRow
 
 LETTERS = "ABCD"
@@ -32,7 +32,7 @@ _BEFORE = ("(", "option ", "the answer is ")
 """What may stand before the letter, in lower case."""
 
 
-class MMStar(Benchmark):
+class MMStar(Lettered):
     """Accuracy over all questions, which with 250 each is the mean of the six capabilities."""
 
     key: str = "mmstar"
@@ -57,12 +57,6 @@ class MMStar(Benchmark):
         if options_inside(sample):
             return f"{sample.question}\nAnswer with the option's letter from the given choices directly"
         return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
-
-    def output(self, sample: Sample) -> Generate:
-        return Generate(max_tokens=64)
-
-    def continuations(self, sample: Sample) -> tuple[str, ...]:
-        return tuple(sample.options)
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         """The letter that the reply begins with, in either case, alone or in a word."""

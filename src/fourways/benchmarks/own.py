@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.benchmarks.answers.choice import CIRCLE, choice_prompt, read_choice
+from fourways.benchmarks.answers.choice import CIRCLE, Lettered, choice_prompt, read_choice
 from fourways.benchmarks.answers.scoring import by_label, judged, mean_part
 from fourways.benchmarks.answers.short_answers import short_answer_prompt
 from fourways.benchmarks.answers.vqa_answers import normalize
@@ -84,7 +84,7 @@ class Own(Benchmark):
         return float(bool(sample.gold) and parsed == sample.gold[0])
 
 
-class OwnChoice(Own):
+class OwnChoice(Lettered, Own):
     """Multiple choice. A question that is asked in several rotations counts once, when all are right."""
 
     kind = "choice"
@@ -117,12 +117,6 @@ class OwnChoice(Own):
     def prompt(self, sample: Sample, dialect: str) -> str:
         """MMBench's; in Chinese where the question is."""
         return choice_prompt(dialect, sample.question, sample.hint, sample.options, sample.language)
-
-    def output(self, sample: Sample) -> Generate:
-        return Generate(max_tokens=64)
-
-    def continuations(self, sample: Sample) -> tuple[str, ...]:
-        return tuple(sample.options)
 
     def parse(self, sample: Sample, reply: str, context: ReplyContext) -> str | None:
         return read_choice(reply, sample.options)

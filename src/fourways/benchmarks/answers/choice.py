@@ -12,7 +12,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from fourways.benchmarks.contract import Sample
+from fourways.benchmarks.contract import Benchmark, Sample
+from fourways.core.request import Generate
 
 CIRCLE = 1_000_000
 """The rotations of a question have the same index modulo this."""
@@ -37,6 +38,16 @@ _CLOSING: dict[str, str] = {
 }
 _DIRECT = "Answer with the option's letter from the given choices directly."
 _DIRECT_ZH = "请直接回答选项字母。"
+
+
+class Lettered(Benchmark):
+    """A benchmark whose reply names an option's letter: how long it may be, and among what likelihood may choose."""
+
+    def output(self, sample: Sample) -> Generate:
+        return Generate(max_tokens=64)
+
+    def continuations(self, sample: Sample) -> tuple[str, ...]:
+        return tuple(sample.options)
 
 
 def choice_prompt(

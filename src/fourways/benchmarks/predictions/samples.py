@@ -41,6 +41,8 @@ def _target(key: str, row: AnswerRow) -> str:
 
 def _plain(row: AnswerRow) -> Json:
     record: Json = {"index": row.sample, "category": row.category, "question": row.question, **sample_of(row).options}
+    if row.group != row.sample:
+        record["group"] = row.group
     return {"record": {**record, "answers": list(row.gold)} if len(row.gold) > 1 else record}
 
 
