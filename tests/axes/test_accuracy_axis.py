@@ -13,7 +13,11 @@ import pytest
 from fourways import zoo
 from fourways.axes.accuracy import WINDOW, Accuracy
 from fourways.axes.contract import Opened, Settings
+from fourways.axes.window import Window
+from fourways.benchmarks import registry
+from fourways.benchmarks.contract import Sample
 from fourways.benchmarks.registry import suite_of
+from fourways.compare.losses import try_again
 from fourways.core.candidate import Candidate, Sampling
 from fourways.core.conversation import Text
 from fourways.core.engine import Capability, EngineInfo
@@ -285,3 +289,21 @@ async def test_what_an_engine_remembers_of_an_image_is_kept_until_all_its_questi
     met = [{image[name] for name in period} for period in engine.periods if period]
     assert len(met) > 4
     assert sum(map(len, met)) == len(set(image.values()))
+
+
+@pytest.mark.parametrize(
+    ("error", "stays"),
+    [
+        (FileNotFoundError(2, "No such file"), True), (ValueError("Incorrect padding"), True),
+        (OSError(5, "Input/output error"), False), (OSError(24, "Too many open files"), False),
+    ],
+)  # fmt: skip
+async def test_only_a_picture_that_will_never_be_read_is_not_asked_for_again(error: Exception, stays: bool) -> None:
+    def image() -> bytes:
+        raise error
+
+    sample = Sample("1", "g", "i", image, "?", ("yes",))
+    window = Window(Opened(Candidate("c", url="http://x"), None, Scripted()), 7, 4)
+    (row,) = [row async for row in window.rows(registry.get("mme"), [sample])]
+    assert row.status == "failed" and "cannot be read" in row.extra["error"]
+    assert try_again(row) is not stays

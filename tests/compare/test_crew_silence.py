@@ -37,10 +37,10 @@ async def asked(one: Process) -> None:
 async def test_a_death_is_noticed_though_a_process_of_its_own_holds_its_standard_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(crew_process, "_LAST_WORDS_S", 0.2)
+    monkeypatch.setattr(crew_process, "_LAST_WORDS_S", 1.0)
     leaves_one = (
         "import subprocess, sys, os; "
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(20)'], stdout=subprocess.DEVNULL); "
+        "child = subprocess.Popen([sys.executable, '-c', 'import sys; sys.stdin.read()'], stdout=subprocess.DEVNULL); "
         "print('no memory', file=sys.stderr, flush=True); os._exit(3)"
     )
     began = time.monotonic()

@@ -23,25 +23,41 @@ from fourways.media import read_image
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """The image of a sample, or why there is none. sha256: of the file's bytes, or the image's key if unreadable."""
+    """The image of a sample, or why there is none: a MediaError if it will never be read, another error if that may
+    pass (a file system that hiccups, too many open files). sha256: of the file's bytes, or the image's key if
+    unreadable."""
 
     sha256: str
     image: Image | None
     error: FourwaysError | None = None
 
 
+_STAYS_SO = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 def read_picture(sample: Sample) -> Picture:
     """Never raises: what cannot be read is a picture with its error."""
     try:
         source = sample.image()
-    except (OSError, FourwaysError) as error:
-        why = error.message if isinstance(error, FourwaysError) else f"{error.strerror or error}"
-        return Picture(sample.image_key, None, MediaError(f"{sample.id}: the image cannot be read: {why}"))
+    except Exception as error:
+        kind = FourwaysError if isinstance(error, OSError) and not isinstance(error, _STAYS_SO) else MediaError
+        return Picture(sample.image_key, None, kind(f"{sample.id}: the image cannot be read: {_why(error)}"))
     try:
         image = read_image(source, name=sample.id)
     except MediaError as error:
         return Picture(hashlib.sha256(source).hexdigest(), None, error)
+    except Exception as error:
+        told = MediaError(f"{sample.id}: the image cannot be decoded: {_why(error)}")
+        return Picture(hashlib.sha256(source).hexdigest(), None, told)
     return Picture(image.source_sha256, image)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FourwaysError):
+        return error.message
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 async def ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: Picture, run_seed: int) -> AnswerRow:

@@ -16,6 +16,7 @@ import msgspec
 from fourways.axes.asking import Picture, ask, read_picture
 from fourways.axes.contract import Opened
 from fourways.benchmarks.contract import Benchmark, Sample
+from fourways.core.errors import MediaError
 from fourways.core.rows import AnswerRow
 
 READ_AHEAD = 8
@@ -29,7 +30,7 @@ with the number of samples."""
 
 CAUSE = "cause of the error"
 PICTURE = "picture"
-"""Where a failed row's `extra` says that its picture could not be read: asking again would change nothing."""
+"""Where a failed row's `extra` says that its picture will never be read: asking again would change nothing."""
 
 
 class Window:
@@ -87,7 +88,7 @@ class Window:
 
     async def _ask(self, benchmark: Benchmark, sample: Sample, picture: Picture) -> AnswerRow:
         row = await ask(self._one, benchmark, sample, picture, self._seed)
-        if picture.image is None:
+        if isinstance(picture.error, MediaError):
             return msgspec.structs.replace(row, extra={**row.extra, CAUSE: PICTURE})
         return row
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 
 from fourways.axes.sharing import Chunk
 from fourways.compare.crew.foreman import Lost, answered, described
@@ -103,7 +104,11 @@ class _Running:
         self.dead = True
         if self._process.returncode is None:
             self._process.kill()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         await self._gone()
+        with suppress(TimeoutError):  # its pipes end with it, unless somebody else holds them
+            await asyncio.wait_for(self._process.wait(), _LAST_WORDS_S)
         for task in (self._listening, self._noting):
             task.cancel()
         await asyncio.gather(self._listening, self._noting, return_exceptions=True)
