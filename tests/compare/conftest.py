@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,4 +123,21 @@ def command_line() -> Iterator[Callable[[list[str], Path], Line]]:
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def own_processes() -> Callable[[str], list[psutil.Process]]:
+    """The processes below this one whose command line holds a text."""
+
+    def find(text: str) -> list[psutil.Process]:
+        found = []
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):  # some end while they are looked at
+                if text in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
+
+    return find

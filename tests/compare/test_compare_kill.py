@@ -7,10 +7,10 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,11 +24,6 @@ from fourways.core.rows import AnswerRow
 from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_rows, read_summary
 
 KILLS = 2
-# A process started in the background inherits an ignored Ctrl-C; a person's terminal does not ignore it.
-_PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fourways.cli import main; main()"
-)
-COMMAND = [sys.executable, "-c", _PROGRAM, "compare"]
 LIMIT_S = 240
 
 
@@ -47,56 +42,44 @@ def asked(job: Job, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(file), "--axes", "accuracy", *(f"--suite={key}={entry.path}" for key, entry in job.suite.items())]
 
 
-def lines(folder: Path) -> int:
-    path = folder / ROWS_FILE
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def started(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def reached(process: subprocess.Popen[str], folder: Path, rows: int) -> None:
-    """Returns when the run has that many rows, or has ended."""
-    end = time.monotonic() + LIMIT_S
-    while process.poll() is None and lines(folder) < rows:
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 def test_a_run_killed_twice_gives_the_figures_of_one_that_never_was(
     job: Job,
     asked: list[str],
     tmp_path: Path,
     same_figures: Callable[[Sequence[Figure], Sequence[Figure]], None],
+    command_line: Callable[[list[str], Path], Any],
 ) -> None:
     whole = start(replace(job, out=tmp_path / "whole"), Silent())
-    total = lines(whole.folder)
+    total = sum(1 for _ in read_rows(whole.folder / ROWS_FILE))
     chance = random.Random(20261122)
     killed = tmp_path / "killed"
     arguments = [*asked, "--out", str(killed)]
     for number in range(KILLS):
         least = total * number // KILLS
-        with started(arguments) as process:
-            reached(process, killed, chance.randint(least + 2, least + total // KILLS - 2))
-            process.send_signal(signal.SIGKILL)
-            said, _ = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said
+        line = command_line(arguments, killed)
+        line.reach(chance.randint(least + 1, least + total // KILLS - 2))
+        line.process.send_signal(signal.SIGKILL)
+        said, _ = line.process.communicate()
+        assert line.process.returncode == -signal.SIGKILL, said
         assert not (killed / SUMMARY_FILE).exists()
         arguments = ["--resume", str(killed)]
-    subprocess.run([*COMMAND, *arguments], check=True, capture_output=True, timeout=LIMIT_S)
+    line = command_line(arguments, killed)
+    said, _ = line.process.communicate(timeout=LIMIT_S)
+    assert line.process.returncode == 0, said
     same_figures(read_summary(killed).figures, whole.summary.figures)
     answers = [row for row in read_rows(killed / ROWS_FILE) if isinstance(row, AnswerRow)]
-    assert len({(row.candidate, row.benchmark, row.sample) for row in answers}) == len(answers) == total - 1
+    assert len({(row.candidate, row.benchmark, row.sample) for row in answers}) == len(answers) == total
 
 
-def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(asked: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(
+    asked: list[str], tmp_path: Path, command_line: Callable[[list[str], Path], Any]
+) -> None:
     folder = tmp_path / "run"
-    with started([*asked, "--out", str(folder)]) as process:
-        reached(process, folder, 10)
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=LIMIT_S)
-    assert process.returncode == 130
+    line = command_line([*asked, "--out", str(folder)], folder)
+    line.reach(9)
+    line.process.send_signal(signal.SIGINT)
+    said, _ = line.process.communicate(timeout=LIMIT_S)
+    assert line.process.returncode == 130
     assert said.splitlines()[-1] == f"stopped; go on with: fourways compare --resume {folder}"
     assert "Traceback" not in said
     assert len(list(read_rows(folder / ROWS_FILE))) >= 9

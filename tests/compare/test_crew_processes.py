@@ -24,6 +24,7 @@ from fourways.core.rows import AnswerRow
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows
 
 Same = Callable[[Sequence[Figure], Sequence[Figure]], None]
+Processes = Callable[[str], list[psutil.Process]]
 Answers = dict[tuple[str, str, str], tuple[object, float]]
 
 
@@ -57,8 +58,8 @@ def answers(folder: Path) -> Answers:
     return {(row.candidate, row.benchmark, row.sample): (row.parsed, row.score) for row in rows}
 
 
-def killer(folder: Path, rows: int) -> tuple[threading.Thread, list[int]]:
-    """A thread that kills one worker of this process when the run has so many rows, and the id it killed."""
+def killer(folder: Path, rows: int, workers: Callable[[], list[psutil.Process]]) -> tuple[threading.Thread, list[int]]:
+    """A thread that kills one of the workers when the run has so many rows, and the id it killed."""
     killed: list[int] = []
 
     def work() -> None:
@@ -66,19 +67,17 @@ def killer(folder: Path, rows: int) -> tuple[threading.Thread, list[int]]:
         end = time.monotonic() + 120
         while time.monotonic() < end and (not path.exists() or path.read_bytes().count(b"\n") <= rows):
             time.sleep(0.002)
-        for child in psutil.Process().children(recursive=True):
-            if "fourways.compare.crew.at_work" in child.cmdline():
-                child.kill()
-                killed.append(child.pid)
-                return
+        for worker in workers()[:1]:
+            worker.kill()
+            killed.append(worker.pid)
 
     return threading.Thread(target=work), killed
 
 
 def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
-    job: Job, alone: Outcome, tmp_path: Path, same_figures: Same
+    job: Job, alone: Outcome, tmp_path: Path, same_figures: Same, own_processes: Processes
 ) -> None:
-    thread, killed = killer(tmp_path / "run", 30)
+    thread, killed = killer(tmp_path / "run", 30, lambda: own_processes("fourways.compare.crew.at_work"))
     thread.start()
     outcome = start(replace(job, out=tmp_path / "run", scale=Scale(replicas=2)), Silent())
     thread.join()

@@ -37,13 +37,11 @@ def answers(folder: Path) -> dict[tuple[str, str], tuple[object, float]]:
     return {(row.benchmark, row.sample): (row.parsed, row.score) for row in rows}
 
 
-def actors() -> list[psutil.Process]:
-    """Ray names the process of an actor after its class."""
-    return [child for child in psutil.Process().children(recursive=True) if "ray::Seat" in " ".join(child.cmdline())]
-
-
 def test_a_worker_of_two_that_is_killed_costs_no_row_and_doubles_none(
-    job: Job, tmp_path: Path, same_figures: Callable[[Sequence[Figure], Sequence[Figure]], None]
+    job: Job,
+    tmp_path: Path,
+    same_figures: Callable[[Sequence[Figure], Sequence[Figure]], None],
+    own_processes: Callable[[str], list[psutil.Process]],
 ) -> None:
     alone = start(replace(job, out=tmp_path / "alone"), Silent())
     folder, killed, seen = tmp_path / "run", [], []
@@ -53,7 +51,7 @@ def test_a_worker_of_two_that_is_killed_costs_no_row_and_doubles_none(
         path = folder / ROWS_FILE
         while time.monotonic() < end and (not path.exists() or path.read_bytes().count(b"\n") <= 30):
             time.sleep(0.002)
-        seen.extend(actors())
+        seen.extend(own_processes("ray::Seat"))  # Ray names the process of an actor after its class
         seen[0].kill()
         killed.append(seen[0].pid)
 
