@@ -17,3 +17,8 @@ def test_words_of_others_cannot_steer_the_terminal(capsys: pytest.CaptureFixture
     printed = capsys.readouterr()
     assert printed.out == f"{PLAIN}\n"
     assert printed.err == f"{PLAIN}\nerror: {PLAIN}\nhint: {PLAIN}\n"
+
+
+def test_a_key_with_colons_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    results().print("open:smile: all of choice:b:", soft_wrap=True)
+    assert capsys.readouterr().out == "open:smile: all of choice:b:\n"

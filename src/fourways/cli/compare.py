@@ -74,7 +74,7 @@ def compare(
         tuple[str, Path] | None, typer.Option(metavar="MODEL RUN", help="Measure one more candidate into an old run.")
     ] = None,
     require: Annotated[str | None, typer.Option(metavar="'…'", help="Who qualifies: 'p95<500ms,fits=24GB'.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A shortened run, for a first look.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="40 samples a benchmark, short axes: a first look.")] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Keep the pictures out of the page.")] = False,
     replicas: Annotated[
         int | None,

@@ -10,7 +10,7 @@ from rich.table import Table
 from fourways.cli.terminal import results
 
 EXAMPLES = (
-    "Example: fourways compare Qwen2.5-VL-7B-Instruct --weights random --axes latency,memory --device cuda --dtype bf16"
+    "Example: fourways compare Qwen2.5-VL-7B-Instruct --weights random --axes memory --device cuda --dtype bfloat16"
 )
 
 

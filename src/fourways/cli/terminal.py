@@ -24,14 +24,14 @@ class _Plain(Console):
 
 def results() -> Console:
     """Standard output; 120 columns wide where it is no terminal, so that a saved table is not folded. Brackets in
-    paths, messages and `[redacted]` are text, never markup."""
+    paths, messages and `[redacted]` are text, never markup, and `:b:` in a key is no emoji."""
     width = None if sys.stdout.isatty() else max(_PIPE_WIDTH, shutil.get_terminal_size().columns)
-    return _Plain(width=width, markup=False)
+    return _Plain(width=width, markup=False, emoji=False)
 
 
 def notes() -> Console:
     """Standard error; no markup, as in `results`."""
-    return _Plain(stderr=True, markup=False)
+    return _Plain(stderr=True, markup=False, emoji=False)
 
 
 def err(message: str, hint: str | None, *, stopped: bool = False) -> None:
