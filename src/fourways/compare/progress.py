@@ -26,7 +26,8 @@ class Bars:
     """One bar for each thing that goes on, on a terminal."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description:<44}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        what = TextColumn("{task.description:<44}", markup=False)
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=False, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
