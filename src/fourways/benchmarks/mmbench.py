@@ -34,9 +34,9 @@ class _MMBench(Lettered):
     language: ClassVar[Literal["en", "zh"]]
     primary: str = "circular"
     definitions: Mapping[str, str] = {
-        "mmbench_circular@1": "questions whose every rotation is answered right / questions; an unread letter is wrong",
-        "mmbench_vanilla@1": "questions answered right with the options in their first order / questions",
-        "mmbench_vanilla_all@1": "right answers / all rotations of all questions",
+        "mmbench_circular@2": "questions whose every rotation is answered right / questions; an unread letter is wrong",
+        "mmbench_vanilla@2": "questions answered right with the options in their first order / questions",
+        "mmbench_vanilla_all@2": "right answers / all rotations of all questions",
     }
     prompt_version: int = 1
     parser_version: int = 1
@@ -96,15 +96,15 @@ class _MMBench(Lettered):
             groups[row.group].append(row)
         base = [min(group, key=lambda row: int(row.sample)) for group in groups.values()]
         rotated = any(len(group) > 1 for group in groups.values())
-        vanilla = Metric("vanilla", "mmbench_vanilla@1", "fraction", 1.0, (mean_part(base),), primary=not rotated)
+        vanilla = Metric("vanilla", "mmbench_vanilla@2", "fraction", 1.0, (mean_part(base),), primary=not rotated)
         if not rotated:
-            return [vanilla, *_by_category(base, "vanilla", "mmbench_vanilla@1")]
+            return [vanilla, *_by_category(base, "vanilla", "mmbench_vanilla@2")]
         circles = [_circle(row, groups[row.group]) for row in base]
         return [
-            Metric("circular", "mmbench_circular@1", "fraction", 1.0, (mean_part(circles),), primary=True),
+            Metric("circular", "mmbench_circular@2", "fraction", 1.0, (mean_part(circles),), primary=True),
             vanilla,
-            Metric("vanilla_all", "mmbench_vanilla_all@1", "fraction", 1.0, (mean_part(rows),)),
-            *_by_category(circles, "circular", "mmbench_circular@1"),
+            Metric("vanilla_all", "mmbench_vanilla_all@2", "fraction", 1.0, (mean_part(rows),)),
+            *_by_category(circles, "circular", "mmbench_circular@2"),
         ]
 
 

@@ -39,12 +39,12 @@ class MME(Benchmark):
     title: str = "MME"
     primary: str = "mme_sum"
     definitions: Mapping[str, str] = {
-        "mme_sum@1": "sum of mme_score over the subtasks there are; 2800 points with all 14",
-        "mme_perception@1": "sum of mme_score over the perception subtasks there are; 2000 points with all 10",
-        "mme_cognition@1": "sum of mme_score over the cognition subtasks there are; 800 points with all 4",
-        "mme_score@1": "100 x acc + 100 x acc_plus of one subtask",
-        "mme_acc@1": "right answers / questions, over all subtasks; the first 4 characters decide, other is wrong",
-        "mme_acc_plus@1": "images with both questions right / images, over all subtasks",
+        "mme_sum@2": "sum of mme_score over the subtasks there are; 2800 points with all 14",
+        "mme_perception@2": "sum of mme_score over the perception subtasks there are; 2000 points with all 10",
+        "mme_cognition@2": "sum of mme_score over the cognition subtasks there are; 800 points with all 4",
+        "mme_score@2": "100 x acc + 100 x acc_plus of one subtask",
+        "mme_acc@2": "right answers / questions, over all subtasks; the first 4 characters decide, other is wrong",
+        "mme_acc_plus@2": "images with both questions right / images, over all subtasks",
     }
     prompt_version: int = 1
     parser_version: int = 1
@@ -92,18 +92,18 @@ class MME(Benchmark):
         parts = {task: _subtask([row for row in rows if row.category == task]) for task in tasks}
         metrics = [
             Metric(
-                "mme_sum", "mme_sum@1", _points(tasks), 200.0 * len(tasks), _join(parts, tasks), primary=True,
+                "mme_sum", "mme_sum@2", _points(tasks), 200.0 * len(tasks), _join(parts, tasks), primary=True,
             ),
-            Metric("acc", "mme_acc@1", "fraction", 1.0, (mean_part(rows),)),
-            Metric("acc_plus", "mme_acc_plus@1", "fraction", 1.0, (_pairs(rows),)),
+            Metric("acc", "mme_acc@2", "fraction", 1.0, (mean_part(rows),)),
+            Metric("acc_plus", "mme_acc_plus@2", "fraction", 1.0, (_pairs(rows),)),
         ]  # fmt: skip
         for name, members in (("perception", PERCEPTION), ("cognition", COGNITION)):
             if present := [task for task in tasks if task in members]:
-                definition, unit, best = f"mme_{name}@1", _points(present), 200.0 * len(present)
+                definition, unit, best = f"mme_{name}@2", _points(present), 200.0 * len(present)
                 metrics.append(Metric(f"mme_{name}", definition, unit, best, _join(parts, present)))
         for task in tasks:
             metrics.append(
-                Metric("mme_score", "mme_score@1", _points([task]), 200.0, parts[task], labels={"category": task})
+                Metric("mme_score", "mme_score@2", _points([task]), 200.0, parts[task], labels={"category": task})
             )
         return metrics
 

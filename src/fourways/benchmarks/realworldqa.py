@@ -32,7 +32,7 @@ class RealWorldQA(Benchmark):
     title: str = "RealWorldQA"
     primary: str = "accuracy"
     definitions: Mapping[str, str] = {
-        "realworldqa_accuracy@1": "right answers / questions: the letter where options are given, else the exact word "
+        "realworldqa_accuracy@2": "right answers / questions: the letter where options are given, else the exact word "
         "in lower case",
     }
     prompt_version: int = 1
@@ -68,8 +68,8 @@ class RealWorldQA(Benchmark):
         rows = judged(rows)
         if not rows:
             return []
-        accuracy = Metric("accuracy", "realworldqa_accuracy@1", "fraction", 1.0, (mean_part(rows),), primary=True)
-        return [accuracy, *by_label(rows, "accuracy", "realworldqa_accuracy@1", "category", lambda row: row.category)]
+        accuracy = Metric("accuracy", "realworldqa_accuracy@2", "fraction", 1.0, (mean_part(rows),), primary=True)
+        return [accuracy, *by_label(rows, "accuracy", "realworldqa_accuracy@2", "category", lambda row: row.category)]
 
 
 def _plain(text: str) -> str:

@@ -60,9 +60,9 @@ class RefCOCO(Benchmark):
     title: str = "RefCOCO / + / g"
     primary: str = "acc@0.5"
     definitions: Mapping[str, str] = {
-        "refcoco_mean_acc50@1": "unweighted mean over the splits there are of refcoco_acc50",
-        "refcoco_acc50@1": "expressions whose box has IoU >= 0.5 with the true one / expressions; no box is wrong",
-        "refcoco_mean_iou@1": "mean IoU over all expressions, 0 where there is no box",
+        "refcoco_mean_acc50@2": "unweighted mean over the splits there are of refcoco_acc50",
+        "refcoco_acc50@2": "expressions whose box has IoU >= 0.5 with the true one / expressions; no box is wrong",
+        "refcoco_mean_iou@2": "mean IoU over all expressions, 0 where there is no box",
     }
     prompt_version: int = 1
     parser_version: int = 1
@@ -117,10 +117,10 @@ class RefCOCO(Benchmark):
         each = tuple(mean_part(group, 1 / len(splits)) for group in splits.values())
         overlaps = tuple(_overlap(row.parsed, row.gold) for row in rows)
         return [
-            Metric("acc@0.5", "refcoco_mean_acc50@1", "fraction", 1.0, each, primary=True),
-            Metric("mean_iou", "refcoco_mean_iou@1", "fraction", 1.0, (MetricPart(1.0, _images(rows), overlaps),)),
+            Metric("acc@0.5", "refcoco_mean_acc50@2", "fraction", 1.0, each, primary=True),
+            Metric("mean_iou", "refcoco_mean_iou@2", "fraction", 1.0, (MetricPart(1.0, _images(rows), overlaps),)),
             *(
-                Metric("acc@0.5", "refcoco_acc50@1", "fraction", 1.0, (mean_part(group),), labels={"category": name})
+                Metric("acc@0.5", "refcoco_acc50@2", "fraction", 1.0, (mean_part(group),), labels={"category": name})
                 for name, group in sorted(splits.items())
             ),
         ]

@@ -58,9 +58,9 @@ class VQAv2(Benchmark):
     title: str = "VQAv2"
     primary: str = "accuracy"
     definitions: Mapping[str, str] = {
-        "vqa_accuracy_always@1": "mean over questions of the mean over annotators of min(1, matches among the other "
+        "vqa_accuracy_always@2": "mean over questions of the mean over annotators of min(1, matches among the other "
         "nine / 3), all answers normalised",
-        "vqa_accuracy_github@1": "as vqa_accuracy_always, but normalised only where the ten answers differ: the "
+        "vqa_accuracy_github@2": "as vqa_accuracy_always, but normalised only where the ten answers differ: the "
         "repository's scorer",
     }
     prompt_version: int = 1
@@ -109,12 +109,12 @@ class VQAv2(Benchmark):
         rows = judged(rows)
         if not rows:
             return []
-        name = "vqa_accuracy_always@1"
+        name = "vqa_accuracy_always@2"
         images = tuple(row.image for row in rows)
         github = MetricPart(1.0, images, tuple(_accuracy_github(row.parsed, row.gold) for row in rows))
         return [
             Metric("accuracy", name, "fraction", 1.0, (mean_part(rows),), primary=True),
-            Metric("accuracy_github", "vqa_accuracy_github@1", "fraction", 1.0, (github,)),
+            Metric("accuracy_github", "vqa_accuracy_github@2", "fraction", 1.0, (github,)),
             *by_label(rows, "accuracy", name, "category", lambda row: row.category),
             *by_label(rows, "accuracy", name, "question_type", lambda row: row.extra.get("question_type", "")),
         ]

@@ -31,6 +31,7 @@ class PeakResident:
     def __init__(self) -> None:
         self.method: Method = "kernel high-water mark" if _reset_mark() else "sampled every 2 ms"
         self._highest = 0
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="resident-size", daemon=True)
 
@@ -47,18 +48,21 @@ class PeakResident:
 
     def reset(self) -> None:
         """The peak starts again from the size now."""
-        if self.method == "kernel high-water mark":
-            _reset_mark()
-        self._highest = resident_bytes()
+        with self._lock:
+            if self.method == "kernel high-water mark":
+                _reset_mark()
+            self._highest = resident_bytes()
 
     def peak(self) -> int:
-        seen = _mark() if self.method == "kernel high-water mark" else resident_bytes()
-        self._highest = max(self._highest, seen)
-        return self._highest
+        with self._lock:
+            seen = _mark() if self.method == "kernel high-water mark" else resident_bytes()
+            self._highest = max(self._highest, seen)
+            return self._highest
 
     def _sample(self) -> None:
         while not self._stop.wait(_SAMPLE_S):
-            self._highest = max(self._highest, resident_bytes())
+            with self._lock:  # a size read before a reset may not be kept after it
+                self._highest = max(self._highest, resident_bytes())
 
 
 def _reset_mark() -> bool:

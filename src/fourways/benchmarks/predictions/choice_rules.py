@@ -67,7 +67,7 @@ def _vanilla(rows: Sequence[AnswerRow]) -> list[Metric]:
     if all(len(group) < 2 for group in groups.values()):
         return []
     first = [min(group, key=lambda row: int(row.sample)) for group in groups.values()]
-    name = "mmbench_vanilla@1"
+    name = "mmbench_vanilla@2"
     return [
         *by_label(first, "vanilla", name, "l2_category", lambda row: row.extra.get("l2_category", "")),
         *by_label(first, "vanilla", name, "category", lambda row: row.category),
@@ -126,7 +126,7 @@ class RealWorldQAByLmmsEval(RealWorldQA):
 
     def metrics(self, rows: Sequence[AnswerRow]) -> list[Metric]:
         rows = judged(rows)
-        name = of_rule("realworldqa_accuracy@1", _LMMS)
+        name = of_rule("realworldqa_accuracy@2", _LMMS)
         return [Metric("accuracy", name, "fraction", 1.0, (mean_part(rows),), primary=True)] if rows else []
 
 

@@ -15,7 +15,7 @@ Reads = Callable[[Sample, str], str | None]
 
 
 def of_rule(definition: str, rule: str) -> str:
-    """`mme_sum@1` under VLMEvalKit's rule is `mme_sum_vlmevalkit@1`: another rule is another figure."""
+    """`mme_sum@2` under VLMEvalKit's rule is `mme_sum_vlmevalkit@2`: another rule is another figure."""
     name, _, version = definition.partition("@")
     return f"{name}_{rule.replace('-', '_')}@{version}"
 

@@ -18,7 +18,7 @@ from fourways.benchmarks.predictions.kit import described, of_rule
 from fourways.benchmarks.vqav2 import VQAv2
 from fourways.core.rows import AnswerRow
 
-_ALWAYS, _GITHUB = "vqa_accuracy_always@1", "vqa_accuracy_github@1"
+_ALWAYS, _GITHUB = "vqa_accuracy_always@2", "vqa_accuracy_github@2"
 _COMMAS = re.compile(r"(?<=\d),+(?=\d)")
 
 
