@@ -6,9 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from fourways.axes.window import CAUSE, PICTURE
 from fourways.compare.losses import losses, try_again
-from fourways.core.rows import AnswerRow, FailureRow
+from fourways.core.rows import CAUSE, PICTURE, AnswerRow, FailureRow
 
 
 def answer(candidate: str, benchmark: str, status: Literal["ok", "unparsed", "failed"]) -> AnswerRow:
@@ -41,9 +40,11 @@ def test_a_benchmark_of_which_nothing_was_answered_is_lost() -> None:
         answer("a", "mme", "failed"), answer("a", "vqav2", "failed"), answer("a", "mme", "failed"),
         answer("a", "vqav2", "unparsed"), answer("a", "vqav2", "failed"), answer("b", "mme", "ok"),
     ]  # fmt: skip
-    (lost,) = losses(rows)
+    (lost,), (partly,) = losses(rows)
     assert (lost.candidate, lost.scope, lost.where) == ("a", "benchmark", "mme")
     assert lost.message == "all 2 requests failed; the first: the server is gone"
+    assert (partly.candidate, partly.benchmark, partly.failed, partly.asked) == ("a", "vqav2", 2, 3)
+    assert partly.first == "the server is gone"
 
 
 def test_an_axis_or_benchmark_that_broke_is_lost_and_what_could_not_be_asked_is_not() -> None:
@@ -51,7 +52,7 @@ def test_an_axis_or_benchmark_that_broke_is_lost_and_what_could_not_be_asked_is_
     file = FailureRow("a", "accuracy", "benchmark", "mme", "line 3 has no answer")
     sample = FailureRow("a", "tuning", "sample", "s", "broke")
     unasked = FailureRow("a", "memory", "axis", "", "no access", status="undefined")
-    assert losses([axis, unasked, file, sample]) == (axis, file)
+    assert losses([axis, unasked, file, sample]) == ((axis, file), ())
     assert [try_again(row) for row in (axis, unasked, file, sample)] == [True, False, True, False]
 
 

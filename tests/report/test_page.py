@@ -178,3 +178,25 @@ def test_a_row_cut_off_by_a_kill_is_left_out(
 def test_a_folder_that_holds_no_run_is_named(tmp_path: Path, images: Images) -> None:
     with pytest.raises(UserError, match=re.escape(str(tmp_path))):
         write_report(tmp_path, images=images)
+
+
+def test_a_single_candidate_is_compared_with_nobody(
+    make_run: MakeRun, made_up_header: RunHeader, made_up_rows: list[Row], tmp_path: Path, images: Images
+) -> None:
+    alone = msgspec.structs.replace(made_up_header, candidates=made_up_header.candidates[:1])
+    name = alone.candidates[0].candidate.name
+    run = make_run(tmp_path / "alone", [row for row in made_up_rows if row.candidate == name], alone)
+    text = write_report(run, images=images).read_text("utf-8")
+    assert '<section id="gallery"><h2>Samples</h2>' in text
+    for said in ("Where candidates disagree", "one picture a candidate", "best here", "Accuracy against latency"):
+        assert said not in text, said
+
+
+def test_one_axis_alone_has_no_front(
+    make_run: MakeRun, made_up_header: RunHeader, made_up_rows: list[Row], tmp_path: Path, images: Images
+) -> None:
+    header = msgspec.structs.replace(made_up_header, axes=("accuracy",))
+    answers = [row for row in made_up_rows if isinstance(row, AnswerRow)]
+    text = write_report(make_run(tmp_path / "one", answers, header), images=images).read_text("utf-8")
+    assert "Accuracy against latency" not in text and "beaten by" not in text
+    assert "Where candidates disagree" in text and "best here" in text

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from fourways.core.candidate import Sampling
-from fourways.core.rows import FailureRow, Row
+from fourways.core.rows import CAUSE, PICTURE, AnswerRow, FailureRow, Row
 from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord
 from fourways.report import write_report
 from fourways.report.provenance import _setting
@@ -84,3 +84,17 @@ def test_failures_are_counted_apart_from_what_could_not_be_asked(
     said = shown(make_run(tmp_path / "run", [*undefined, *broke], made_up_header))
     assert "Failures: 3 " in said
     assert "What could not be asked: 250, the first 200 here" in said
+
+
+def test_questions_that_failed_are_counted_with_the_first_reason(
+    made_up_rows: list[Row], made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    first, second, third, *rest = (row for row in made_up_rows if isinstance(row, AnswerRow) and row.status == "ok")
+    assert first.candidate == second.candidate and first.benchmark == second.benchmark
+    gone = {"error": "the server is gone"}
+    broken = msgspec.structs.replace(first, status="failed", score=0.0, extra=gone)
+    unread = msgspec.structs.replace(second, status="failed", score=0.0, extra={"error": "no PNG", CAUSE: PICTURE})
+    whole = shown(make_run(tmp_path / "whole", [first, second, third], made_up_header))
+    said = shown(make_run(tmp_path / "run", [broken, unread, third, *rest], made_up_header))
+    assert "Nothing failed." in whole and "Questions that failed" not in whole
+    assert "Questions that failed: 2" in said and "the server is gone" in said and "Nothing failed." not in said

@@ -17,7 +17,7 @@ from fourways.axes.asking import Picture, ask, read_picture
 from fourways.axes.contract import Opened
 from fourways.benchmarks.contract import Benchmark, Sample
 from fourways.core.errors import MediaError
-from fourways.core.rows import AnswerRow
+from fourways.core.rows import CAUSE, PICTURE, AnswerRow
 
 READ_AHEAD = 8
 """Samples whose pictures are read at once, since each turn of another thread has its price; and as many again are ready
@@ -27,10 +27,6 @@ FORGET_EVERY = 192
 """Samples after which the engine's caches are emptied, as soon as the next is about another image. Questions about one
 image stand together, so what is forgotten would hardly be used again, and kept it would fill the caches' whole bounds
 with the number of samples."""
-
-CAUSE = "cause of the error"
-PICTURE = "picture"
-"""Where a failed row's `extra` says that its picture will never be read: asking again would change nothing."""
 
 
 class Window:

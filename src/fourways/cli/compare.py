@@ -153,6 +153,9 @@ def show_outcome(outcome: Outcome, clauses: Sequence[Clause] = ()) -> None:
         notes().print(f"{where}: {failure.message}", soft_wrap=True, highlight=False)
         if failure.hint:
             notes().print(f"hint: {failure.hint}", soft_wrap=True, highlight=False)
+    for one in outcome.partly:
+        said = f"{one.failed:,} of {one.asked:,} requests failed, counted as wrong; the first: {one.first}"
+        notes().print(f"{one.candidate}: {one.benchmark}: {said}", soft_wrap=True, highlight=False)
     if outcome.try_again:
         notes().print(f"to try again what failed: fourways compare --resume {outcome.folder}", soft_wrap=True)
     console.print(f"run: {outcome.folder}\nreport: {outcome.report}", soft_wrap=True, highlight=False)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fourways.axes.window import CAUSE, PICTURE
-from fourways.core.rows import AnswerRow, FailureRow, Row
+from fourways.core.failed import FailedRequests, FailureTally
+from fourways.core.rows import CAUSE, PICTURE, AnswerRow, FailureRow, Row
 
 
 def try_again(row: Row) -> bool:
@@ -19,25 +19,21 @@ def try_again(row: Row) -> bool:
     return isinstance(row, FailureRow) and row.status == "failed" and row.scope != "sample"
 
 
-def losses(rows: Iterable[Row]) -> tuple[FailureRow, ...]:
+def losses(rows: Iterable[Row]) -> tuple[tuple[FailureRow, ...], tuple[FailedRequests, ...]]:
     """The failures of candidates, axes and benchmarks, in their order, then the benchmarks none of whose requests of a
-    candidate was answered."""
+    candidate was answered. And apart, as no loss, where some requests failed and others were answered."""
     told: list[FailureRow] = []
-    answered: set[tuple[str, str]] = set()
-    broken: dict[tuple[str, str], list[AnswerRow]] = {}
+    tally = FailureTally()
     for row in rows:
         if isinstance(row, FailureRow) and row.status == "failed" and row.scope != "sample":
             told.append(row)
-        elif isinstance(row, AnswerRow) and row.status != "failed":
-            answered.add((row.candidate, row.benchmark))
-            broken.pop((row.candidate, row.benchmark), None)
-        elif isinstance(row, AnswerRow) and (row.candidate, row.benchmark) not in answered:
-            broken.setdefault((row.candidate, row.benchmark), []).append(row)
-    return (*told, *(_unanswered(failed) for failed in broken.values()))
+        elif isinstance(row, AnswerRow):
+            tally.put(row)
+    failed = tally.failed()
+    whole = (_unanswered(one) for one in failed if one.failed == one.asked)
+    return (*told, *whole), tuple(one for one in failed if one.failed < one.asked)
 
 
-def _unanswered(failed: list[AnswerRow]) -> FailureRow:
-    first = failed[0]
-    why = first.extra.get("error", first.finish_reason)
-    message = f"all {len(failed)} requests failed; the first: {why}"
-    return FailureRow(first.candidate, "accuracy", "benchmark", first.benchmark, message)
+def _unanswered(one: FailedRequests) -> FailureRow:
+    message = f"all {one.failed} requests failed; the first: {one.first}"
+    return FailureRow(one.candidate, "accuracy", "benchmark", one.benchmark, message)

@@ -67,7 +67,8 @@ def merge(out: Path, folders: Sequence[Path], argv: Sequence[str], show: Show) -
         write_header(header, folder)
         _write(folder, header, parts, broken, show)
         summary, page = publish(folder, header, suite_named_by(header), show, pictures=pictures)
-    return Outcome(out, out / page.name, summary, losses(read_rows(out / ROWS_FILE)), try_again=False)
+    failures, partly = losses(read_rows(out / ROWS_FILE))
+    return Outcome(out, out / page.name, summary, failures, partly, try_again=False)
 
 
 @contextmanager

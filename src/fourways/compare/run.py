@@ -24,6 +24,7 @@ from fourways.compare.sharding import check_shard, shard_record
 from fourways.compare.suites import check_suite, record_suite
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
+from fourways.core.failed import FailedRequests
 from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
@@ -42,13 +43,14 @@ class Interrupted(FourwaysError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run. failures: whole axes and benchmarks of a candidate that were tried and broke. try_again: whether
-    a resume would try any of them again."""
+    """A finished run. failures: whole axes and benchmarks of a candidate that were tried and broke. partly: benchmarks
+    some of whose requests failed. try_again: whether a resume would try any of these again."""
 
     folder: Path
     report: Path
     summary: Summary
     failures: tuple[FailureRow, ...]
+    partly: tuple[FailedRequests, ...]
     try_again: bool
 
 
@@ -268,5 +270,5 @@ def _failure(candidate: str, axis: AxisName, scope: Literal["candidate", "axis"]
 def _publish(path: Path, header: RunHeader, job: Job, show: Show) -> Outcome:
     """Figures from the rows, the page from both, and what was lost."""
     summary, page = publish(path, header, job.suite, show, pictures=job.show_images)
-    failures = losses(read_rows(path / ROWS_FILE))
-    return Outcome(path, page, summary, failures, any(try_again(row) for row in read_rows(path / ROWS_FILE)))
+    failures, partly = losses(read_rows(path / ROWS_FILE))
+    return Outcome(path, page, summary, failures, partly, any(try_again(row) for row in read_rows(path / ROWS_FILE)))

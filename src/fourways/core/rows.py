@@ -10,6 +10,10 @@ from fourways.core.events import VisualGeometry
 
 ROWS_SCHEMA = "fourways.rows/v1"
 
+CAUSE = "cause of the error"
+PICTURE = "picture"
+"""Where a failed answer's `extra` says that its picture will never be read: asking again would change nothing."""
+
 
 class RowsHeader(msgspec.Struct, frozen=True, tag_field="kind", tag="header"):
     """Line 1 of rows.jsonl."""

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from fourways.core.failed import FailureTally
 from fourways.core.rows import AnswerRow, FailureRow, RequestRow, Row, TrainStepRow
 from fourways.report.answers import Answers
 
@@ -49,6 +50,7 @@ class Facts:
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    failed_requests: FailureTally = field(default_factory=FailureTally)
     failures: list[FailureRow] = field(default_factory=list)
     failure_counts: Counter[str] = field(default_factory=Counter)
 
@@ -60,6 +62,7 @@ def collect(rows: Iterable[Row]) -> Facts:
         match row:
             case AnswerRow():
                 facts.answers.put(row)
+                facts.failed_requests.put(row)
             case RequestRow():
                 _request(facts, row)
             case TrainStepRow():

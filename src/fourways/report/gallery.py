@@ -23,6 +23,11 @@ MOST_BYTES = 1_500_000
 _ORDER = ("disagree", "wrong", "right", "rest")
 
 
+def title(names: Sequence[str]) -> str:
+    """The section's heading: nobody disagrees with a single candidate."""
+    return "Where candidates disagree" if len(names) > 1 else "Samples"
+
+
 def section(m: Material) -> Html | None:
     """Matrix, form and cards; None where nothing was asked."""
     shown = {key: rows for key, rows in m.gathered.samples.items() if rows}
@@ -99,7 +104,7 @@ def gallery(
     return join(
         [
             store(pictures, names),
-            tag("h3", "Samples", id="samples"),
+            tag("h3", "Samples", id="samples") if len(names) > 1 else None,
             tag("p", _how_chosen(Counter(kinds.values()), asked)),
             filters(shown, names, titles),
             tag("div", *cards, class_="gallery"),

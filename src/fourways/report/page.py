@@ -137,9 +137,9 @@ def _sections(m: Material) -> list[Section]:
         Section("latency", "Latency", _latency(m)),
         Section("memory", "Memory", _memory(m)),
         Section("tuning", "Tuning", _tuning(m)),
-        Section("gallery", "Where candidates disagree", gallery.section(m)),
+        Section("gallery", gallery.title(m.names), gallery.section(m)),
         Section("unread", "Unparsed replies", unread.section(m)),
-        Section("failures", "What did not work", provenance.failures(m.facts)),
+        Section("failures", "What did not work", provenance.failures(m)),
         Section("ran", "What ran on what", provenance.what_ran(m.header)),
         Section("definitions", "Definitions", _definitions(m.figures)),
     ]
@@ -155,17 +155,20 @@ def _result(m: Material) -> Html:
             *(tag("p", line, class_="muted") for line in result.growth(m.figures)),
             required(m),
             *_pictures(m.names, cells),
-            tag("h3", "Accuracy against latency"),
-            result.pareto(m.names, cells, figures.pareto(m.figures)),
+            *(_standing(m, cells) if len(m.names) > 1 and len(m.header.axes) > 1 else []),
         ]
     )
 
 
 def _pictures(names: Sequence[str], cells: result.Headlines) -> list[Html]:
-    if not any(figure.status == "ok" for figure in cells.values()):
+    if len(names) < 2 or not any(figure.status == "ok" for figure in cells.values()):
         return []
     title = tag("h3", "The axes, one picture a candidate")
     return [title, tag("p", _FOUR_AXES), result.four_axis_pictures(names, cells)]
+
+
+def _standing(m: Material, cells: result.Headlines) -> list[Html]:
+    return [tag("h3", "Accuracy against latency"), result.pareto(m.names, cells, figures.pareto(m.figures))]
 
 
 def _latency(m: Material) -> Html | None:

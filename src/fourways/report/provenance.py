@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from fourways import figures
 from fourways.core.candidate import Candidate
+from fourways.core.failed import FailedRequests
 from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader
-from fourways.report.facts import Facts
 from fourways.report.markup import Child, Html, foreign, join, tag
+from fourways.report.material import Material
 from fourways.report.numbers import EN_DASH, scale_for
 from fourways.report.plot import swatch
 from fourways.report.tables import table
@@ -62,9 +63,16 @@ def what_ran(header: RunHeader) -> Html:
     )
 
 
-def failures(facts: Facts) -> Html:
+def failures(m: Material) -> Html:
     """What did not work, counted; the first few are listed. What could not be asked stands apart."""
+    facts = m.facts
     parts: list[Html] = []
+    if failed := facts.failed_requests.failed():
+        parts.append(tag("h3", f"Questions that failed: {sum(one.failed for one in failed):,}"))
+        parts.append(tag("p", "Each counts as a wrong answer."))
+        parts.append(table("Questions that failed", _REQUEST_HEADS, [_request_row(m, one) for one in failed]))
+    if timed := sum(t.failed for by_name in facts.timings.values() for t in by_name.values()):
+        parts.append(tag("p", f"Timed requests that failed: {timed:,}; the Latency section says whose."))
     for status, title in (("failed", "Failures"), ("undefined", "What could not be asked")):
         if number := facts.failure_counts[status]:
             listed = [f for f in facts.failures if f.status == status]
@@ -72,6 +80,14 @@ def failures(facts: Facts) -> Html:
             parts.append(tag("h3", f"{title}: {number:,}{first}"))
             parts.append(table(title, _FAILURE_HEADS, [_failure_row(f) for f in listed]))
     return join(parts) if parts else tag("p", "Nothing failed.")
+
+
+_REQUEST_HEADS = ("candidate", "benchmark", "#failed", "#asked", "#picture cannot be read", "why the first failed")
+
+
+def _request_row(m: Material, one: FailedRequests) -> Sequence[Child]:
+    counts = (f"{one.failed:,}", f"{one.asked:,}", f"{one.unreadable:,}")
+    return (tag("bdi", one.candidate), m.title(one.benchmark), *counts, foreign(one.first))
 
 
 _FAILURE_HEADS = ("candidate", "axis", "what was lost", "where", "why")
