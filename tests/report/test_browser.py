@@ -221,3 +221,17 @@ def test_everything_that_unfolds_fits_too(browser: Any, page: str, width: int, r
     assert browser.evaluate(OUTSIDE) == []
     assert browser.evaluate(OVERLAPS) == []
     assert browser.evaluate(SMALLEST_TEXT) > 10
+
+
+def test_a_table_that_goes_on_to_the_right_fades_there_until_its_end(browser: Any, report: Path) -> None:
+    frames = "[...document.querySelectorAll('.scroll')].filter((f) => !f.closest('details:not([open])'))"
+    faded = f"""new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done({frames}.map((f) =>
+      [f.scrollWidth > f.clientWidth, parseFloat(getComputedStyle(f).getPropertyValue('--fade')) > 0])))))"""
+    found = []
+    for width in WIDTHS:
+        browser.open(report, width=width)
+        found += browser.evaluate(faded)
+    assert {wide for wide, _ in found} == {True, False}
+    assert all(wide == fades for wide, fades in found)
+    browser.evaluate(f"{frames}.forEach((f) => {{ f.scrollLeft = f.scrollWidth }})")
+    assert not any(fades for _, fades in browser.evaluate(faded))
