@@ -284,3 +284,8 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkFormatError, match=r"'\.xlsx' is no table") as caught:
         read("open:x", tmp_path / "x.xlsx")
     assert ".csv" in (caught.value.hint or "")
+
+
+def test_tables_of_two_kinds_with_one_name_can_be_told_apart() -> None:
+    keys = ("open:mine", "choice:mine", "yes_no:mine")
+    assert tuple(registry.get(key).title for key in keys) == keys

@@ -60,7 +60,7 @@ class Own(Benchmark):
                 hint=f"columns maps {', '.join(role for role in self.roles if len(role) > 1)} to names in the table",
             )
         self.key = f"{self.kind}:{name}"
-        self.title = name
+        self.title = self.key
         self.columns = dict(columns)
 
     def read(self, path: Path) -> Iterator[Sample]:
