@@ -136,7 +136,7 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     show.phase(_opening(job.candidates))
-    async with _pool(checkpoints, job) as pool, Crews(job, _suite_records(job)) as crews:
+    async with _pool(checkpoints, job) as pool, Crews(job, _suite_records(job), show) as crews:
         header = _header(run_id, job, await _records(pool, crews, job.candidates), crews.suite)
         make(folder)
         write_header(header, folder)
@@ -146,7 +146,7 @@ async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, 
 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     show.phase(_opening(job.candidates))
-    async with _pool(checkpoints, job, old) as pool, Crews(job, _suite_records(job)) as crews:
+    async with _pool(checkpoints, job, old) as pool, Crews(job, _suite_records(job), show) as crews:
         header = gone_on(old, _header(old.run_id, job, await _records(pool, crews, job.candidates), crews.suite))
         state = reopen(folder, read_state(folder))
         clear_unfinished(folder, state)

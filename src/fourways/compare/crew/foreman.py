@@ -78,13 +78,17 @@ class _Try:
 
 
 class Foreman:
-    """A crew (axes/crew.py) of members that must all have the fingerprint `expected`."""
+    """A crew (axes/crew.py) of members that must all have the fingerprint `expected`.
+
+    deaths: of its workers so far. last_death: who died last, and all that is known of why.
+    """
 
     def __init__(self, members: Sequence[Member], expected: Fingerprint) -> None:
         self._members, self._expected = members, expected
         self._left: deque[_Try] = deque()
         self._open = 0
         self._in_vain = 0
+        self.deaths, self.last_death = 0, ""
 
     @property
     def hands(self) -> int:
@@ -177,10 +181,11 @@ class Foreman:
         return None
 
     def _count_death(self, member: Member, ended: Iterable[asyncio.Task[Answered]]) -> None:
+        reason = next(task.exception() for task in ended if isinstance(task.exception(), Lost))
+        self.deaths, self.last_death = self.deaths + 1, f"{member.name} {reason}"
         self._in_vain += 1
         if self._in_vain >= IN_VAIN:
-            reason = next(task.exception() for task in ended if isinstance(task.exception(), Lost))
             raise EngineError(
-                f"{IN_VAIN} workers died one after the other and answered nothing; of the last: {member.name} {reason}",
+                f"{IN_VAIN} workers died one after the other and answered nothing; of the last: {self.last_death}",
                 hint="is there room for so many? try fewer --replicas",
             )

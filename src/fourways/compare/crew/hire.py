@@ -22,6 +22,7 @@ from fourways.compare.crew.worker import this_host
 from fourways.compare.fingerprint import fingerprints
 from fourways.compare.job import Job, Scale
 from fourways.compare.opening import EnginePool, Failed
+from fourways.compare.progress import Show
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import Axis as AxisName
@@ -102,10 +103,11 @@ def has_crew(scale: Scale, candidate: Candidate) -> bool:
 
 class Crews:
     """Opens candidates for an axis: one engine each, or, on the accuracy axis, the workers that the job asks for.
-    suite: what the workers read, with paths as they are. A context: no worker outlives it."""
+    suite: what the workers read, with paths as they are. show: is told of workers that died. A context: no worker
+    outlives it."""
 
-    def __init__(self, job: Job, suite: Sequence[BenchmarkRecord]) -> None:
-        self._job, self.suite = job, suite
+    def __init__(self, job: Job, suite: Sequence[BenchmarkRecord], show: Show) -> None:
+        self._job, self.suite, self._show = job, suite, show
         self._ready: dict[str, Sequence[Member]] = {}
 
     async def __aenter__(self) -> Crews:
@@ -145,7 +147,12 @@ class Crews:
                 return
             expected = fingerprints(header)[one.candidate.name]
             async with self._members(one.candidate) as members:
-                yield [replace(one, crew=Foreman(members, expected))]
+                foreman = Foreman(members, expected)
+                try:
+                    yield [replace(one, crew=foreman)]
+                finally:
+                    if foreman.deaths:
+                        self._show.phase(f"{one.candidate.name}: {_deaths(foreman)}")
         elif ENGINES[axis] == "none":
             yield await pool.none(records)
         else:
@@ -165,6 +172,13 @@ class Crews:
         if job.scale.ray is not None:
             return await hire_actors(job.scale, asked, self.suite, job.seed)
         return _processes(job.scale.replicas or 1, asked, self.suite, job.seed)
+
+
+def _deaths(foreman: Foreman) -> str:
+    if foreman.deaths == 1:
+        return f"a worker died, and what was in its hands was asked again: {foreman.last_death}"
+    count = f"workers died {foreman.deaths:,} times"
+    return f"{count}, and what was in their hands was asked again; of the last: {foreman.last_death}"
 
 
 async def _end(members: Sequence[Member]) -> None:
