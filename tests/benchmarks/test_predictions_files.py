@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import openpyxl
@@ -463,6 +463,87 @@ def test_pope_needs_as_many_answers_as_labels(tmp_path: Path) -> None:
     path.write_text('{"question_id": 1, "text": "Yes"}\n')
     with pytest.raises(BenchmarkFormatError, match="1 answers where there are 2 labels"):
         read_predictions("pope", path, gold, None)
+
+
+POPE_LABELS = [
+    {"question_id": n, "image": f"{n}.jpg", "text": f"Is there a {thing} in the image?", "label": truth}
+    for n, (thing, truth) in enumerate([("dog", "yes"), ("cat", "no"), ("bus", "yes")], 1)
+]
+
+
+def lines_of(rows: Sequence[Mapping[str, object]]) -> str:
+    return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+def test_popes_official_answers_without_labels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ans.json"
+    path.write_text(lines_of([{"question": row["text"], "answer": "yes"} for row in POPE_LABELS]))
+    with pytest.raises(BenchmarkFormatError, match="the gold answers are missing") as caught:
+        read_predictions("pope", path, None, None)
+    assert "--gold" in str(caught.value.hint)
+
+
+def test_popes_labels_beside_the_answers_are_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "coco_pope_random.json").write_text(lines_of(POPE_LABELS))
+    with pytest.raises(BenchmarkFormatError, match="labels or questions of POPE, and no answers"):
+        read_predictions("pope", tmp_path, tmp_path, None)
+    replies = [{"question": row["text"], "answer": row["label"], "label": row["label"]} for row in POPE_LABELS]
+    (tmp_path / "random_answers.json").write_text(lines_of(replies))
+    found = read_predictions("pope", tmp_path, tmp_path, None)
+    assert len(found.answers) == 3 and value("pope", found, "accuracy") == 1
+    assert not found.oddities.listed()
+
+
+def test_popes_answers_in_another_order_are_found_by_id(tmp_path: Path) -> None:
+    gold, path = tmp_path / "coco_pope_random.json", tmp_path / "a.jsonl"
+    gold.write_text(lines_of(POPE_LABELS))
+    replies = [{"question_id": row["question_id"], "text": row["label"]} for row in POPE_LABELS]
+    path.write_text(lines_of([replies[1], replies[0], replies[2]]))
+    found = read_predictions("pope", path, gold, None)
+    assert value("pope", found, "accuracy") == 1
+    assert [(one.what.partition(",")[0], one.count) for one in found.oddities.listed()] == [
+        ("answer in another place than its label", 2)
+    ]
+
+
+def test_popes_answers_whose_ids_say_otherwise_are_counted(tmp_path: Path) -> None:
+    gold, path = tmp_path / "coco_pope_random.json", tmp_path / "a.jsonl"
+    gold.write_text(lines_of(POPE_LABELS))
+    path.write_text(lines_of([{"question_id": 2 * n, "text": "yes"} for n in (1, 2, 3)]))
+    (odd,) = read_predictions("pope", path, gold, None).oddities.listed()
+    assert (odd.what.partition(",")[0], odd.count) == ("question_id that is not that of the label in its place", 3)
+    path.write_text(
+        lines_of([{"question_id": n, "prompt": row["text"], "text": "yes"} for n, row in enumerate(POPE_LABELS)])
+    )
+    assert not read_predictions("pope", path, gold, None).oddities.listed()
+
+
+def test_two_files_of_one_split_do_not_count_twice(tmp_path: Path) -> None:
+    rows = [{**BOX, "answer": "(99,99),(200,200)"}]
+    (tmp_path / "refcoco_val.json").write_text(json.dumps(rows))
+    (tmp_path / "refcoco_val.jsonl").write_text(lines_of(rows))
+    with pytest.raises(BenchmarkFormatError, match="would count twice"):
+        read_predictions("refcoco", tmp_path, None, box_format("qwen-vl"))
+    (tmp_path / "refcoco_val.jsonl").rename(tmp_path / "b_refcoco_val.jsonl")
+    with pytest.raises(BenchmarkFormatError, match="would count twice"):
+        read_predictions("refcoco", tmp_path, None, box_format("qwen-vl"))
+
+
+def test_a_file_may_say_how_its_boxes_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "refcoco_val.jsonl"
+    path.write_text(
+        lines_of([{**BOX, "image": "a.jpg", "answer": "(99,99),(200,200)", "boxes": "norm_999:parentheses"}])
+    )
+    found = read_predictions("refcoco", path, None, None)
+    assert found.boxes == box_format("qwen-vl") and not found.oddities.listed()
+    (odd,) = read_predictions("refcoco", path, None, box_format("qwen2-vl")).oddities.listed()
+    assert "norm_999:parentheses, read as norm_1000:parentheses" in odd.what
+
+
+def test_mme_results_without_tabs_name_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "OCR.txt").write_text("1.jpg Is it? Yes Yes\n")
+    with pytest.raises(BenchmarkFormatError, match=r"no line has 4 fields separated by tabs; first: OCR.txt, line 1"):
+        read_predictions("mme", tmp_path, None, None)
 
 
 def test_tables_of_ones_own_are_scored_by_their_kind(tmp_path: Path) -> None:

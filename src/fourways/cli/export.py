@@ -41,6 +41,8 @@ def export(
     made = list(_exports(run, to, candidate))
     for name in _unfinished(run, candidate):
         notes().print(f"note: {name} has not answered everything yet: fourways compare --resume {run}", soft_wrap=True)
+    if left := _left_out(run, to, candidate):
+        notes().print(f"note: {to} has no form for {', '.join(left)}: left out", soft_wrap=True)
     _check(out, made)
     out.mkdir(parents=True, exist_ok=True)
     for one in made:
@@ -63,7 +65,7 @@ def _check(out: Path, made: list[Export]) -> None:
 
 def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
     """One for each candidate and benchmark that the form is for. Raises UserError where there is none."""
-    from fourways.benchmarks.predictions import FORMATS, takes
+    from fourways.benchmarks.predictions import FORMATS, boxes_of, takes
     from fourways.benchmarks.predictions import export as written
     from fourways.core.run_files import read_header
 
@@ -81,7 +83,15 @@ def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
         keys = ", ".join(dict.fromkeys(key for _, key in held)) or "no benchmark"
         raise UserError(f"{run}: nothing in it is for {to}", hint=f"it holds answers to {keys}")
     for (name, key), rows in wanted.items():
-        yield written(to, name, _asked(key), editions.get(key, ""), rows)
+        yield written(to, name, _asked(key), editions.get(key, ""), rows, boxes_of(run, name))
+
+
+def _left_out(run: Path, to: str, candidate: str | None) -> list[str]:
+    """The benchmarks whose answers that form has no place for."""
+    from fourways.benchmarks.predictions import takes
+
+    keys = (_asked(key) for name, key in _answers(run) if candidate in (None, name))
+    return [key for key in dict.fromkeys(keys) if not takes(to, key)]
 
 
 def _unfinished(run: Path, candidate: str | None) -> list[str]:

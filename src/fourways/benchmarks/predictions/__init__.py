@@ -12,6 +12,7 @@ from fourways.benchmarks.predictions.found import Answer, Oddities, Oddity, Pred
 from fourways.benchmarks.predictions.read import read_predictions
 from fourways.benchmarks.predictions.rows import answer_rows
 from fourways.benchmarks.predictions.rules import Rule, box_rule, find_rule, scored_keys
+from fourways.benchmarks.predictions.run_folder import boxes_of
 
 __all__ = [
     "FORMATS",
@@ -25,6 +26,7 @@ __all__ = [
     "answer_rows",
     "box_format",
     "box_rule",
+    "boxes_of",
     "export",
     "find_rule",
     "read_predictions",

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
 from fourways.benchmarks.answers.boxes import Box, Size
 from fourways.benchmarks.contract import Sample
@@ -14,7 +15,7 @@ from fourways.benchmarks.predictions.found import Answer, Oddities, Predictions
 from fourways.benchmarks.predictions.records import SUFFIXES, Row, Value, as_text, read_records
 from fourways.benchmarks.predictions.replies import IMAGE_SHA256, REPLY_COLUMNS, check_replies, plain_reply
 from fourways.benchmarks.reading.refcoco_tables import SPLITS
-from fourways.core.boxes import BoxFormat
+from fourways.core.boxes import BoxFormat, BoxSpace, BoxSyntax
 from fourways.core.errors import BenchmarkFormatError, UserError
 from fourways.core.events import VisualGeometry
 
@@ -36,6 +37,7 @@ _REPLIES = ("filtered_resps", *(name for name in REPLY_COLUMNS if name != "text"
 _BOXES = ("gt_bbox", "gt_box", "gold", "gt", "target", "ground_truth", "solution", "bbox")
 """A bbox beside one of the others is what was read from the reply."""
 _CORNERS = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+_TRUTHS = (*_BOXES[:-1], *_CORNERS, "sent", "image")
 _SEEN = (
     ("seen", False), ("resized", False), ("seen_size", False), ("resized_size", False), ("input_size", False),
     ("seen_hw", True), ("resized_hw", True), ("input_hw", True),
@@ -62,12 +64,20 @@ def box_format(word: str) -> BoxFormat:
     return BoxFormat(found_space, found_syntax)  # type: ignore[arg-type]  # members of the two literals
 
 
-def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat) -> Predictions:
-    """Raises BenchmarkFormatError where the format needs the size that the model saw and a row does not tell it."""
+def box_word(boxes: BoxFormat) -> str:
+    """What `box_format` reads as this format, and our own exports say in the column `boxes`."""
+    return f"{boxes.space}:{boxes.syntax}"
+
+
+def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat | None) -> Predictions:
+    """boxes: None for what the rows themselves say, as our own exports do. Raises UserError where they do not, and
+    BenchmarkFormatError where the format needs the size that the model saw and a row does not tell it."""
     oddities = Oddities()
     answers: list[Answer] = []
-    for file in _files(path):
-        rows = list(read_records(file, oddities))
+    held = {file: list(read_records(file, oddities)) for file in _files(path)}
+    boxes = _format(held, boxes, oddities)
+    _check_once(path, held)
+    for file, rows in held.items():
         check_replies(file, rows, *_REPLIES)
         truth = rows if gold is None else _truth(file, gold, len(rows), oddities)
         for number, (row, true) in enumerate(zip(rows, truth, strict=True), 1):
@@ -81,6 +91,38 @@ def read_boxes(path: Path, gold: Path | None, boxes: BoxFormat) -> Predictions:
             hint="A row needs answer, gt_bbox [x1, y1, x2, y2] and hw [height, width]; or give --gold.",
         )
     return Predictions("replies with boxes", tuple(answers), oddities, boxes)
+
+
+def _format(held: Mapping[Path, Sequence[Row]], named: BoxFormat | None, oddities: Oddities) -> BoxFormat:
+    known = {box_word(BoxFormat(space, syntax)) for space in get_args(BoxSpace) for syntax in get_args(BoxSyntax)}
+    told: dict[str, str] = {}
+    for row in (row for rows in held.values() for row in rows):
+        if (word := row.text("boxes")) in known and word is not None:
+            told.setdefault(word, row.where)
+    if named is None and len(told) == 1:
+        return box_format(next(iter(told)))
+    if named is None:
+        raise UserError(
+            f"replies with boxes need --boxes; the files say {' and '.join(told) or 'nothing of it'}",
+            hint=f"say how this model writes them: {', '.join(DIALECTS)}, or SPACE:SYNTAX (docs/score.md)",
+        )
+    for word, where in told.items():
+        if word != box_word(named):
+            oddities.note(f"file that says its boxes are {word}, read as {box_word(named)}, which --boxes names", where)
+    return named
+
+
+def _check_once(path: Path, held: Mapping[Path, Sequence[Row]]) -> None:
+    """Raises BenchmarkFormatError where two files answer the same expressions: they would count twice."""
+    seen: dict[str, Path] = {}
+    for file, rows in held.items():
+        told = [[as_text(row.cells[name]) for name in _TRUTHS if name in row.cells] for row in rows]
+        for key in (_TRAILING_DATE.sub("", file.stem), f"{split_of(file.stem)}: {told}" if any(told) else file.name):
+            if (other := seen.setdefault(key, file)) != file:
+                raise BenchmarkFormatError(
+                    f"{path}: {other.name} and {file.name} answer the same split, which would count twice",
+                    hint="Name one of them, or keep them in folders of their own.",
+                )
 
 
 def _files(path: Path) -> Sequence[Path]:

@@ -6,25 +6,28 @@ import json
 from collections.abc import Sequence
 
 from fourways.benchmarks.answered import sample_of
+from fourways.benchmarks.predictions.boxes import box_word
 from fourways.benchmarks.predictions.replies import IMAGE_SHA256
 from fourways.benchmarks.predictions.workbook import Cell
+from fourways.core.boxes import BoxFormat
 from fourways.core.rows import AnswerRow
 
 _YES_NO = ("mme", "pope")
 
 
-def kit_columns(key: str, rows: Sequence[AnswerRow]) -> list[str]:
+def kit_columns(key: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None) -> list[str]:
     """VLMEvalKit's, in its order: those that any row fills."""
     letters = sorted({letter for row in rows for letter in sample_of(row).options})
     order = ["index", "split", "question", *letters, "answer", "category", "l2-category", "image_path"]
-    order += ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "width", "height", "resized_width", "resized_height"]
+    order += ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "width", "height", "resized_width", "resized_height", "boxes"]
     order += ["g_index", "group", IMAGE_SHA256, "prediction"]
-    filled = {name for row in rows for name, value in kit_row(key, row).items() if value is not None}
+    filled = {name for row in rows for name, value in kit_row(key, row, boxes).items() if value is not None}
     return [name for name in order if name in filled or name in ("index", "prediction")]
 
 
-def kit_row(key: str, row: AnswerRow) -> dict[str, Cell]:
-    """Column → value. A table of MME names an image by its group, so that its two questions are found together."""
+def kit_row(key: str, row: AnswerRow, boxes: BoxFormat | None) -> dict[str, Cell]:
+    """Column → value. boxes: how the candidate writes them, for whoever scores
+    the table. A table of MME names an image by its group, so that its two questions are found together."""
     sample = sample_of(row)
     cells: dict[str, Cell] = {
         "index": int(row.sample) if row.sample.isdecimal() and len(row.sample) < 16 else row.sample,
@@ -44,6 +47,7 @@ def kit_row(key: str, row: AnswerRow) -> dict[str, Cell]:
         cells["group"] = row.group
     if key == "refcoco":
         cells |= _box_cells(row)
+        cells["boxes"] = None if boxes is None else box_word(boxes)
     return cells
 
 

@@ -17,6 +17,7 @@ from fourways.benchmarks.predictions.found import Oddities
 from fourways.benchmarks.predictions.records import MISSING
 from fourways.benchmarks.predictions.samples import sample_line, task_of
 from fourways.benchmarks.predictions.workbook import LONGEST, Cell, workbook
+from fourways.core.boxes import BoxFormat
 from fourways.core.errors import UserError
 from fourways.core.rows import AnswerRow
 
@@ -35,14 +36,14 @@ class Export:
     oddities: Oddities
 
 
-Maker = Callable[[str, str, str, Sequence[AnswerRow]], Export]
-"""(candidate, benchmark's key, its edition, rows in their order) → the file."""
+Maker = Callable[[str, str, str, Sequence[AnswerRow], BoxFormat | None], Export]
+"""(candidate, benchmark's key, its edition, rows in their order, how boxes are written) → the file."""
 
 
-def _vlmevalkit(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
+def _vlmevalkit(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None) -> Export:
     oddities = Oddities()
-    columns = kit_columns(key, rows)
-    cells = [kit_row(key, row) for row in rows]
+    columns = kit_columns(key, rows, boxes)
+    cells = [kit_row(key, row, boxes) for row in rows]
     _tell_failed(rows, oddities)
     missing = sum(row.reply in MISSING for row in rows)
     if missing:
@@ -56,8 +57,8 @@ def _vlmevalkit(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow
     return Export(f"{stem}.xlsx", workbook(columns, cells, oddities), len(rows), oddities)
 
 
-def _lmms_eval(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
-    lines = [json.dumps(sample_line(key, number, row), ensure_ascii=False) for number, row in enumerate(rows)]
+def _lmms_eval(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None) -> Export:
+    lines = [json.dumps(sample_line(key, number, row, boxes), ensure_ascii=False) for number, row in enumerate(rows)]
     name = f"{_plain(candidate)}_samples_{task_of(key, edition)}.jsonl"
     oddities = Oddities()
     _tell_failed(rows, oddities)
@@ -70,7 +71,7 @@ def _tell_failed(rows: Sequence[AnswerRow], oddities: Oddities) -> None:
         oddities.note("request that failed, written as an empty reply, which a kit may read as an answer", count=failed)
 
 
-def _mmbench(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
+def _mmbench(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None) -> Export:
     oddities = Oddities()
     _tell_failed(rows, oddities)
     cells = [submission_row(row) for row in rows]
@@ -84,7 +85,7 @@ def _mmbench(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) 
     return Export(name, workbook(_SUBMITTED, cells, oddities), len(rows), oddities)
 
 
-def _vqav2(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
+def _vqav2(candidate: str, key: str, edition: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None) -> Export:
     oddities = Oddities()
     _tell_failed(rows, oddities)
     strange = [row.sample for row in rows if not row.sample.isdecimal()]
@@ -107,14 +108,17 @@ FORMATS: dict[str, Maker] = {
 """What --to takes → what makes it."""
 
 
-def export(form: str, candidate: str, key: str, edition: str, rows: Sequence[AnswerRow]) -> Export:
+def export(
+    form: str, candidate: str, key: str, edition: str, rows: Sequence[AnswerRow], boxes: BoxFormat | None
+) -> Export:
     """One candidate's answers to one benchmark as a file of that form. rows are taken in the order of their samples.
+    boxes: how the candidate writes them.
 
     Raises UserError for a form that is not known, or where the answers cannot be written in it."""
     if form not in FORMATS:
         raise UserError(f"--to {form!r} is not known", hint=f"one of {', '.join(FORMATS)}")
     ordered = sorted(rows, key=lambda row: _natural(row.sample))
-    return FORMATS[form](candidate, key, edition, ordered)
+    return FORMATS[form](candidate, key, edition, ordered, boxes)
 
 
 def takes(form: str, key: str) -> bool:

@@ -37,7 +37,13 @@ def read_mme(path: Path, gold: Path | None) -> Predictions:
         oddities.note("gold file that was not read: MME's result files hold the answers themselves", gold.name)
     if path.is_dir() or path.suffix.lower() == ".txt":
         answers = tuple(_folder(path, oddities))
-        if answers and not any(answer.reply.strip() for answer in answers):
+        if not answers:
+            first = min(_task_files(path, Oddities()).values())
+            raise BenchmarkFormatError(
+                f"{path}: no line has 4 fields separated by tabs; first: {first.name}, line 1",
+                hint="A line of results is: image, question, Yes or No, response, with a tab between.",
+            )
+        if not any(answer.reply.strip() for answer in answers):
             raise BenchmarkFormatError(
                 f"{path}: no line has a response", hint="Are these the questions? A line of results has four cells."
             )

@@ -14,7 +14,7 @@ from fourways.benchmarks.predictions.run_folder import is_run, read_run
 from fourways.benchmarks.predictions.vqa import read_vqa
 from fourways.benchmarks.predictions.yes_no import read_yes_no
 from fourways.core.boxes import BoxFormat
-from fourways.core.errors import BenchmarkFormatError, UserError
+from fourways.core.errors import BenchmarkFormatError
 
 _CHOICE = {
     "mmbench_en": Layout(circular=True),
@@ -27,7 +27,8 @@ _CHOICE = {
 def read_predictions(
     key: str, path: Path, gold: Path | None, boxes: BoxFormat | None, candidate: str | None = None
 ) -> Predictions:
-    """The answers to a benchmark in `path`. boxes: how RefCOCO's replies write them. candidate: which of a run's.
+    """The answers to a benchmark in `path`. boxes: how RefCOCO's replies write them, where
+    they do not say it. candidate: which of a run's.
 
     Raises BenchmarkFormatError or UserError where the file cannot be what it should be; what is merely odd is counted
     in the result."""
@@ -41,8 +42,6 @@ def read_predictions(
     if key == "vqav2":
         return read_vqa(one_table(path), gold)
     if key == "refcoco":
-        if boxes is None:
-            raise UserError("replies with boxes need --boxes", hint="say how the model writes them: --boxes qwen2.5-vl")
         return read_boxes(path, gold, boxes)
     if key == "pope":
         return read_yes_no(path, gold)

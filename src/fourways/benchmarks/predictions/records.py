@@ -171,12 +171,16 @@ def _separated(file: Path, oddities: Oddities) -> Iterator[tuple[str, dict[str, 
                 continue
             where = f"{file.name}, line {lines.line_num}"
             if len(cells) != len(header):
-                oddities.note("row with more or fewer cells than the header has", where)
+                oddities.note(f"row with more or fewer cells than the header has ({_advice(mark)})", where)
             yield where, dict(zip(header, _filled(cells), strict=False))
     except csv.Error as error:
         raise BenchmarkFormatError(f"{file}, line {lines.line_num}: {error}", hint="Save the table again.") from error
     if not header:
         raise BenchmarkFormatError(f"{file}: empty file", hint="Name the file of predictions.")
+
+
+def _advice(mark: str) -> str:
+    return "is it whole?" if mark == "\t" else f"put cells that hold a '{mark}' in double quotes"
 
 
 def _xlsx(file: Path, oddities: Oddities) -> Iterator[tuple[str, dict[str, Value]]]:

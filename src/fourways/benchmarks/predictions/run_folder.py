@@ -33,10 +33,10 @@ def read_run(key: str, path: Path, candidate: str | None = None) -> Predictions:
         raise UserError(f"{path}: no candidate is called {wanted!r}", hint=f"one of {', '.join(names)}")
     chosen = sorted((row for row in held if row.candidate == wanted), key=lambda row: row.sample)
     answers = tuple(Answer(sample_of(row), row.reply, row.visuals, row.status == "failed") for row in chosen)
-    return Predictions(f"Fourways run, candidate {wanted}", answers, Oddities(), _boxes(rows.parent, wanted))
+    return Predictions(f"Fourways run, candidate {wanted}", answers, Oddities(), boxes_of(rows.parent, wanted))
 
 
-def _boxes(folder: Path, name: str) -> BoxFormat | None:
+def boxes_of(folder: Path, name: str) -> BoxFormat | None:
     """How the run's header says that the candidate writes boxes; None where nothing does."""
     if not (folder / RUN_FILE).is_file():
         return None

@@ -6,8 +6,10 @@ from typing import Any
 
 from fourways.benchmarks.answered import sample_of
 from fourways.benchmarks.mme import PERCEPTION
+from fourways.benchmarks.predictions.boxes import box_word
 from fourways.benchmarks.predictions.replies import IMAGE_SHA256
 from fourways.benchmarks.predictions.yes_no_words import otter_label
+from fourways.core.boxes import BoxFormat
 from fourways.core.rows import AnswerRow
 
 Json = dict[str, Any]
@@ -20,8 +22,9 @@ def task_of(key: str, edition: str) -> str:
     return names.get(key, key).replace(":", "_")
 
 
-def sample_line(key: str, number: int, row: AnswerRow) -> Json:
-    """One line of samples_TASK.jsonl. Beside what lmms-eval logs stands the image's digest."""
+def sample_line(key: str, number: int, row: AnswerRow, boxes: BoxFormat | None) -> Json:
+    """One line of samples_TASK.jsonl. Beside what lmms-eval logs stands the image's digest, and how boxes
+    are written."""
     line: Json = {
         "doc_id": number,
         "target": _target(key, row),
@@ -29,6 +32,8 @@ def sample_line(key: str, number: int, row: AnswerRow) -> Json:
         "input": row.question,
         IMAGE_SHA256: row.image,
     }
+    if key == "refcoco" and boxes is not None:
+        line["boxes"] = box_word(boxes)
     makers = {"mme": _mme, "mmbench_en": _mmbench, "mmbench_cn": _mmbench, "vqav2": _vqav2, "pope": _pope}
     makers |= {"mmstar": _mmstar, "refcoco": _refcoco}
     return {**line, **makers.get(key, _plain)(row)}
