@@ -257,6 +257,9 @@ def test_a_missing_column_says_what_is_there_and_how_to_map_it(tmp_path: Path, s
         ("open:x", {"answer": "a", "image": "../../secret.jpg"}, "does not stay below"),
         ("yes_no:x", {"answer": "maybe"}, "line 1: column 'answer' is 'maybe', neither yes nor no"),
         ("choice:x", {"answer": "C", "A": "x", "B": "y"}, "line 1: column 'answer' is 'C', which is none of A, B"),
+        ("choice:x", {"answer": "u", "options": ["u", "v", "u"]}, "'answer' is 'u', which is the text of A and C"),
+        ("choice:x", {"A": "x", "B": "y"}, "missing column(s) answer; found"),
+        ("yes_no:x", {"reply": "yes"}, "missing column(s) answer; found"),
         ("choice:x", {"answer": "A"}, "line 1: 0 options, where a choice needs two"),
         ("choice:x", {"answer_index": 2, "options": ["x", "y"]}, "line 1: column 'answer_index' is '2', not 0 to 1"),
     ],
@@ -277,6 +280,19 @@ def test_an_index_may_not_repeat(tmp_path: Path, jpeg: Jpeg) -> None:
     path.write_text(f"{row}\n{row}\n")
     with pytest.raises(BenchmarkFormatError, match="line 2: column 'index' repeats 1"):
         read("open:x", path)
+
+
+def test_commas_outside_quotes_are_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("image,question,answer\na.jpg,Red, or blue?,red\n")
+    with pytest.raises(BenchmarkFormatError, match="4 cells where the header has 3") as caught:
+        read("open:x", tmp_path / "x.csv")
+    assert caught.value.hint == "Put cells that hold a ',' in double quotes."
+
+
+def test_a_folder_without_a_table_says_what_can_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFormatError) as caught:
+        read("open:x", tmp_path)
+    assert all(suffix in (caught.value.hint or "") for suffix in (".tsv", ".csv", ".parquet", ".jsonl", ".json"))
 
 
 def test_a_file_that_is_no_table_is_named(tmp_path: Path) -> None:

@@ -76,5 +76,5 @@ def test_what_is_wrong_with_a_listing_is_said(folder: Path, content: object, sai
 
 
 def test_a_table_that_lacks_a_column_is_found_before_anything_runs(folder: Path) -> None:
-    with pytest.raises(BenchmarkFormatError, match=r"missing column\(s\) image, question; found file, q, label"):
+    with pytest.raises(BenchmarkFormatError, match=r"missing column\(s\) image, question, answer; found file"):
         check_suite(load_suite([listed(folder, {"open:ours": "photos.jsonl"})]))

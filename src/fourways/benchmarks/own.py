@@ -42,6 +42,8 @@ class Own(Benchmark):
     kind: str
     roles: Sequence[str] = _COMMON
     """What a column may be read as."""
+    answered_by: str = "answer"
+    """The column of the true answer, or those of which one is enough: `a|b`."""
     prompt_version: int = 1
     parser_version: int = 1
     scorer_version: int = 1
@@ -66,7 +68,7 @@ class Own(Benchmark):
     def read(self, path: Path) -> Iterator[Sample]:
         lists = ("answer", "answers", "options")
         try:
-            records = read_table(path, ("question",), columns=self.columns, lists=lists)
+            records = read_table(path, ("question", self.answered_by), columns=self.columns, lists=lists)
             for number, record in enumerate(records, 1):
                 yield self._sample(record.cells.get("index", str(number)), record)
         except MissingColumns as error:
@@ -89,6 +91,7 @@ class OwnChoice(Lettered, Own):
 
     kind = "choice"
     roles = (*_COMMON, "hint", "options", "answer_index", "group", *LETTERS)
+    answered_by = "answer|answer_index"
     primary: str = "accuracy"
     definitions: Mapping[str, str] = {
         "choice_accuracy@1": "questions answered right / questions; one asked in several rotations is right when all "
@@ -196,6 +199,7 @@ class OwnOpen(Own):
 
     kind = "open"
     roles = (*_COMMON, "answers")
+    answered_by = "answer|answers"
     primary: str = "exact"
     definitions: Mapping[str, str] = {
         "open_exact@1": "questions whose reply equals an accepted answer / questions; both in Unicode's compatibility "

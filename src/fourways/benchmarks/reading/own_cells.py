@@ -72,6 +72,11 @@ def right_letter(record: Record, options: Mapping[str, str]) -> str:
     same = [letter for letter, text in options.items() if text.strip() == answer]
     if len(same) == 1:
         return same[0]
+    if same:
+        raise BenchmarkFormatError(
+            f"{record.where}: column 'answer' is {shown(answer)}, which is the text of {' and '.join(same)}",
+            hint="Give the letter instead, or make the options differ.",
+        )
     raise BenchmarkFormatError(
         f"{record.where}: column 'answer' is {shown(answer)}, which is none of {', '.join(options)}",
         hint="The answer is the letter of an option, or its text; or its place from 0, in the column answer_index.",

@@ -47,7 +47,8 @@ def table_files(path: Path) -> tuple[Path, ...]:
             _check_one_split(folder, found[0])
             return found[0]
     raise BenchmarkFormatError(
-        f"{path}: no {_either(_IN_FOLDERS)} file here", hint="Give the table file, or the folder that holds it."
+        f"{path}: no {_either(_IN_FOLDERS)} file here",
+        hint=f"Name the table itself: {_either(SUFFIXES)}.",
     )
 
 

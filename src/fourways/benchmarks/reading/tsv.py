@@ -103,7 +103,9 @@ def _survey(file: Path, needed: Sequence[str], columns: Mapping[str, str]) -> tu
         if len(raw.cells) != len(table.names):
             raise BenchmarkFormatError(
                 f"{table.where(raw.line)}: {len(raw.cells)} cells where the header has {len(table.names)}",
-                hint="The file was cut or its tabs were changed; fetch it again.",
+                hint="The file was cut or its tabs were changed; fetch it again."
+                if mark == "\t"
+                else f"Put cells that hold a '{mark}' in double quotes.",
             )
         cell = raw.cells[table.image]
         if table.index >= 0 and len(cell) > REFERENCE_LENGTH and not _is_file_name(cell):
