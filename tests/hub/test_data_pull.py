@@ -276,6 +276,35 @@ def test_a_file_of_another_size_than_the_published_one_is_never_pinned(
     assert Lock.in_force(home).pin("mme:small/MME.tsv") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "about", "said"),
+    [
+        ("a.parquet", b"PAR1" + b"x" * 2000 + b"PAR1", 85_000_000, "about 85,000,000 bytes there, and 2,008 came"),
+        ("a.parquet", b"x" * 2000, 2000, "is no parquet file"),
+        ("a.zip", b"PK" + b"x" * 2000, None, "is no zip file"),
+        ("a.jsonl", b"<html>not found</html>", None, "is no jsonl file"),
+    ],
+)
+def test_what_cannot_be_the_file_is_not_pinned_at_the_first_pull(
+    name: str, content: bytes, about: int | None, said: str, web: Any, edition: Any, tmp_path: Path, home: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    more = {} if about is None else {"about": about}
+    chosen = edition({name: {"direct": f"{web.url}/{name}", **more}})
+    with pytest.raises(SourceError, match=said):
+        pull(chosen, Wish(brought=tmp_path / name), Silent())
+    assert not Lock.in_force(home).path.exists()
+    assert not [left for left in home.rglob("*") if left.name not in (".fourways.json",)]
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_pull_that_brings_nothing_leaves_nothing(web: Any, kit: ModuleType, edition: Any, home: Path) -> None:
+    chosen = edition({"MME.tsv": {"direct": f"{web.url}/absent.tsv", "sha256": "0" * 64}})
+    with pytest.raises(SourceError):
+        pull(chosen, Wish(), Silent())
+    assert not list(home.rglob("*"))
+
+
 def test_two_pulls_at_once_fetch_once(web: Any, kit: ModuleType, edition: Any) -> None:
     chosen = edition(table(web, kit))
     web.pages["/MME.tsv"].pause_s = 0.01

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from fourways.hub.data.errors import DataChanged, SourceError
 from fourways.hub.data.fetch import Errand, Fetched, drop, fetch
 from fourways.hub.data.lock import Lock, Pin
 from fourways.hub.data.pins import agreed_pin, check_pins, entry
+from fourways.hub.data.plausible import check_plausible
 from fourways.hub.data.show import Show
 from fourways.hub.data.sources import Origin, Source, hub_cache, origins, own_origin
 from fourways.hub.data.store import (
@@ -192,6 +193,8 @@ def _verify(task: _Task, obtained: _Obtained) -> Digests:
     digests = digest_file(obtained.part, task.show.at)
     try:
         check_pins(task.chosen, task.name, digests, task.lock, obtained.source)
+        if task.file.sha256 is None and task.file.md5 is None and task.lock.pin(task.entry) is None:
+            check_plausible(task.file, task.name, obtained.part, obtained.source)
         _check_announced(task.name, digests, obtained)
     except (DataChanged, SourceError) as error:
         drop(obtained.part)
@@ -293,4 +296,15 @@ def _alone(chosen: Chosen, folder: Path, show: Show) -> Iterator[None]:
             _make_way(leaving)
         yield
     finally:
+        _leave_nothing_empty(folder, Path(lock.lock_file))
         lock.release()
+
+
+def _leave_nothing_empty(folder: Path, lock: Path) -> None:
+    """After a pull that brought nothing."""
+    if any(folder.iterdir()):
+        return
+    with suppress(OSError):  # another edition lies beside it
+        folder.rmdir()
+        lock.unlink()
+        folder.parent.rmdir()
