@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from fourways.axes.contract import Opened
-from fourways.benchmarks.answered import OPTION
+from fourways.benchmarks.answered import FAILED, OPTION, reading_of
 from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image
@@ -77,7 +77,8 @@ async def ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: Pictur
         )
         reply, done = _ranked(request.output, *await _reply(one, request))
     failed = done.finish_reason in ("error", "cancelled")
-    parsed = None if failed else benchmark.parse(sample, reply, ReplyContext(info.box_format, done.visuals))
+    context = ReplyContext(info.box_format, done.visuals)
+    reading = FAILED if failed else reading_of(benchmark, sample, reply, context)
     return AnswerRow(
         candidate=one.candidate.name,
         benchmark=benchmark.key,
@@ -88,9 +89,9 @@ async def ask(one: Opened, benchmark: Benchmark, sample: Sample, picture: Pictur
         question=sample.question,
         gold=sample.gold,
         reply=reply,
-        parsed=parsed,
-        score=0.0 if failed else benchmark.score(sample, parsed),
-        status="failed" if failed else "unparsed" if parsed is None else "ok",
+        parsed=reading.parsed,
+        score=reading.score,
+        status=reading.status,
         finish_reason=done.finish_reason,
         mean_logprob=done.mean_logprob,
         output_tokens=done.usage.completion_tokens,

@@ -105,10 +105,9 @@ class RefCOCOByQwenVL(_SinglePrecision):
         numbers = _floats((*corners[0], *corners[1])) if [len(corner) for corner in corners] == [2, 2] else None
         if numbers is None:
             return None
-        width, height = _size(sample)
         with np.errstate(all="ignore"):
             box = np.asarray(numbers, dtype=np.float64).astype(np.float32) / np.float32(999)
-            return _box(box * np.asarray([width, height, width, height], dtype=np.float32))
+            return _box(box * np.asarray(_size(sample) * 2, dtype=np.float32))
 
 
 class RefCOCOByInternVL(_SinglePrecision):
@@ -124,12 +123,11 @@ class RefCOCOByInternVL(_SinglePrecision):
         numbers = _floats(found) if found else None
         if numbers is None:
             return None
-        width, height = _size(sample)
         with np.errstate(all="ignore"):
             box = np.asarray(numbers, dtype=np.float64).astype(np.float32)
             if box.sum() >= _THOUSANDTHS_FROM:
                 box = box / np.float32(1000)
-            return _box(box * np.asarray([width, height, width, height], dtype=np.float32))
+            return _box(box * np.asarray(_size(sample) * 2, dtype=np.float32))
 
 
 class RefCOCOByVLMEvalKit(_Ruled):

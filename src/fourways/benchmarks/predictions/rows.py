@@ -4,8 +4,8 @@ asked for."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
+from fourways.benchmarks.answered import FAILED, reading_of
 from fourways.benchmarks.contract import Benchmark, ReplyContext
 from fourways.benchmarks.predictions.found import Answer
 from fourways.core.boxes import BoxFormat
@@ -21,8 +21,8 @@ def answer_rows(
 
 def _row(benchmark: Benchmark, answer: Answer, candidate: str, box_format: BoxFormat | None) -> AnswerRow:
     sample = answer.sample
-    parsed = None if answer.failed else benchmark.parse(sample, answer.reply, ReplyContext(box_format, answer.visuals))
-    unread: Literal["failed", "unparsed"] = "failed" if answer.failed else "unparsed"
+    context = ReplyContext(box_format, answer.visuals)
+    reading = FAILED if answer.failed else reading_of(benchmark, sample, answer.reply, context)
     return AnswerRow(
         candidate=candidate,
         benchmark=benchmark.key,
@@ -33,9 +33,9 @@ def _row(benchmark: Benchmark, answer: Answer, candidate: str, box_format: BoxFo
         question=sample.question,
         gold=sample.gold,
         reply=answer.reply,
-        parsed=parsed,
-        score=0.0 if answer.failed else benchmark.score(sample, parsed),
-        status=unread if parsed is None else "ok",
+        parsed=reading.parsed,
+        score=reading.score,
+        status=reading.status,
         finish_reason="",
         mean_logprob=None,
         output_tokens=None,
