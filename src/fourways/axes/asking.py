@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import msgspec
 
 from fourways.axes.contract import Opened
+from fourways.axes.listening import listen
 from fourways.benchmarks.answered import FAILED, OPTION, reading_of
 from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image
 from fourways.core.errors import EngineError, FourwaysError, MediaError
-from fourways.core.events import Done, Event, Usage
+from fourways.core.events import Done, Usage
 from fourways.core.request import Output, Plan, Rank, Request, derive_seed
 from fourways.core.rows import AnswerRow
 from fourways.media import read_image
@@ -113,17 +113,12 @@ async def _reply(one: Opened, request: Request) -> tuple[str, Done]:
     """The whole text and its end. Whatever an engine raises is this request's failure, and no other's."""
     texts: list[str] = []
     try:
-        async with aclosing(one.engine.stream(request)) as events:  # type: ignore[type-var]  # a stream is a generator
-            async for event in events:
-                if isinstance(event, Event):
-                    texts.append(event.text)
-                else:
-                    return "".join(texts), event
+        done = await listen(one.engine, request, texts)
     except FourwaysError as error:
-        return "".join(texts), _failed(error)
+        done = _failed(error)
     except Exception as error:
-        return "".join(texts), _failed(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
-    return "".join(texts), _failed(EngineError("the engine's reply stopped without an end"))
+        done = _failed(EngineError(f"the engine failed: {type(error).__name__}: {error}"))
+    return "".join(texts), done
 
 
 def _failed(error: FourwaysError) -> Done:

@@ -22,9 +22,9 @@ from typing import ClassVar, Literal
 import torch
 
 from fourways.axes.contract import Opened, Settings
+from fourways.axes.listening import listen
 from fourways.axes.tuning_task import NAME, Question, Task
 from fourways.core.candidate import Candidate, Checkpoint
-from fourways.core.events import Event
 from fourways.core.figure import Axis as AxisName
 from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import FailureRow, Row, TrainStepRow, TuneAnswerRow
@@ -222,13 +222,8 @@ class _Candidate:
             output=Generate(max_tokens=ANSWER_TOKENS),
         )
         texts: list[str] = []
-        async with aclosing(self._engine.stream(request)) as events:  # type: ignore[type-var]  # it is a generator
-            async for event in events:
-                if isinstance(event, Event):
-                    texts.append(event.text)
-                else:
-                    return _Answer(question, "".join(texts), event.error)
-        return _Answer(question, "".join(texts), "the engine's reply stopped without an end")
+        done = await listen(self._engine, request, texts)
+        return _Answer(question, "".join(texts), done.error)
 
     # -- rows ------------------------------------------------------------------------------------------------------
     def _is_whole(self, seed: int) -> bool:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from fourways.axes.listening import listen
 from fourways.benchmarks import registry
 from fourways.benchmarks.answered import sample_of
 from fourways.benchmarks.contract import Benchmark, ReplyContext, Sample
@@ -27,7 +27,6 @@ from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation
 from fourways.core.engine import Engine
 from fourways.core.errors import FourwaysError, UserError
-from fourways.core.events import Event
 from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import AnswerRow, Judged, Row
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows
@@ -151,12 +150,9 @@ def _judged(name: str, said: str, benchmark: Benchmark, sample: Sample, offered:
 
 async def _said(engine: Engine, request: Request) -> str:
     texts: list[str] = []
-    async with aclosing(engine.stream(request)) as events:  # type: ignore[type-var]  # a stream is a generator
-        async for event in events:
-            if isinstance(event, Event):
-                texts.append(event.text)
-            elif event.error is not None:
-                raise FourwaysError(event.error, hint=event.hint)
+    done = await listen(engine, request, texts)
+    if done.error is not None:
+        raise FourwaysError(done.error, hint=done.hint)
     return "".join(texts)
 
 
