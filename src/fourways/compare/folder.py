@@ -75,12 +75,12 @@ def make(folder: Path) -> None:
 
 
 def clear_unfinished(path: Path, state: RunState) -> int:
-    """Sets aside what the next pass makes again: of each unfinished (axis, candidate) pair the timed requests, because
-    latency is interleaved and starts anew, and the failures; the other axes go on from their rows. Says how many."""
+    """Sets aside what the next pass makes again: of each unfinished (axis, candidate) pair all of latency, because it
+    is interleaved and starts anew, and the failures; the other axes go on from their rows. Says how many."""
 
     def again(row: Row) -> bool:
-        unfinished = row.candidate not in state.finished.get(axis_of(row), ())
-        return unfinished and isinstance(row, RequestRow | FailureRow)
+        axis = axis_of(row)
+        return row.candidate not in state.finished.get(axis, ()) and (axis == "latency" or isinstance(row, FailureRow))
 
     return supersede(path, again)
 

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from fourways.core.events import VisualGeometry
+from fourways.core.load import Arrivals, Load
 
 ROWS_SCHEMA = "fourways.rows/v1"
 
@@ -74,17 +75,25 @@ class AnswerRow(msgspec.Struct, frozen=True, tag_field="kind", tag="answer"):
     judged: Judged | None = None
 
 
+Cache = Literal["cold", "warm", "mixed"]
+"""cold: the engine had seen no picture of the request. warm: all of them. mixed: as the workload's repeats made it."""
+
+
 class RequestRow(msgspec.Struct, frozen=True, tag_field="kind", tag="request"):
     """One timed request on the latency axis. Instants are milliseconds after the block's start.
 
-    ttft_ms, e2e_ms, tpot_ms as in DESIGN's words, from the *scheduled* send; None where undefined.
-    chunk_gaps_ms: between consecutive content events. block: which interleaved block; item: index in the workload.
+    ttft_ms, e2e_ms, tpot_ms as in DESIGN's words, from the *scheduled* send; None where undefined. dispatched_ms: when
+    the client handed it to the engine; the difference to scheduled_ms is the client's own delay.
+    chunk_gaps_ms: between consecutive content events. block: which interleaved block; item: index in the workload;
+    image: source_sha256 of its first picture or clip, "" without one. stages_ms: by `core.events.STAGES`; a stage that
+    nobody could see is left out. concurrency, arrivals, rate_per_s, from_rate_per_s: the `Load`. restart: which fresh
+    start of the engine answered. adapter: the LoRA adapter it was sent to, None for the candidate's own.
     """
 
     candidate: str
     workload: str
-    concurrency: int
-    cache: Literal["cold", "warm"]
+    concurrency: int | None
+    cache: Cache
     block: int
     item: int
     image: str
@@ -99,17 +108,112 @@ class RequestRow(msgspec.Struct, frozen=True, tag_field="kind", tag="request"):
     output_tokens: int | None
     stages_ms: dict[str, float]
     error: str | None = None
+    arrivals: Arrivals = "closed"
+    rate_per_s: float | None = None
+    from_rate_per_s: float | None = None
+    restart: int = 0
+    adapter: str | None = None
+
+    @property
+    def load(self) -> Load:
+        return Load(self.arrivals, self.concurrency, self.rate_per_s, self.from_rate_per_s)
 
 
-MemoryStage = Literal["load", "weights", "vision_encode", "prefill", "decode", "kv_per_token"]
-MemoryQuantity = Literal["allocated", "reserved", "live_tensors", "process_above_load", "exact"]
+class ClientRow(msgspec.Struct, frozen=True, tag_field="kind", tag="client"):
+    """How the load client itself fared while it sent one block; one row a block.
+
+    workload, load, cache, block, restart: as in the block's RequestRows. wall_ms: the block's length. cpu_ms: processor
+    time of the client's thread and of its helpers. lag: how much later than asked the client's event loop woke from
+    short sleeps, over `lag_n` of them. shares_process: the engine ran in the client's process, so that its own work
+    delays the client too. client_bound: why the client, and not the engine, may have set the times; None where it kept
+    up.
+    """
+
+    candidate: str
+    workload: str
+    load: Load
+    cache: Cache
+    block: int
+    wall_ms: float
+    cpu_ms: float
+    lag_n: int
+    lag_p50_ms: float
+    lag_p99_ms: float
+    lag_max_ms: float
+    shares_process: bool
+    client_bound: str | None = None
+    restart: int = 0
+
+
+WorkPhase = Literal["vision_encode", "prefill", "decode"]
+
+
+class WorkRow(msgspec.Struct, frozen=True, tag_field="kind", tag="work"):
+    """What the architecture requires of one forward pass of a phase, for one request of a workload, alone.
+
+    flops: floating-point operations, a multiply-add counted as two. weight_bytes: of the weights that take part, each
+    once; kv_bytes: of keys and values read and written; activation_bytes: what enters and leaves the pass. tokens: what
+    the pass takes in. passes: forward passes of this phase in the request.
+    """
+
+    candidate: str
+    workload: str
+    phase: WorkPhase
+    item: int
+    tokens: int
+    passes: int
+    flops: float
+    weight_bytes: float
+    kv_bytes: float
+    activation_bytes: float
+
+
+class CeilingRow(msgspec.Struct, frozen=True, tag_field="kind", tag="ceiling"):
+    """The fastest that this machine was seen to copy memory or multiply matrices, in one of several trials.
+
+    copy_bytes_per_s counts bytes read and bytes written. size: bytes of the array, or rows of the square matrices.
+    """
+
+    candidate: str
+    device: str
+    dtype: str
+    threads: int
+    quantity: Literal["copy_bytes_per_s", "matmul_flops_per_s"]
+    trial: int
+    size: int
+    value: float
+
+
+class EnergyRow(msgspec.Struct, frozen=True, tag_field="kind", tag="energy"):
+    """What a device drew while one block was answered. method: the counter that was read, as NVML names it."""
+
+    candidate: str
+    workload: str
+    load: Load
+    cache: Cache
+    block: int
+    joules: float
+    seconds: float
+    answers: int
+    method: str
+    restart: int = 0
+
+
+MemoryStage = Literal["load", "weights", "vision_encode", "prefill", "decode", "train_step", "kv_per_token", "server"]
+MemoryQuantity = Literal[
+    "allocated", "reserved", "active", "inactive_split", "live_tensors", "process_above_load", "non_torch", "device",
+    "exact", "activation_peak", "kv_cache", "weights",
+]  # fmt: skip
 
 
 class MemoryRow(msgspec.Struct, frozen=True, tag_field="kind", tag="memory_sample"):
     """One reading of the memory axis, from a fresh process. bytes is the peak within the stage.
 
     live_tensors: bytes of tensors alive (CPU). process_above_load: peak resident size of the process above its value
-    before the model was loaded. allocated/reserved: CUDA's allocator. exact: from shapes (weights, KV per token).
+    before the model was loaded. allocated, reserved, active, inactive_split: CUDA's caching allocator; the last two at
+    the stage's end. non_torch: in use on the device beyond what the allocator reserved. device: of this process, by
+    NVML. exact: from shapes (weights, KV per token). Of stage "server" (a server that reserves its memory at the start
+    and says how): weights, activation_peak and kv_cache as it reported them.
     """
 
     candidate: str
@@ -120,6 +224,29 @@ class MemoryRow(msgspec.Struct, frozen=True, tag_field="kind", tag="memory_sampl
     image_size: tuple[int, int]
     batch: int
     context: int
+
+
+class MemoryPredictedRow(msgspec.Struct, frozen=True, tag_field="kind", tag="memory_predicted"):
+    """What the config alone said the same stage would need, before anything was loaded; quantity as in MemoryRow."""
+
+    candidate: str
+    stage: MemoryStage
+    quantity: MemoryQuantity
+    bytes: int
+    image_size: tuple[int, int]
+    batch: int
+    context: int
+
+
+class MemoryTimelineRow(msgspec.Struct, frozen=True, tag_field="kind", tag="memory_timeline"):
+    """Memory over time in one probe. points: (ms since the model was loaded, bytes), thinned so that every peak stays.
+    stages: (stage, from ms, to ms)."""
+
+    candidate: str
+    repeat: int
+    quantity: MemoryQuantity
+    points: tuple[tuple[float, int], ...]
+    stages: tuple[tuple[MemoryStage, float, float], ...]
 
 
 class TrainStepRow(msgspec.Struct, frozen=True, tag_field="kind", tag="train_step"):
@@ -167,4 +294,7 @@ class FailureRow(msgspec.Struct, frozen=True, tag_field="kind", tag="failure"):
     status: Literal["failed", "undefined"] = "failed"
 
 
-Row = AnswerRow | RequestRow | MemoryRow | TrainStepRow | TuneAnswerRow | FailureRow
+Row = (
+    AnswerRow | RequestRow | ClientRow | WorkRow | CeilingRow | EnergyRow
+    | MemoryRow | MemoryPredictedRow | MemoryTimelineRow | TrainStepRow | TuneAnswerRow | FailureRow
+)  # fmt: skip

@@ -110,13 +110,24 @@ class Environment(msgspec.Struct, frozen=True):
 
 
 class ClockRecord(msgspec.Struct, frozen=True):
-    """Which clocks stamped the run. residual_ns: largest known disagreement between them; 0 where there is only one,
-    None where it was not measured."""
+    """Which clocks stamped the run, and how far a device's clock, once laid on the host's, still lies beside it.
+
+    residual_ns: the largest disagreement that was seen between them, and p50, p99 of all; 0 where there is only one
+    clock, None where it was not measured. offset_ns, drift_ppb: what was fitted. target_ns: the specification's; met:
+    whether the p99 reaches it. causality_violations: kernels that by the clocks began before they were launched.
+    """
 
     name: str
     resolution_ns: float
     residual_ns: float | None
     note: str
+    residual_p50_ns: float | None = None
+    residual_p99_ns: float | None = None
+    offset_ns: float | None = None
+    drift_ppb: float | None = None
+    target_ns: float = 83.0
+    met: bool | None = None
+    causality_violations: int | None = None
 
 
 class PartRecord(msgspec.Struct, frozen=True):

@@ -180,7 +180,13 @@ def _unfit(row: Row) -> FailureRow:
 _AXIS_OF = {
     "answer": "accuracy",
     "request": "latency",
+    "client": "latency",
+    "work": "latency",
+    "ceiling": "latency",
+    "energy": "latency",
     "memory_sample": "memory",
+    "memory_predicted": "memory",
+    "memory_timeline": "memory",
     "train_step": "tuning",
     "tune_answer": "tuning",
 }

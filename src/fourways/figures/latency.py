@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fourways.core.errors import Undefined
 from fourways.core.figure import Figure, Status
+from fourways.core.load import Load
 from fourways.core.rows import RequestRow
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
@@ -80,12 +81,20 @@ class Setting(NamedTuple):
     """What is measured apart."""
 
     workload: str
-    concurrency: int
+    load: Load
     cache: str
 
     @property
     def labels(self) -> dict[str, str]:
-        return {"workload": self.workload, "concurrency": str(self.concurrency), "cache": self.cache}
+        """A closed loop is named by its concurrency, an open one as `Load.label` has it."""
+        sent = (
+            {"load": self.load.label} if self.load.concurrency is None else {"concurrency": str(self.load.concurrency)}
+        )
+        return {"workload": self.workload, **sent, "cache": self.cache}
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        return self.workload, self.load.place, self.cache
 
 
 @dataclass(slots=True)
@@ -140,7 +149,7 @@ class Latency:
 
     def add(self, row: RequestRow) -> None:
         settings = self._found.setdefault(row.candidate, {})
-        settings.setdefault(Setting(row.workload, row.concurrency, row.cache), _Measured()).add(row)
+        settings.setdefault(Setting(row.workload, row.load, row.cache), _Measured()).add(row)
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
         """All figures of the axis, candidate by candidate; the headline is the first setting that it names."""
@@ -148,13 +157,13 @@ class Latency:
             settings = self._found.get(candidate, {})
             lost = failures.of_axis(candidate, "latency")
             head = next(
-                (s for s in settings if (s.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
+                (s for s in settings if (s.load.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
             )
             if lost is not None or head is None:
                 status, reason = lost or ("undefined", "no requests at concurrency 1 with a warm cache")
                 yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
                 head = None
-            for setting, measured in sorted(settings.items()):
+            for setting, measured in sorted(settings.items(), key=lambda found: found[0].place):
                 yield from _times(candidate, setting, measured, setting == head)
                 yield from _rest(candidate, setting, measured)
 

@@ -8,19 +8,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fourways.core.failed import FailureTally
+from fourways.core.load import Load
 from fourways.core.rows import AnswerRow, FailureRow, RequestRow, Row, TrainStepRow
 from fourways.report.answers import Answers
 
 MOST_FAILURES = 200
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A timed setting: what is drawn on one pair of axes."""
 
     workload: str
-    concurrency: int
+    load: Load
     cache: str
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """Its place among the others."""
+        return self.workload, self.load.place, self.cache
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ def collect(rows: Iterable[Row]) -> Facts:
 
 
 def _request(facts: Facts, row: RequestRow) -> None:
-    setting = Setting(row.workload, row.concurrency, row.cache)
+    setting = Setting(row.workload, row.load, row.cache)
     timings = facts.timings[setting].setdefault(row.candidate, Timings())
     timings.requests += 1
     if row.error is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from fourways.core.events import STAGES
 from fourways.report.bars import Stack, stacks
@@ -12,7 +12,7 @@ from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import scale_for
 from fourways.report.plot import Linear, Scale, panels
 
-CACHES = {"cold": "cold cache", "warm": "warm cache"}
+CACHES = {"cold": "cold cache", "warm": "warm cache", "mixed": "cache as repeats made it"}
 
 
 def distributions(
@@ -26,7 +26,7 @@ def distributions(
         x = x_from(pooled)
         parts.append(
             panels(
-                *(_panel(what, terms, setting, timings[setting], names, x) for setting in sorted(timings)),
+                *(_panel(what, terms, setting, timings[setting], names, x) for setting in in_order(timings)),
                 kind="pairs",
             )
         )
@@ -37,7 +37,7 @@ def stage_times(timings: Mapping[Setting, Mapping[str, Timings]], names: Sequenc
     """Mean time in each stage of a request, one panel a setting; a stage that an engine cannot see is not there."""
     means = {
         setting: {name: _means(by_name[name]) for name in names if name in by_name and by_name[name].stages}
-        for setting, by_name in sorted(timings.items())
+        for setting, by_name in ((one, timings[one]) for one in in_order(timings))
     }
     largest = max((sum(m.values()) for by_name in means.values() for m in by_name.values()), default=0.0)
     if not largest:
@@ -74,8 +74,14 @@ def shade_legend(entries: Sequence[tuple[int, str]]) -> Html:
     return tag("ul", *items, class_="legend")
 
 
+def in_order(settings: Iterable[Setting]) -> list[Setting]:
+    return sorted(settings, key=lambda setting: setting.place)
+
+
 def words(setting: Setting) -> str:
-    return f"concurrency {setting.concurrency}, {CACHES.get(setting.cache, setting.cache)}"
+    load = setting.load
+    sent = load.label if load.concurrency is None else f"concurrency {load.concurrency}"
+    return f"{sent}, {CACHES.get(setting.cache, setting.cache)}"
 
 
 def _values(timings: Timings, what: str) -> list[float]:
