@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from fourways.core.figure import Figure
-from fourways.core.rows import FailureRow, RequestRow
+from fourways.core.rows import ClientRow, FailureRow, RequestRow
 from fourways.figures import compute
 
 MakeRow = Callable[..., RequestRow]
@@ -94,3 +94,44 @@ def test_a_lost_axis_says_why_and_keeps_what_was_measured(request_row: MakeRow) 
     (headline,) = [f for f in figures if f.headline]
     assert (headline.status, headline.reason) == ("failed", "out of memory")
     assert one(figures, "e2e_p50", cache="warm").value == 300.0
+
+
+def test_an_open_loop_is_named_by_its_rate_and_kept_from_the_closed_ones(request_row: MakeRow) -> None:
+    rows = [request_row(i) for i in range(80)]
+    rows += [request_row(i, 500.0, concurrency=None, arrivals="poisson", rate_per_s=20.0) for i in range(80)]
+    figures = compute(rows)
+    assert one(figures, "e2e_p50", load="poisson 20/s").value == 500.0
+    assert one(figures, "e2e_p50", concurrency="1").value == 300.0
+
+
+def test_the_parts_of_ttft_add_up_to_its_mean(request_row: MakeRow) -> None:
+    """Even where one request skipped a stage that others had."""
+    rows = [
+        request_row(
+            i, dispatched_ms=i % 20 * 1000.0 + 2.0, stages_ms={"preprocess": 5.0, "prefill": 20.0, "decode": 9.0}
+        )
+        for i in range(30)
+    ]
+    rows += [request_row(30 + i, stages_ms={"prefill": 20.0}) for i in range(10)]
+    parts = {f.labels["stage"]: f.value for f in compute(rows) if f.metric == "ttft_part"}
+    assert parts == pytest.approx({"dispatch": 1.5, "preprocess": 3.75, "prefill": 20.0, "rest": 75 - 25.25})
+
+
+def test_the_99th_percentile_needs_368_requests(request_row: MakeRow) -> None:
+    too_few = one(compute([request_row(i, 100.0 + i) for i in range(367)]), "ttft_p99")
+    assert (too_few.status, too_few.reason) == ("too_few", "367 requests cannot carry an interval")
+    assert one(compute([request_row(i, 100.0 + i) for i in range(368)]), "ttft_p99").status == "ok"
+
+
+def test_times_that_the_client_may_have_set_say_so(request_row: MakeRow) -> None:
+    load = request_row(0).load
+    health = [
+        ClientRow("a", "describe-32", load, "warm", block, 1000.0, 950.0, 200, 1.0, 9.0, 30.0, False, bound)
+        for block, bound in ((0, None), (1, "its event loop was busy 95 % of the time"))
+    ]
+    figures = compute([*(request_row(i, 100.0 + i) for i in range(80)), *health])
+    assert one(figures, "ttft_p95").reason == (
+        "client-bound in 1 of 2 blocks: its event loop was busy 95 % of the time"
+    )
+    assert one(figures, "client_cpu").value == pytest.approx(0.95)
+    assert one(figures, "client_lag_p99").value == 9.0

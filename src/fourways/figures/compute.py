@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from fourways.core.figure import Figure
-from fourways.core.rows import AnswerRow, FailureRow, MemoryRow, RequestRow, Row, TrainStepRow, TuneAnswerRow
+from fourways.core.rows import (
+    AnswerRow,
+    ClientRow,
+    FailureRow,
+    MemoryRow,
+    RequestRow,
+    Row,
+    TrainStepRow,
+    TuneAnswerRow,
+)
 from fourways.core.run import BenchmarkRecord
 from fourways.figures.accuracy import Accuracy
 from fourways.figures.failures import Failures
@@ -31,6 +40,8 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
                 accuracy.add(row)
             case RequestRow():
                 latency.add(row)
+            case ClientRow():
+                latency.add_client(row)
             case MemoryRow():
                 memory.add(row)
             case TrainStepRow():

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import inf, isinf
-from typing import NamedTuple
+from math import isinf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fourways.core.errors import Undefined
 from fourways.core.figure import Figure, Status
-from fourways.core.load import Load
-from fourways.core.rows import RequestRow
+from fourways.core.rows import ClientRow, RequestRow
+from fourways.figures import client
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
+from fourways.figures.requests import REST, SENT, Measured, Setting
 from fourways.stats import Interval, clustered_quantile_interval, quantile_interval, t_interval, wilson
 
 Floats = NDArray[np.float64]
-QUANTILES = (("p50", 0.5), ("p95", 0.95))
+QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
-_OF_REQUESTS = "order statistics over requests, taken as independent (p50 needs 6, p95 needs 72)"
+_OF_REQUESTS = "order statistics over requests, taken as independent (p50 needs 6, p95 needs 72, p99 needs 368)"
 _QUANTILE = "the least observed value with at least that share of requests at or below it"
 _FAILED_IS_INF = "a failed request counts as inf"
 _FINISHED_ONLY = "requests that finished"
@@ -31,6 +30,7 @@ _TIMES = {
     "ttft": "scheduled send → first event with visible content",
     "e2e": "scheduled send → last content event",
     "tpot": "(e2e - ttft) / (output tokens - 1) of a request, tokens by the engine's own count without EOS",
+    SENT: "scheduled send → the instant at which the client handed the request to the engine; part of ttft",
 }
 
 
@@ -40,7 +40,7 @@ def _quantile_definition(name: str, quantile: str, formula: str, of: str) -> Def
 
 
 TIMES = {
-    (name, q): _quantile_definition(name, q, text, _FAILED_IS_INF)
+    (name, q): _quantile_definition(name, q, text, "failed requests too" if name == SENT else _FAILED_IS_INF)
     for name, text in _TIMES.items()
     for q, _ in QUANTILES
 }
@@ -56,6 +56,12 @@ GAPS = {
 STAGE = _quantile_definition(
     "stage", "p50", "time that a request spent in the stage, as its engine reports it", _FINISHED_ONLY
 )
+TTFT_PART = Definition(
+    "ttft_part", "latency", "ms", "lower", "requests",
+    "mean time of a stage before the first token, over requests that finished; the parts and what no stage explains "
+    "(rest: hand-over between threads, tokens that were not yet text, a server's inside) add up to the mean ttft",
+    "Student's t over requests, taken as independent",
+)  # fmt: skip
 _OVER_BLOCKS = "Student's t over blocks"
 REQUESTS_PER_S = Definition(
     "requests_per_s", "latency", "requests/s", "higher", "blocks",
@@ -68,7 +74,16 @@ TOKENS_PER_S = Definition(
 FAILURE_RATE = Definition(
     "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests", "score interval"
 )
-DEFINITIONS = (*TIMES.values(), *GAPS.values(), STAGE, REQUESTS_PER_S, TOKENS_PER_S, FAILURE_RATE)
+DEFINITIONS = (
+    *TIMES.values(),
+    *GAPS.values(),
+    STAGE,
+    TTFT_PART,
+    REQUESTS_PER_S,
+    TOKENS_PER_S,
+    FAILURE_RATE,
+    *client.DEFINITIONS,
+)
 
 HEADLINE = TIMES["e2e", "p50"]
 """At concurrency 1 with a warm feature cache: what one user waits for a whole answer about a picture seen before."""
@@ -77,79 +92,20 @@ WORKLOADS = {"describe-32": "one picture a request, 32 new tokens"}
 """What a request of a workload is, in words."""
 
 
-class Setting(NamedTuple):
-    """What is measured apart."""
-
-    workload: str
-    load: Load
-    cache: str
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """A closed loop is named by its concurrency, an open one as `Load.label` has it."""
-        sent = (
-            {"load": self.load.label} if self.load.concurrency is None else {"concurrency": str(self.load.concurrency)}
-        )
-        return {"workload": self.workload, **sent, "cache": self.cache}
-
-    @property
-    def place(self) -> tuple[object, ...]:
-        return self.workload, self.load.place, self.cache
-
-
-@dataclass(slots=True)
-class _Block:
-    """Instants in ms after the block's start. tokens: None once a request's count is unknown."""
-
-    first: float = inf
-    last: float = -inf
-    finished: int = 0
-    tokens: int | None = 0
-
-
-@dataclass(slots=True)
-class _Measured:
-    """The requests of one candidate in one setting, as numbers only."""
-
-    requests: int = 0
-    failed: int = 0
-    times: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in _TIMES})
-    gaps: array[float] = field(default_factory=lambda: array("d"))
-    gap_owner: array[int] = field(default_factory=lambda: array("q"))
-    stages: dict[str, array[float]] = field(default_factory=dict)
-    blocks: dict[int, _Block] = field(default_factory=lambda: defaultdict(_Block))
-
-    def add(self, row: RequestRow) -> None:
-        self.requests += 1
-        block = self.blocks[row.block]
-        block.first = min(block.first, row.scheduled_ms)
-        if row.error is not None:
-            self.failed += 1
-            for values in self.times.values():
-                values.append(inf)
-            return
-        for name, value in (("ttft", row.ttft_ms), ("e2e", row.e2e_ms), ("tpot", row.tpot_ms)):
-            if value is not None:
-                self.times[name].append(value)
-        self.gaps.extend(row.chunk_gaps_ms)
-        self.gap_owner.extend([self.requests] * len(row.chunk_gaps_ms))
-        for stage, value in row.stages_ms.items():
-            self.stages.setdefault(stage, array("d")).append(value)
-        block.finished += 1
-        block.last = max(block.last, row.scheduled_ms + (row.e2e_ms or 0.0))
-        unknown = block.tokens is None or row.output_tokens is None
-        block.tokens = None if unknown else (block.tokens or 0) + (row.output_tokens or 0)
-
-
 @dataclass(slots=True)
 class Latency:
     """Collects requests; `figures` computes."""
 
-    _found: dict[str, dict[Setting, _Measured]] = field(default_factory=dict)
+    _found: dict[str, dict[Setting, Measured]] = field(default_factory=dict)
 
     def add(self, row: RequestRow) -> None:
-        settings = self._found.setdefault(row.candidate, {})
-        settings.setdefault(Setting(row.workload, row.load, row.cache), _Measured()).add(row)
+        self._measured(row.candidate, Setting(row.workload, row.load, row.cache)).add(row)
+
+    def add_client(self, row: ClientRow) -> None:
+        self._measured(row.candidate, Setting(row.workload, row.load, row.cache)).client.add(row)
+
+    def _measured(self, candidate: str, setting: Setting) -> Measured:
+        return self._found.setdefault(candidate, {}).setdefault(setting, Measured())
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
         """All figures of the axis, candidate by candidate; the headline is the first setting that it names."""
@@ -164,11 +120,13 @@ class Latency:
                 yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
                 head = None
             for setting, measured in sorted(settings.items(), key=lambda found: found[0].place):
-                yield from _times(candidate, setting, measured, setting == head)
-                yield from _rest(candidate, setting, measured)
+                if measured.requests:
+                    yield from _times(candidate, setting, measured, setting == head)
+                    yield from _rest(candidate, setting, measured)
+                yield from measured.client.figures(candidate, setting.labels)
 
 
-def _times(candidate: str, setting: Setting, measured: _Measured, headline: bool) -> Iterator[Figure]:
+def _times(candidate: str, setting: Setting, measured: Measured, headline: bool) -> Iterator[Figure]:
     for (name, quantile), definition in TIMES.items():
         yield _quantile(
             definition, candidate, measured.times[name], dict(QUANTILES)[quantile], setting.labels, measured,
@@ -176,11 +134,15 @@ def _times(candidate: str, setting: Setting, measured: _Measured, headline: bool
         )  # fmt: skip
 
 
-def _rest(candidate: str, setting: Setting, measured: _Measured) -> Iterator[Figure]:
+def _rest(candidate: str, setting: Setting, measured: Measured) -> Iterator[Figure]:
     for quantile, q in QUANTILES:
         yield _gap(GAPS[quantile], candidate, measured, q, setting.labels)
     for stage, values in measured.stages.items():
         yield _quantile(STAGE, candidate, values, 0.5, {**setting.labels, "stage": stage}, measured)
+    for part, times in measured.parts.items():
+        padded = [*times, *[0.0] * (len(measured.parts[REST]) - len(times))]  # a request may skip a stage
+        found = Estimate(float(np.mean(padded)), t_interval(padded), len(padded))
+        yield figure(TTFT_PART, candidate, found, {**setting.labels, "stage": part})
     yield _rate(
         REQUESTS_PER_S, candidate, setting.labels, {n: float(b.finished) for n, b in measured.blocks.items()}, measured
     )
@@ -197,7 +159,7 @@ def _quantile(
     values: array[float],
     q: float,
     labels: Mapping[str, str],
-    measured: _Measured,
+    measured: Measured,
     *,
     headline: bool = False,
 ) -> Figure:
@@ -208,7 +170,7 @@ def _quantile(
         reason = f"{measured.failed} of {measured.requests} requests failed" if failed else error.reason
         status: Status = "failed" if failed else "undefined"
         return absent(definition, candidate, status, reason, labels, n=len(values), headline=headline)
-    return figure(definition, candidate, found, labels, headline=headline)
+    return figure(definition, candidate, measured.client.noted(found), labels, headline=headline)
 
 
 def quantile_of(values: Floats, q: float) -> Estimate:
@@ -225,13 +187,14 @@ def quantile_of(values: Floats, q: float) -> Estimate:
     return Estimate(value, interval, int(values.size))
 
 
-def _gap(definition: Definition, candidate: str, measured: _Measured, q: float, labels: Mapping[str, str]) -> Figure:
+def _gap(definition: Definition, candidate: str, measured: Measured, q: float, labels: Mapping[str, str]) -> Figure:
     gaps, owner = np.asarray(measured.gaps), np.asarray(measured.gap_owner)
     if gaps.size == 0:
         return absent(definition, candidate, "undefined", "no request had two content events", labels)
     value = float(np.quantile(gaps, q, method="inverted_cdf"))
     interval: Interval | None = clustered_quantile_interval(owner, gaps, q)
-    return figure(definition, candidate, Estimate(value, interval, len(np.unique(owner))), labels)
+    found = Estimate(value, interval, len(np.unique(owner)))
+    return figure(definition, candidate, measured.client.noted(found), labels)
 
 
 def _rate(
@@ -239,7 +202,7 @@ def _rate(
     candidate: str,
     labels: Mapping[str, str],
     amounts: Mapping[int, float | None],
-    measured: _Measured,
+    measured: Measured,
 ) -> Figure:
     """Amount a second, block by block; a block in which nothing finished has a rate of 0."""
     rates = []
@@ -249,4 +212,5 @@ def _rate(
             return absent(definition, candidate, "undefined", "the engine did not count tokens", labels)
         seconds = (block.last - block.first) / 1000
         rates.append(amount / seconds if seconds > 0 else 0.0)
-    return figure(definition, candidate, Estimate(float(np.mean(rates)), t_interval(rates), len(rates)), labels)
+    found = Estimate(float(np.mean(rates)), t_interval(rates), len(rates))
+    return figure(definition, candidate, measured.client.noted(found), labels)
