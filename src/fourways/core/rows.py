@@ -8,6 +8,7 @@ import msgspec
 
 from fourways.core.events import VisualGeometry
 from fourways.core.load import Arrivals, Load
+from fourways.core.objective import Objective
 
 ROWS_SCHEMA = "fourways.rows/v1"
 
@@ -184,6 +185,49 @@ class CeilingRow(msgspec.Struct, frozen=True, tag_field="kind", tag="ceiling"):
     value: float
 
 
+class TermsRow(msgspec.Struct, frozen=True, tag_field="kind", tag="terms"):
+    """What the user asked of a load run, once for each candidate: the figures of an SLO and of cost rest on it.
+
+    objectives: all must hold for the SLO to be met; empty without one. price_per_hour: of the machine that answers, in
+    `currency`, any text; None if it was not said. runs: what A/B tests take as independent, fresh starts of the engine
+    or interleaved blocks.
+    """
+
+    candidate: str
+    objectives: tuple[Objective, ...]
+    price_per_hour: float | None = None
+    currency: str = ""
+    runs: Literal["restarts", "blocks"] = "blocks"
+
+
+ProbeVerdict = Literal["meets", "misses", "undecided", "client_bound"]
+
+
+class ProbeRow(msgspec.Struct, frozen=True, tag_field="kind", tag="probe"):
+    """One probe of the search for the greatest load that meets the SLO, and how it was judged; its requests are the
+    RequestRows of the same load and block.
+
+    purpose: `bracket` (doubling or halving), `narrow` (between a load that met it and one that missed it), `confirm`
+    (fresh requests at the load that was found). judged: how many requests, in the order in which they were due, the
+    verdict rests on. unfinished: still inside when the probe was stopped; they are in no figure. served_per_s: answers
+    a second over the judged requests. growth: by how much delay grew, in seconds a second, None where too little was
+    seen. reason: why, in words.
+    """
+
+    candidate: str
+    workload: str
+    load: Load
+    cache: Cache
+    block: int
+    purpose: Literal["bracket", "narrow", "confirm"]
+    verdict: ProbeVerdict
+    reason: str
+    judged: int
+    unfinished: int
+    served_per_s: float | None = None
+    growth: float | None = None
+
+
 class EnergyRow(msgspec.Struct, frozen=True, tag_field="kind", tag="energy"):
     """What a device drew while one block was answered. method: the counter that was read, as NVML names it."""
 
@@ -295,6 +339,6 @@ class FailureRow(msgspec.Struct, frozen=True, tag_field="kind", tag="failure"):
 
 
 Row = (
-    AnswerRow | RequestRow | ClientRow | WorkRow | CeilingRow | EnergyRow
+    AnswerRow | RequestRow | ClientRow | TermsRow | ProbeRow | WorkRow | CeilingRow | EnergyRow
     | MemoryRow | MemoryPredictedRow | MemoryTimelineRow | TrainStepRow | TuneAnswerRow | FailureRow
 )  # fmt: skip

@@ -181,6 +181,8 @@ _AXIS_OF = {
     "answer": "accuracy",
     "request": "latency",
     "client": "latency",
+    "terms": "latency",
+    "probe": "latency",
     "work": "latency",
     "ceiling": "latency",
     "energy": "latency",
