@@ -21,10 +21,11 @@ from fourways.core.conversation import Conversation
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import EngineError
 from fourways.core.events import Done, Event, Usage
+from fourways.core.load import Load
 from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import RequestRow
 from fourways.engines.openai import open_openai_engine
-from fourways.load import Timing, closed_loop, request_row
+from fourways.load import Ask, Timing, request_row, send
 
 MS = 1_000_000
 Answer = Callable[[Request], AsyncIterator[Event | Done]]
@@ -67,21 +68,20 @@ async def good(request: Request) -> AsyncIterator[Event | Done]:
     yield done(stages_ms={"decode": 1.5})
 
 
-def asked(count: int, tokens: int = 4) -> list[Request]:
-    return [
-        Request(f"r{i}", Conversation.ask("Hi"), Plan("c"), Generate(tokens, ignore_eos=True)) for i in range(count)
-    ]
+def asked(count: int, tokens: int = 4) -> list[Ask]:
+    output = Generate(tokens, ignore_eos=True)
+    return [Ask(Request(f"r{i}", Conversation.ask("Hi"), Plan("c"), output), i, "i") for i in range(count)]
 
 
 async def run(answer: Answer, count: int = 6, concurrency: int = 2, **more: Any) -> tuple[list[Timing], ScriptedEngine]:
     engine = ScriptedEngine(answer)
-    timings = [timing async for timing in closed_loop(engine, asked(count), concurrency=concurrency, **more)]
+    timings = [timing async for timing in send(engine, asked(count), Load(concurrency=concurrency), **more)]
     return sorted(timings, key=lambda timing: timing.index), engine
 
 
 def row(timing: Timing) -> RequestRow:
     return request_row(
-        timing, candidate="c", workload="w", concurrency=1, cache="cold", block=0, item=timing.index, image="i"
+        timing, asked(99)[timing.index], candidate="c", workload="w", load=Load(concurrency=1), cache="cold", block=0
     )
 
 
@@ -136,15 +136,13 @@ async def test_a_client_that_is_late_counts_its_delay_against_the_request() -> N
     assert late.ttft_ms is not None and late.ttft_ms >= 65
 
 
-async def test_no_request_and_no_place() -> None:
-    assert [timing async for timing in closed_loop(ScriptedEngine(good), [], concurrency=4)] == []
-    with pytest.raises(ValueError, match="at least 1"):
-        await anext(closed_loop(ScriptedEngine(good), asked(1), concurrency=0))
+async def test_no_request() -> None:
+    assert [timing async for timing in send(ScriptedEngine(good), [], Load(concurrency=4))] == []
 
 
 async def test_leaving_early_cancels_what_runs() -> None:
     engine = ScriptedEngine(good)
-    loop = closed_loop(engine, asked(20), concurrency=4)
+    loop = send(engine, asked(20), Load(concurrency=4))
     await anext(loop)
     await loop.aclose()
     assert engine.running == 0 and engine.cut_short >= 3
@@ -241,7 +239,7 @@ async def test_a_servers_own_pace_is_recovered_over_http() -> None:
     async with web.ScriptedServer() as server:
         engine = await open_openai_engine(Candidate("c", url=server.url))
         server.replies[:] = [web.words(*["x"] * 12, gap_s=0.02)]
-        timings = [t async for t in closed_loop(engine, asked(16, tokens=12), concurrency=4)]
+        timings = [t async for t in send(engine, asked(16, tokens=12), Load(concurrency=4))]
         await engine.close()
     rows = [row(timing) for timing in timings]
     assert [seen.error for seen in rows] == [None] * 16
@@ -257,6 +255,6 @@ async def test_a_server_that_fails_now_and_then_costs_those_requests_only() -> N
     async with web.ScriptedServer() as server:
         engine = await open_openai_engine(Candidate("c", url=server.url))
         server.replies[:] = [good_reply, bad, web.raw(b"data: {\n\n"), web.drop(web.delta("a", ids=[1])), good_reply]
-        timings = [t async for t in closed_loop(engine, asked(6, tokens=2), concurrency=1)]
+        timings = [t async for t in send(engine, asked(6, tokens=2), Load(concurrency=1))]
         await engine.close()
     assert [timing.error is None for timing in timings] == [True, False, False, False, True, True]

@@ -20,9 +20,10 @@ from fourways.axes.contract import Opened, Settings
 from fourways.core.candidate import Candidate
 from fourways.core.events import Done
 from fourways.core.figure import Axis as AxisName
+from fourways.core.load import Load
 from fourways.core.request import Plan, derive_seed
 from fourways.core.rows import FailureRow, RequestRow, Row
-from fourways.load import Workload, closed_loop, describe_32, request_row
+from fourways.load import Ask, Workload, describe_32, request_row, send
 from fourways.zoo import latency_scenes
 
 CONCURRENCIES = (1, 8)
@@ -125,12 +126,16 @@ def _pictures(settings: Settings) -> int:
 async def _warm_up(part: Part, opened: Sequence[Opened]) -> AsyncGenerator[FailureRow, None]:
     """Ask about other pictures at the same concurrency, so that code and memory are as they will be; then forget."""
     for one in opened:
-        requests = [
-            part.workload.request(image, _plan(one), id=f"{part.name}/warm-up/{index}", seed=part.run_seed)
+        asks = [
+            Ask(
+                part.workload.request(image, _plan(one), id=f"{part.name}/warm-up/{index}", seed=part.run_seed),
+                index,
+                image.source_sha256,
+            )
             for index, image in enumerate(part.workload.warmed_by)
         ]
         errors = []
-        async with aclosing(closed_loop(one.engine, requests, concurrency=part.concurrency)) as timings:
+        async with aclosing(send(one.engine, asks, Load(concurrency=part.concurrency))) as timings:
             async for timing in timings:
                 errors.append(timing.error)
         await one.engine.clear_caches()
@@ -140,25 +145,23 @@ async def _warm_up(part: Part, opened: Sequence[Opened]) -> AsyncGenerator[Failu
 
 async def _ask(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[RequestRow, None]:
     """One block's rows, as the requests end."""
-    images = [part.workload.images[item] for item in turn.items]
-    requests = [
-        part.workload.request(image, _plan(one), id=f"{part.name}/{turn.cache}/{item}", seed=part.run_seed)
-        for item, image in zip(turn.items, images, strict=True)
-    ]
-    async with aclosing(
-        closed_loop(one.engine, requests, concurrency=part.concurrency, timeout_s=TIMEOUT_S)
-    ) as timings:
+    load = Load(concurrency=part.concurrency)
+    asks = []
+    for item in turn.items:
+        image = part.workload.images[item]
+        request = part.workload.request(image, _plan(one), id=f"{part.name}/{turn.cache}/{item}", seed=part.run_seed)
+        asks.append(Ask(request, item, image.source_sha256))
+    async with aclosing(send(one.engine, asks, load, timeout_s=TIMEOUT_S)) as timings:
         async for timing in timings:
             timing.error = timing.error or _untrue(timing.done, turn.cache)
             yield request_row(
                 timing,
+                asks[timing.index],
                 candidate=one.candidate.name,
                 workload=part.workload.name,
-                concurrency=part.concurrency,
+                load=load,
                 cache=turn.cache,
                 block=turn.block,
-                item=turn.items[timing.index],
-                image=images[timing.index].source_sha256,
             )
 
 

@@ -1,25 +1,51 @@
-"""The load client: a closed loop, timed from when a request was due and not from when the client got round to it."""
+"""The load client: loops timed from when a request was due, and not from when the client got round to it.
+
+Nothing that happens to one request moves the instant at which another is due, except in a closed loop, where the end of
+one is by definition when the next is due. Whatever a request then waits for (the client's own loop, a thread that
+decodes its picture, a place inside the engine) lies between its due instant and its first text, and so in its ttft.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from fourways.core.engine import Engine
-from fourways.core.errors import FourwaysError
+from fourways.core.errors import FourwaysError, UserError
 from fourways.core.events import Done, Event
+from fourways.core.load import Load
 from fourways.core.request import Generate, Request
+from fourways.load.arrivals import instants
+from fourways.load.pacer import Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request of a load. item: its index in the workload; image: source_sha256 of its first picture or clip, ""
+    without one. read: decodes its media from their bytes when it is due, in a helper thread, and its time is the stage
+    `media_decode`; None: `request` is sent as it is. at_s: of a replay, when it is due, in seconds after the start."""
+
+    request: Request
+    item: int
+    image: str
+    read: Callable[[], Request] | None = None
+    at_s: float | None = None
 
 
 @dataclass(slots=True)
 class Timing:
     """What was observed of one request. Instants are `time.perf_counter_ns()`.
 
-    index: in the requests that were given. started_ns: the loop's start, the same for all of its requests.
-    scheduled_ns: when it was due: the start, or the end of the request whose place it took. dispatched_ns: when it was
-    handed to the engine; the difference is the client's own delay. content_ns: each event with visible text.
+    index: in the asks that were given. started_ns: the loop's start, the same for all of its requests. scheduled_ns:
+    when it was due: in a closed loop the start, or the end of the request whose place it took. dispatched_ns: when the
+    client began on it (gave it to the engine, or its media to be decoded); the difference is the client's own delay.
+    content_ns: each event with visible text. decode_ms: how long `Ask.read` ran, None without one.
     """
 
     index: int
@@ -30,62 +56,126 @@ class Timing:
     done: Done | None = None
     error: str | None = None
     ended_ns: int = 0
+    decode_ms: float | None = None
 
 
-async def closed_loop(
-    engine: Engine, requests: Sequence[Request], *, concurrency: int, timeout_s: float = 300.0
+async def send(
+    engine: Engine, asks: Sequence[Ask], load: Load, *, seed: int = 0, timeout_s: float = 300.0
 ) -> AsyncGenerator[Timing, None]:
-    """Ask all requests in order, `concurrency` at a time; a place is taken again the moment it is free. Yields each
-    timing as its request ends. A failure, or a request that takes longer than `timeout_s`, is a timing with an error;
-    nothing is raised for it. Closing the iterator early cancels what runs."""
-    if concurrency < 1:
-        raise ValueError(f"concurrency must be at least 1, got {concurrency}")
-    finished: asyncio.Queue[Timing] = asyncio.Queue()
-    waiting = iter(enumerate(requests))
-    started_ns = time.perf_counter_ns()
-    places = [
-        asyncio.create_task(_keep_busy(engine, waiting, finished, started_ns, timeout_s))
-        for _ in range(min(concurrency, len(requests)))
-    ]
-    try:
-        for _ in requests:
-            yield await finished.get()
-    finally:
-        for place in places:
-            place.cancel()
-        await asyncio.gather(*places, return_exceptions=True)
+    """Send all requests in order, as `load` says. Yields each timing as its request ends.
+
+    Closed loop: `concurrency` are inside at a time; a place is taken again the moment it is free. Open loops: each
+    request is sent at its instant, however many are inside. seed: of Poisson arrivals. A failure, or a request that
+    takes longer than `timeout_s`, is a timing with an error; nothing is raised for it. Closing the iterator early
+    cancels what runs. Raises UserError for a replay whose asks lack instants or go back in time.
+    """
+    due_s = _due_s(asks, load, seed)
+    async with AsyncExitStack() as closing:
+        decoders = _decoders() if any(ask.read is not None for ask in asks) else None
+        if decoders is not None:
+            closing.callback(decoders.shutdown, wait=False, cancel_futures=True)
+        sender = _Sender(engine, asks, timeout_s, decoders)
+        closing.push_async_callback(sender.cancel)
+        if due_s is None:
+            sender.keep_busy(load.concurrency or 1)
+        else:
+            closing.enter_context(sender.pace(due_s))
+        for _ in asks:
+            yield await sender.finished.get()
 
 
-async def _keep_busy(
-    engine: Engine,
-    waiting: Iterator[tuple[int, Request]],
-    finished: asyncio.Queue[Timing],
-    started_ns: int,
-    timeout_s: float,
-) -> None:
-    """One place of the loop."""
-    due_ns = started_ns
-    for index, request in waiting:
-        timing = Timing(index, started_ns, due_ns, time.perf_counter_ns())
-        await _ask(engine, request, timing, timeout_s)
-        due_ns = timing.ended_ns
-        finished.put_nowait(timing)
+class _Sender:
+    """The requests of one `send`, and those of them that run."""
+
+    def __init__(
+        self, engine: Engine, asks: Sequence[Ask], timeout_s: float, decoders: ThreadPoolExecutor | None
+    ) -> None:
+        self.finished: asyncio.Queue[Timing] = asyncio.Queue()
+        self._engine, self._asks = engine, asks
+        self._timeout_s, self._decoders = timeout_s, decoders
+        self._running: set[asyncio.Task[object]] = set()
+        self._started_ns = 0
+
+    def keep_busy(self, concurrency: int) -> None:
+        """A closed loop."""
+        self._started_ns = time.perf_counter_ns()
+        waiting = iter(range(len(self._asks)))
+        for _ in range(min(concurrency, len(self._asks))):
+            self._run(self._place(waiting))
+
+    def pace(self, due_s: Sequence[float]) -> Pacer:
+        """An open loop. A request's task is made when it is due, so that only those inside take memory."""
+        self._started_ns = time.perf_counter_ns()
+        due_ns = [self._started_ns + round(at * 1e9) for at in due_s]
+        return Pacer(due_ns, lambda index: self._run(self._one(index, due_ns[index])))
+
+    async def cancel(self) -> None:
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _run(self, work: Coroutine[None, None, object]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _place(self, waiting: Iterator[int]) -> None:
+        """One place of a closed loop."""
+        due_ns = self._started_ns
+        for index in waiting:
+            due_ns = await self._one(index, due_ns)
+
+    async def _one(self, index: int, due_ns: int) -> int:
+        """Ask one request; returns when it ended."""
+        timing = Timing(index, self._started_ns, due_ns, time.perf_counter_ns())
+        ask = self._asks[index]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                request = ask.request if ask.read is None else await self._decoded(ask.read, timing)
+                await _listen(self._engine.stream(request), timing)
+        except TimeoutError:
+            timing.error = f"no end after {self._timeout_s:g} s"
+        except FourwaysError as error:
+            timing.error = error.message
+        except Exception as error:  # whatever broke is this request's result; the measurement goes on
+            timing.error = f"{type(error).__name__}: {error}"
+        done = timing.done
+        timing.ended_ns = done.time_ns if done is not None and timing.error is None else time.perf_counter_ns()
+        if timing.error is None:
+            timing.error = _fault(timing, ask.request)
+        self.finished.put_nowait(timing)
+        return timing.ended_ns
+
+    async def _decoded(self, read: Callable[[], Request], timing: Timing) -> Request:
+        def run() -> Request:
+            started_ns = time.perf_counter_ns()
+            try:
+                return read()
+            finally:
+                timing.decode_ms = (time.perf_counter_ns() - started_ns) / 1e6
+
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
 
 
-async def _ask(engine: Engine, request: Request, timing: Timing, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await _listen(engine.stream(request), timing)
-    except TimeoutError:
-        timing.error = f"no end after {timeout_s:g} s"
-    except FourwaysError as error:
-        timing.error = error.message
-    except Exception as error:  # whatever broke is this request's result; the measurement goes on
-        timing.error = f"{type(error).__name__}: {error}"
-    done = timing.done
-    timing.ended_ns = done.time_ns if done is not None and timing.error is None else time.perf_counter_ns()
-    if timing.error is None:
-        timing.error = _fault(timing, request)
+def _due_s(asks: Sequence[Ask], load: Load, seed: int) -> list[float] | None:
+    """When each request of an open loop is due; None for a closed one."""
+    if load.arrivals == "closed":
+        return None
+    if load.arrivals != "replay":
+        return instants(load, len(asks), seed)
+    due = [ask.at_s for ask in asks if ask.at_s is not None]
+    if len(due) < len(asks):
+        raise UserError(f"{len(asks) - len(due)} of {len(asks)} requests of the replay have no instant")
+    if any(not at >= 0 for at in due) or any(after < before for before, after in pairwise(due)):
+        raise UserError("a replay's instants must not be negative, and must not go back in time")
+    return due
+
+
+def _decoders() -> ThreadPoolExecutor:
+    """As many threads as the local engine prepares pictures in: half of the cores, at most 4."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(max(1, min(4, cores // 2)), thread_name_prefix="media-decode")
 
 
 async def _listen(items: AsyncIterator[Event | Done], timing: Timing) -> None:

@@ -1,28 +1,28 @@
-"""A timing → the row that stands in `rows.jsonl`."""
+"""What was observed → the rows that stand in `rows.jsonl`."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
 
 from fourways.core.events import Usage
-from fourways.core.rows import RequestRow
-from fourways.load.client import Timing
+from fourways.core.load import Load
+from fourways.core.rows import Cache, RequestRow
+from fourways.load.client import Ask, Timing
 
 
 def request_row(
     timing: Timing,
+    ask: Ask,
     *,
     candidate: str,
     workload: str,
-    concurrency: int,
-    cache: Literal["cold", "warm"],
+    load: Load,
+    cache: Cache,
     block: int,
-    item: int,
-    image: str,
+    restart: int = 0,
 ) -> RequestRow:
     """ttft, e2e and tpot as DESIGN defines them, None where undefined: all three without visible text or with an error,
-    tpot also below two tokens or where the engine tells no count."""
+    tpot also below two tokens or where the engine tells no count. ask: the one that `timing` is of."""
     usage = timing.done.usage if timing.done is not None else Usage(None, None, None)
     told = timing.content_ns if timing.error is None else []
     ttft_ms = _ms(told[0] - timing.scheduled_ns) if told else None
@@ -34,11 +34,11 @@ def request_row(
     return RequestRow(
         candidate=candidate,
         workload=workload,
-        concurrency=concurrency,
+        concurrency=load.concurrency,
         cache=cache,
         block=block,
-        item=item,
-        image=image,
+        item=ask.item,
+        image=ask.image,
         scheduled_ms=_ms(timing.scheduled_ns - timing.started_ns),
         dispatched_ms=_ms(timing.dispatched_ns - timing.started_ns),
         ttft_ms=ttft_ms,
@@ -48,9 +48,19 @@ def request_row(
         prompt_tokens=usage.prompt_tokens,
         visual_tokens=usage.visual_tokens,
         output_tokens=tokens,
-        stages_ms=dict(timing.done.stages_ms) if timing.done is not None else {},
+        stages_ms=_stages_ms(timing),
         error=timing.error,
+        arrivals=load.arrivals,
+        rate_per_s=load.rate_per_s,
+        from_rate_per_s=load.from_rate_per_s,
+        restart=restart,
+        adapter=ask.request.plan.adapter,
     )
+
+
+def _stages_ms(timing: Timing) -> dict[str, float]:
+    decoded = {} if timing.decode_ms is None else {"media_decode": timing.decode_ms}
+    return {**decoded, **(timing.done.stages_ms if timing.done is not None else {})}
 
 
 def _ms(nanoseconds: int) -> float:
