@@ -10,8 +10,8 @@ ObjectiveMetric = Literal["ttft", "e2e", "tpot", "failures"]
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """`ttft_p95=500ms`: at least `1 - allowed` of the requests have a ttft of at most `limit_ms`. `failures=1%`: at most
-    `allowed` of them fail; limit_ms is then None. allowed: in (0, 1)."""
+    """`ttft_p95=500ms`: at least `1 - allowed` of the requests have a ttft of at most `limit_ms`. `failures=1%`: at
+    most `allowed` of them fail; limit_ms is then None. allowed: in (0, 1)."""
 
     metric: ObjectiveMetric
     allowed: float

@@ -7,7 +7,8 @@ Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `sco
 interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `clustered_quantile_interval`, `smallest_n`;
-`t_interval`; `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
+`t_interval`; `welch`, `permutation_p` (of runs); `share_in_order`, `least_to_keep`, `growth` (of requests one after
+another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
 `debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
 """
 
@@ -23,6 +24,7 @@ from fourways.stats.calibration import (
     reliability_bins,
 )
 from fourways.stats.combination import LinearCombination, Part, standard_error
+from fourways.stats.in_order import Growth, growth, least_to_keep, share_in_order
 from fourways.stats.interval import Interval
 from fourways.stats.normalised import normalised, normalised_score, quartiles
 from fourways.stats.paired import detectable_difference, holm, images_needed, mcnemar_exact, sign_flip_p
@@ -31,9 +33,12 @@ from fourways.stats.quantiles import clustered_quantile_interval, quantile_inter
 from fourways.stats.ranking import confidence_auroc_interval
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
+from fourways.stats.two_samples import Difference, permutation_p, welch
 
 __all__ = [
     "Brier",
+    "Difference",
+    "Growth",
     "Interval",
     "LinearCombination",
     "Part",
@@ -49,22 +54,27 @@ __all__ = [
     "debiased_calibration_error",
     "detectable_difference",
     "effective_size",
+    "growth",
     "holm",
     "images_needed",
+    "least_to_keep",
     "mcnemar_exact",
     "normalised",
     "normalised_score",
     "paired_interval",
     "percentile_interval",
+    "permutation_p",
     "pigeonhole",
     "quantile_interval",
     "quartiles",
     "reliability_bins",
     "score_interval",
+    "share_in_order",
     "sign_flip_p",
     "smallest_n",
     "standard_error",
     "t_interval",
     "tango",
+    "welch",
     "wilson",
 ]
