@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fourways.core.figure import Figure
 from fourways.core.rows import (
     AnswerRow,
+    CeilingRow,
     ClientRow,
     FailureRow,
     MemoryRow,
@@ -14,12 +15,14 @@ from fourways.core.rows import (
     Row,
     TrainStepRow,
     TuneAnswerRow,
+    WorkRow,
 )
 from fourways.core.run import BenchmarkRecord
 from fourways.figures.accuracy import Accuracy
 from fourways.figures.failures import Failures
 from fourways.figures.latency import Latency
 from fourways.figures.memory import Memory
+from fourways.figures.roofline import Roofline
 from fourways.figures.tuning import Tuning
 
 
@@ -33,6 +36,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
     reason say why.
     """
     failures, latency, memory, tuning = Failures(), Latency(), Memory(), Tuning()
+    roofline = Roofline()
     accuracy = Accuracy({record.key: record for record in suite})
     for row in rows:
         match row:
@@ -40,8 +44,13 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
                 accuracy.add(row)
             case RequestRow():
                 latency.add(row)
+                roofline.add_request(row)
             case ClientRow():
                 latency.add_client(row)
+            case WorkRow():
+                roofline.add_work(row)
+            case CeilingRow():
+                roofline.add_ceiling(row)
             case MemoryRow():
                 memory.add(row)
             case TrainStepRow():
@@ -53,6 +62,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
     return (
         *accuracy.figures(failures),
         *latency.figures(failures),
+        *roofline.figures(),
         *memory.figures(failures),
         *tuning.figures(failures),
     )
