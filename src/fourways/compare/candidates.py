@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from fourways import zoo
-from fourways.compare.yaml_file import read_yaml
 from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate, Dtype, Quantization, Sampling
 from fourways.core.errors import UserError
+from fourways.core.yaml_file import read_yaml, split_error
 
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -175,22 +175,16 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
 
 
 def _readable(error: msgspec.ValidationError) -> str:
-    what, field = _split(error)
+    what, field = split_error(error)
     return f"{field}: {what}" if field else what
 
 
 def _fields(error: msgspec.ValidationError) -> str:
     """The fields of the thing that is wrong: of a field that has its own, or of a candidate."""
-    outer = _split(error)[1].partition(".")[0]
+    outer = split_error(error)[1].partition(".")[0]
     if outer in _WITH_FIELDS:
         return f"the fields of {outer} are {', '.join(_WITH_FIELDS[outer])}"
     return f"its fields are {', '.join(_Entry.__struct_fields__)}"
-
-
-def _split(error: msgspec.ValidationError) -> tuple[str, str]:
-    """What is wrong, and the field; "" for the candidate itself."""
-    what, _, where = str(error).partition(" - at ")
-    return what, where.strip("`").removeprefix("$").removeprefix(".")
 
 
 def _at_budget(candidate: Candidate, budget: int | None, several: bool) -> Candidate:

@@ -20,12 +20,12 @@ import msgspec
 from fourways import zoo
 from fourways.benchmarks import registry
 from fourways.benchmarks.suite import Entry, Suite, detect
-from fourways.compare.yaml_file import read_yaml
 from fourways.core.digests import hash_file
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.rows import AnswerRow, Row
 from fourways.core.run import BenchmarkRecord
 from fourways.core.run_files import write_whole
+from fourways.core.yaml_file import read_yaml
 from fourways.hub import cache_home
 from fourways.hub.data import data_sha256, find
 

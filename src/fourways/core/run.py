@@ -94,6 +94,19 @@ class CrewRecord(msgspec.Struct, frozen=True):
     concurrency: int | None = None
 
 
+class WorkloadRecord(msgspec.Struct, frozen=True):
+    """What was asked while times were taken. name: as in the rows. description: canonical JSON of the workload's file,
+    and sha256 its digest; with the seed it gives every request again. data_sha256: of the benchmark's data or of the
+    trace that it was drawn from, None if it was generated. seed: None if it was drawn by chance, because a server may
+    remember the pictures of an earlier run."""
+
+    name: str
+    sha256: str
+    description: str
+    seed: int | None
+    data_sha256: str | None = None
+
+
 class Environment(msgspec.Struct, frozen=True):
     """The machine and the versions. memory_bytes: physical. cores: usable by this process, of `cores_machine`."""
 
@@ -143,7 +156,7 @@ class RunHeader(msgspec.Struct, frozen=True):
     """run.json. argv, paths and URLs are redacted: no secrets, tokens, home folders or URL credentials.
 
     started: UTC, ISO 8601. definitions: metric name → name@version. shard: None for a whole run. crews: each entry
-    holds until the next. parts: the runs that a merged one was made of.
+    holds until the next. parts: the runs that a merged one was made of. workloads: what the timed axes asked.
     """
 
     schema: str
@@ -163,6 +176,7 @@ class RunHeader(msgspec.Struct, frozen=True):
     shard: ShardRecord | None = None
     crews: tuple[CrewRecord, ...] = ()
     parts: tuple[PartRecord, ...] = ()
+    workloads: tuple[WorkloadRecord, ...] = ()
 
 
 class RunState(msgspec.Struct):

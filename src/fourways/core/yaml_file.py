@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import yaml
 
 from fourways.core.errors import UserError
@@ -30,3 +31,9 @@ def _readable(error: yaml.YAMLError) -> str:
     if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
         return " ".join(str(error).split())
     return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join((error.problem or 'cannot be read').split())}"
+
+
+def split_error(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What is wrong with a value that was converted to a type, and its field; "" for the value itself."""
+    what, _, where = str(error).partition(" - at ")
+    return what, where.strip("`").removeprefix("$").removeprefix(".")
