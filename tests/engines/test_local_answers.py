@@ -129,7 +129,7 @@ async def test_usage_geometry_and_stages_are_told(family, serve, ask, reply, pic
     assert done.usage.visual_tokens == int(layout.visual_mask.sum())
     assert done.usage.completion_tokens == 5
     assert done.visuals[0] == layout.visuals[0].geometry
-    assert set(done.stages_ms) == {"preprocess", "queue", "vision_encode", "prefill", "decode", "detokenize"}
+    assert set(done.stages_ms) == {"preprocess", "queue", "vision_encode", "project", "prefill", "decode", "detokenize"}
     assert all(value >= 0 for value in done.stages_ms.values())
     times = [event.time_ns for event in got.events] + [done.time_ns]
     assert times == sorted(times)

@@ -163,6 +163,12 @@ class Family(ABC):
         hidden, or hidden x (1 + levels) where a deepstack rides along. Call under `torch.inference_mode`, or with
         gradients when the tower is trained."""
 
+    @property
+    def connectors(self) -> tuple[nn.Module, ...]:
+        """The modules that carry the tower's features over to the language model, as they stand now (an adapter may
+        have replaced some): what `encode` spends in them is told apart. Empty where nothing can be named."""
+        return ()
+
     @abstractmethod
     def assemble(self, layout: VisualLayout, features: Sequence[Tensor]) -> Tensor:
         """(geometry.visual_tokens, features): what replaces the placeholders of one visual."""

@@ -194,6 +194,10 @@ class InternVL(Family):
         pixels = torch.stack([unit.pixels for unit in units]).to(self._spec.device, self._spec.dtype)
         return list(self._model.model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output)
 
+    @property
+    def connectors(self) -> tuple[nn.Module, ...]:
+        return (self._model.model.multi_modal_projector,)
+
     def assemble(self, layout: VisualLayout, features: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(features))
 

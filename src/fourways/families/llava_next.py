@@ -185,6 +185,10 @@ class LlavaNext(Family):
             features = features[:, 1:]
         return list(self._model.model.multi_modal_projector(features))
 
+    @property
+    def connectors(self) -> tuple[nn.Module, ...]:
+        return (self._model.model.multi_modal_projector,)
+
     def assemble(self, layout: VisualLayout, features: Sequence[Tensor]) -> Tensor:
         frames, rows, columns = layout.grid
         each = 1 + rows * columns

@@ -264,6 +264,11 @@ class QwenVL(Family):
         features = torch.cat([seen.pooler_output, *(getattr(seen, "deepstack_features", None) or [])], dim=-1)
         return list(torch.split(features, [unit.tokens for unit in units]))
 
+    @property
+    def connectors(self) -> tuple[nn.Module, ...]:
+        visual = self._model.model.visual
+        return (visual.merger, *getattr(visual, "deepstack_merger_list", ()))
+
     def assemble(self, layout: VisualLayout, features: Sequence[Tensor]) -> Tensor:
         return torch.cat(list(features))
 

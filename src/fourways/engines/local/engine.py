@@ -28,6 +28,7 @@ from fourways.engines.local.prefix import PrefixCache
 from fourways.engines.local.prepare import Preparer
 from fourways.engines.local.scheduler import Scheduler
 from fourways.engines.local.sequence import Outbox, Sequence
+from fourways.engines.local.stages import SEEN, Stages
 from fourways.engines.local.threads import choose_threads, cores
 from fourways.engines.local.worker import Worker
 from fourways.families.contract import Family
@@ -86,6 +87,7 @@ class LocalEngine:
             threads=preparing, ready=self._worker.submit, failed=self._worker.failed,
         )  # fmt: skip
         self._gate = Gate(2 * max_batch)
+        self._seen = tuple(stage for stage in SEEN if stage != "project" or family.connectors)
         self._info = EngineInfo(
             "local", family.dialect, family.box_format, _CAPABILITIES,
             {
@@ -112,20 +114,21 @@ class LocalEngine:
         excluded). Closing the iterator early frees the request's place at the next step."""
         if self._closed:
             raise EngineError("the engine is closed")
+        asked = time.perf_counter_ns()
         await self._gate.enter()
         try:
-            async with aclosing(self._stream(request)) as items:
+            async with aclosing(self._stream(request, asked)) as items:
                 async for item in items:
                     yield item
         finally:
             self._gate.leave()
 
-    async def _stream(self, request: Request) -> AsyncGenerator[Event | Done, None]:
+    async def _stream(self, request: Request, asked_ns: int) -> AsyncGenerator[Event | Done, None]:
         outbox = Outbox()
-        submitted = time.perf_counter_ns()
+        stages = Stages(asked_ns, 0, self._seen)
         plan = request.plan
         budget = plan.visual_budget if plan.visual_budget is not None else self._visual_budget
-        sequence = Sequence(request, request.conversation, budget, None, outbox, submitted)
+        sequence = Sequence(request, request.conversation, budget, None, outbox, stages)
         try:
             sequence.conversation = _seen(request)
             sequence.adapter = self._adapters.get(plan.adapter or self._adapter)

@@ -71,7 +71,7 @@ class Preparer:
     def _prepare(self, sequence: Sequence) -> None:
         if sequence.cancelled:
             return
-        began = time.perf_counter_ns()
+        sequence.stages.until("queue", time.perf_counter_ns())
         sequence.generation = self._prefixes.generation
         layout = self._family.layout(sequence.conversation, sequence.visual_budget)
         sequence.plan(layout, self._limit(sequence, layout), self._family.tokenizer)
@@ -83,7 +83,7 @@ class Preparer:
         sequence.look_up(self._prefixes)
         if sequence.prefix is None:
             self._fetch(sequence, layout)
-        sequence.stages_ms["preprocess"] = (time.perf_counter_ns() - began) / 1e6
+        sequence.stages.until("preprocess", time.perf_counter_ns())
 
     def _limit(self, sequence: Sequence, layout: PromptLayout) -> int:
         """How many tokens may follow the prompt. Raises UserError where the context is too short."""

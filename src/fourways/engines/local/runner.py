@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from fourways.engines.local.kv import KVStore
 from fourways.engines.local.sequence import Sequence
+from fourways.engines.local.stages import Laps
 from fourways.families.contract import Family, PromptEmbeddings, VisualUnit
 
 _MAX_ENCODE_TOKENS = 8192
@@ -22,8 +23,14 @@ class Runner:
         self._spec = family.spec
         self._store = store
 
-    def encode(self, units: Seq[VisualUnit]) -> list[Tensor]:
-        """Features of units in order."""
+    def encode(self, units: Seq[VisualUnit], laps: Laps) -> list[Tensor]:
+        """Features of units in order; laps: is told how long each part took."""
+        if not units:
+            return []
+        with laps.watch(self._family.connectors):
+            return self._encode(units)
+
+    def _encode(self, units: Seq[VisualUnit]) -> list[Tensor]:
         features: list[Tensor] = []
         batch: list[VisualUnit] = []
         for unit in units:
@@ -31,9 +38,7 @@ class Runner:
                 features += self._family.encode(batch)
                 batch = []
             batch.append(unit)
-        if batch:
-            features += self._family.encode(batch)
-        return features
+        return features + self._family.encode(batch)
 
     def prefill(self, first: int, sequences: Seq[Sequence]) -> Tensor:
         """Run prompts whose rows first, first+1, … hold their `start` tokens already: scores (B, vocab) after the last

@@ -20,6 +20,7 @@ from fourways.core.request import Generate, Rank, Request
 from fourways.engines.local.adapters import Adapter
 from fourways.engines.local.detokenize import Detokenizer, StopStrings
 from fourways.engines.local.prefix import PrefixCache, PrefixKey, Tail, common, prefix_key, prefix_length, tail
+from fourways.engines.local.stages import Laps, Stages
 from fourways.families.contract import PromptLayout, VisualUnit
 
 Item = Event | Done
@@ -54,7 +55,8 @@ class Sequence:
     row: its row in the KV store, -1 while it has none. length: tokens whose keys and values stand there.
     features: one list a visual, once known. prefix: keys and values of its beginning, where known; prefix_length: how
     long that is at least (the visuals), shared: how long others that wait want it.
-    generation: of the caches that both were looked for in.
+    generation: of the caches that both were looked for in. laps: of the encoding that its batch waited for; encoded:
+    whether one of its own visuals was in it. visible_ns: when its last text was there.
     """
 
     request: Request
@@ -62,7 +64,7 @@ class Sequence:
     visual_budget: int | None
     adapter: Adapter | None
     outbox: Outbox
-    submitted_ns: int
+    stages: Stages
     generation: int = -1
     _layout: PromptLayout | None = None
     limit: int = 0
@@ -83,10 +85,10 @@ class Sequence:
     stops: StopStrings | None = None
     cancelled: bool = False
     ended: bool = False
-    started_ns: int = 0
-    first_token_ns: int = 0
+    laps: Laps | None = None
+    encoded: bool = False
+    visible_ns: int = 0
     detokenize_ns: int = 0
-    stages_ms: dict[str, float] = field(default_factory=dict)
     _random: random.Random | None = None
 
     @property
@@ -187,7 +189,8 @@ class Sequence:
         text = self.text.push(token)
         if len(self.generated) >= self.generate.min_tokens:
             text = self.stops.push(text)
-        self.detokenize_ns += time.perf_counter_ns() - began
+        self.visible_ns = time.perf_counter_ns()
+        self.detokenize_ns += self.visible_ns - began
         return text
 
     def event(self, text: str, now_ns: int) -> Event:
@@ -197,20 +200,17 @@ class Sequence:
 
     def done(self, reason: FinishReason, now_ns: int, *, rank_logprobs: tuple[float, ...] | None = None) -> Done:
         """The end of a request that was answered."""
-        stages = dict(self.stages_ms)
-        if self.first_token_ns:
-            stages["decode"] = (now_ns - self.first_token_ns) / 1e6
-        stages["detokenize"] = self.detokenize_ns / 1e6
+        self.stages.end(now_ns, self.detokenize_ns)
         mean = self.logprob / len(self.generated) if self.generated else None
         return Done(
-            reason, self._usage(), now_ns, stages_ms=stages, mean_logprob=mean, visuals=self.geometry(),
+            reason, self._usage(), now_ns, stages_ms=self.stages.ms(), mean_logprob=mean, visuals=self.geometry(),
             rank_logprobs=rank_logprobs,
         )  # fmt: skip
 
     def failed(self, reason: FinishReason, now_ns: int, message: str | None, hint: str | None) -> Done:
         """The end of a request that was not."""
         return Done(
-            reason, self._usage(), now_ns, stages_ms=dict(self.stages_ms), visuals=self.geometry(), error=message,
+            reason, self._usage(), now_ns, stages_ms=self.stages.ms(), visuals=self.geometry(), error=message,
             hint=hint,
         )  # fmt: skip
 

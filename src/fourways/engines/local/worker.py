@@ -27,6 +27,7 @@ from fourways.engines.local.runner import Runner
 from fourways.engines.local.sampling import choose
 from fourways.engines.local.scheduler import Scheduler
 from fourways.engines.local.sequence import Item, Sequence
+from fourways.engines.local.stages import Laps, Seen
 from fourways.families.contract import Family, VisualUnit
 
 T = TypeVar("T")
@@ -192,20 +193,13 @@ class Worker(threading.Thread):
     # -- the model -----------------------------------------------------------------------------------------------
     def _prefill(self, batch: list[Sequence]) -> None:
         self._starting = batch
-        began = time.perf_counter_ns()
-        for sequence in batch:
-            waited = (began - sequence.submitted_ns) / 1e6
-            sequence.stages_ms["queue"] = max(0.0, waited - sequence.stages_ms["preprocess"])
         batch = self._guarded(batch, self._attach)
         batch = self._guarded(batch, self._encode)
-        encoded = time.perf_counter_ns()
-        for sequence in batch:
-            sequence.stages_ms["vision_encode"] = (encoded - began) / 1e6
-            sequence.started_ns = encoded
         self._guarded(batch, self._prefill_step)
         self.counts["prefill_batches"] += 1
-        self._take_chosen(time.perf_counter_ns())
+        self._take_chosen()
         self._starting = []
+        self._deliver()  # a first token does not wait for the next step of the others
 
     def _attach(self, batch: list[Sequence]) -> None:
         with torch.inference_mode(False):
@@ -213,10 +207,12 @@ class Worker(threading.Thread):
 
     def _encode(self, batch: list[Sequence]) -> None:
         """Give every sequence the features it needs; each distinct unit is encoded once."""
+        began, laps = time.perf_counter_ns(), Laps(self._family.spec.device)
+        for sequence in batch:
+            sequence.stages.until("queue", began)
+            sequence.laps, sequence.encoded = laps, False
         known, missing = self._look_up(batch)
-        encoded = dict(zip(missing, self._runner.encode(list(missing.values())), strict=True))
-        if encoded and self._family.spec.device.type == "cuda":
-            torch.cuda.synchronize(self._family.spec.device)  # else the prefill's time would hold the encoder's
+        encoded = dict(zip(missing, self._runner.encode(list(missing.values()), laps), strict=True))
         self.counts["encoded_units"] += len(encoded)
         for sequence in batch:
             self._take_features(sequence, known, encoded)
@@ -253,6 +249,7 @@ class Worker(threading.Thread):
             fresh = sum(key in encoded for key in keys) if sequence.features[n] is None else 0
             self._features.count(hits=len(keys) - fresh, misses=fresh)
             sequence.cached[n] = fresh == 0
+            sequence.encoded |= fresh > 0
             if sequence.features[n] is None:
                 sequence.features[n] = [encoded[key] if key in encoded else known[key] for key in keys]
 
@@ -267,6 +264,7 @@ class Worker(threading.Thread):
                 sequence.keep_beginning(self._prefixes, partial(self._store.read, row))
             generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
             drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
+            self._account(batch)
         except BaseException:
             self._store.drop_last(len(batch))
             raise
@@ -278,10 +276,21 @@ class Worker(threading.Thread):
             if sequence.ranks:
                 self._rank(sequence, logits[n])
 
+    def _account(self, batch: list[Sequence]) -> None:
+        """What these requests' time went into since their batch began; their first tokens are known."""
+        read: dict[Laps, tuple[list[tuple[Seen, int]], int]] = {}
+        for sequence in batch:
+            laps, sequence.laps = sequence.laps, None
+            assert laps is not None
+            if laps not in read:
+                read[laps] = laps.read()
+            ends, now = read[laps]
+            for stage, end in ends:
+                sequence.stages.until(stage if sequence.encoded else "queue", end)
+            sequence.stages.until("prefill", now)
+
     def _after_prefill(self, sequence: Sequence) -> None:
         sequence.length = sequence.prompt_tokens
-        sequence.first_token_ns = time.perf_counter_ns()
-        sequence.stages_ms["prefill"] = (sequence.first_token_ns - sequence.started_ns) / 1e6
         sequence.prefix = sequence.tail = None
         sequence.units, sequence.features = [], []
 
@@ -304,7 +313,7 @@ class Worker(threading.Thread):
     def _decode(self) -> None:
         self._guarded(list(self._scheduler.running), self._decode_step)
         self.counts["decode_steps"] += 1
-        self._take_chosen(time.perf_counter_ns())
+        self._take_chosen()
 
     def _decode_step(self, batch: list[Sequence]) -> None:
         logits = self._runner.decode(batch[0].row, batch)
@@ -313,17 +322,18 @@ class Worker(threading.Thread):
             sequence.length += 1
             self._chosen.append((sequence, token, logprob))
 
-    def _take_chosen(self, now: int) -> None:
+    def _take_chosen(self) -> None:
         chosen, self._chosen = self._chosen, []
+        now = time.perf_counter_ns()
         for sequence, token, logprob in chosen:
             if not math.isfinite(logprob):
                 self._fail(sequence, EngineError("the model's scores are not finite"))
                 continue
             text, reason = sequence.accept(token, logprob, self._family.spec.eos_token_ids)
             if reason is not None:
-                self._finish(sequence, text, reason, now)
+                self._finish(sequence, text, reason, max(now, sequence.visible_ns))
             elif text:
-                self._send(sequence, sequence.event(text, now))
+                self._send(sequence, sequence.event(text, sequence.visible_ns))
 
     # -- ends ----------------------------------------------------------------------------------------------------
     def _finish(self, sequence: Sequence, text: str, reason: FinishReason, now: int) -> None:
@@ -392,6 +402,8 @@ class Worker(threading.Thread):
     # -- delivery ------------------------------------------------------------------------------------------------
     def _send(self, sequence: Sequence, item: Item) -> None:
         sequence.ended = isinstance(item, Done)
+        if sequence.ended:
+            sequence.stages.show()
         if not sequence.cancelled:
             self._delivery.add(sequence.outbox, item)
 
