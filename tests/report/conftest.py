@@ -19,9 +19,12 @@ from fourways.core.candidate import Candidate
 from fourways.core.engine import EngineInfo
 from fourways.core.events import VisualGeometry
 from fourways.core.figure import SUMMARY_SCHEMA, Summary
+from fourways.core.load import Load
 from fourways.core.rows import (
     ROWS_SCHEMA,
     AnswerRow,
+    CeilingRow,
+    ClientRow,
     FailureRow,
     Judged,
     MemoryRow,
@@ -31,6 +34,7 @@ from fourways.core.rows import (
     RowsHeader,
     TrainStepRow,
     TuneAnswerRow,
+    WorkRow,
 )
 from fourways.core.run import (
     RUN_SCHEMA,
@@ -169,6 +173,21 @@ def _requests(rng: random.Random) -> Iterator[Row]:
         for concurrency, cache in ((k, cache) for k in (1, 8) for cache in caches):
             for item in range(80):
                 yield _request(name, concurrency, cache, item, rng)
+        yield from _limits(name)
+
+
+def _limits(name: str) -> Iterator[Row]:
+    """What roofline figures rest on; a server has none. One candidate's client could not keep up."""
+    if name == NAMES[2]:
+        return
+    bound = "its event loop was busy 97 % of the time" if name == NAMES[1] else None
+    yield ClientRow(name, "describe-32", Load("closed", 8), "cold", 0, 900.0, 870.0, 80, 1.0, 40.0, 90.0, True, bound)
+    for quantity, value in (("copy_bytes_per_s", 2e10), ("matmul_flops_per_s", 2e11)):
+        for trial in range(8):
+            yield CeilingRow(name, "cpu", "float32", 1, quantity, trial, 1024, value * (1 - trial / 100))  # type: ignore[arg-type]  # a literal
+    for item in range(8):
+        for phase, passes in (("vision_encode", 1), ("prefill", 1), ("decode", 31)):
+            yield WorkRow(name, "describe-32", phase, item, 60, passes, 2e8 / passes, 4e6, 2e5, 1e5)  # type: ignore[arg-type]  # a literal
 
 
 def _request(name: str, concurrency: int, cache: Literal["cold", "warm"], item: int, rng: random.Random) -> RequestRow:

@@ -110,7 +110,7 @@ def test_a_category_with_too_few_samples_says_so_in_place_of_a_number(m: Materia
     labels = {"benchmark": "mme", "category": "count"}
     few = figure(labels=labels, status="too_few", reason="fewer than 10 images", n=4)
     said = text("".join(breakdown.breakdown(m, [few])))
-    assert "count" in said and "too few: fewer than 10 images" in said and "50.0 %" not in said
+    assert "count" in said and "n too small: fewer than 10 images" in said and "50.0 %" not in said
 
 
 def test_the_shade_of_a_category_follows_its_share_of_the_best_value() -> None:

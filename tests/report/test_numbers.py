@@ -33,7 +33,7 @@ def test_a_share_is_printed_in_percent_with_interval_and_n() -> None:
 
 def test_too_small_an_n_prints_as_such_and_not_as_a_number() -> None:
     few = msgspec.structs.replace(FIGURE, status="too_few", n=3, low=None, high=None, reason="3 images are too few")
-    assert show(few).value == "too few: 3 images are too few"
+    assert show(few).value == "n too small: 3 images are too few"
     assert "87" not in show(few).line
 
 

@@ -200,3 +200,20 @@ def test_one_axis_alone_has_no_front(
     text = write_report(make_run(tmp_path / "one", answers, header), images=images).read_text("utf-8")
     assert "Accuracy against latency" not in text and "beaten by" not in text
     assert "Where candidates disagree" in text and "best here" in text
+
+
+def test_the_wait_for_the_first_token_is_shown_in_parts(text: str) -> None:
+    latency = text.partition('<section id="latency">')[2].partition("</section>")[0]
+    assert "What the first token waited for" in latency
+    assert "client's own delay" in latency.replace("&#x27;", "'") and "not explained by a stage" in latency
+
+
+def test_the_share_of_the_physical_limit_says_what_limits_it(text: str) -> None:
+    latency = text.partition('<section id="latency">')[2].partition("</section>")[0]
+    assert "limited by memory" in latency and "limited by arithmetic" in latency
+
+
+def test_a_client_that_could_not_keep_up_is_told_before_any_time(text: str) -> None:
+    latency = text.partition('<section id="latency">')[2].partition("</section>")[0]
+    warned = latency.index("its event loop was busy 97 % of the time")
+    assert warned < latency.index("How the times of single requests are spread")

@@ -28,7 +28,7 @@ def choose(answers: Answers, most: int = MOST_SAMPLES) -> list[Key]:
     and the other wrong, a few with unread replies, then where candidates disagree up to two thirds, then where none is
     right and where all are. Benchmarks take turns, and a new picture goes before one that is shown already."""
     queues = _Queues(answers)
-    names = list(dict.fromkeys(name for asked in answers.asked.values() for name in asked.by_candidate))
+    names = sorted({name for asked in answers.asked.values() for name in asked.by_candidate})
     pairs = list(permutations(names, 2))
     taken = _Taken(queues)
     for pair in pairs:

@@ -10,6 +10,7 @@ from fourways.core.figure import Figure
 
 EN_DASH = "\N{EN DASH}"
 _BYTES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1))
+_FLOPS = (("Tflop/s", 10**12), ("Gflop/s", 10**9), ("Mflop/s", 10**6))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,14 @@ def scale_for(unit: str, largest: float) -> Scale:
         return Scale(1, 0, f" of {unit.removeprefix('points of ')}")
     if unit in {"fraction", "accuracy", "share"}:
         return Scale(0.01, 1, " %")
-    if unit == "bytes":
+    if unit in {"bytes", "bytes/s"}:
         suffix, divisor = next(((s, d) for s, d in _BYTES if size >= d), _BYTES[-1])
-        return Scale(divisor, 0 if divisor == 1 else _decimals(size / divisor), f" {suffix}")
+        return Scale(
+            divisor, 0 if divisor == 1 else _decimals(size / divisor), f" {suffix}{unit.removeprefix('bytes')}"
+        )
+    if unit == "flop/s":
+        suffix, divisor = next(((s, d) for s, d in _FLOPS if size >= d), _FLOPS[-1])
+        return Scale(divisor, _decimals(size / divisor), f" {suffix}")
     if unit == "ms" and size >= 10_000:
         return Scale(1000, _decimals(size / 1000), " s")
     return Scale(1, _decimals(size), f" {unit}" if unit and unit not in {"1", "score", "points", "ratio"} else "")
@@ -70,7 +76,7 @@ def show(figure: Figure | None) -> Shown:
         return Shown("not run", "", "", measured=False)
     n = f"n = {figure.n:,} {figure.n_unit}".rstrip()
     if figure.status == "too_few":
-        return Shown(f"too few: {figure.reason}" if figure.reason else "too few", "", n, measured=False)
+        return Shown(f"n too small: {figure.reason}" if figure.reason else "n too small", "", n, measured=False)
     if figure.status != "ok" or figure.value is None:
         why = f": {figure.reason}" if figure.reason else ""
         return Shown(f"{figure.status}{why}", "", n if figure.n else "", measured=False)

@@ -20,11 +20,11 @@ from fourways.report import (
     calibration,
     figures_shown,
     gallery,
+    latency,
     pairs,
     provenance,
     published,
     result,
-    timing,
     training,
     unread,
     yes_no,
@@ -38,16 +38,11 @@ from fourways.report.material import Material
 from fourways.report.pictures import Pictures
 from fourways.report.plot import legend
 from fourways.report.required import required
-from fourways.report.tables import anchor, defined
+from fourways.report.tables import anchor
 
 _FOUR_AXES = (
     "Where a candidate lies between the worst and the best value or interval end of this run. "
     "Pale marks are the other candidates."
-)
-_TIMES = (
-    "How the times of single requests are spread: at each time, the share of requests that took no longer. "
-    "Further left is better. e2e and ttft count from the scheduled send. A curve that ends below 1 had requests that "
-    "failed."
 )
 _AXES_SAID = {1: "one way", 2: "two ways", 3: "three ways", 4: "four ways"}
 
@@ -134,7 +129,7 @@ def _sections(m: Material) -> list[Section]:
         Section("yes-no", "Yes/no bias", yes_no.section(m)),
         Section("calibration", "Calibration", calibration.section(m)),
         Section("budget", "Accuracy against visual budget", budget.section(m)),
-        Section("latency", "Latency", _latency(m)),
+        Section("latency", "Latency", latency.section(m)),
         Section("memory", "Memory", _memory(m)),
         Section("tuning", "Tuning", _tuning(m)),
         Section("gallery", gallery.title(m.names), gallery.section(m)),
@@ -169,27 +164,6 @@ def _pictures(names: Sequence[str], cells: result.Headlines) -> list[Html]:
 
 def _standing(m: Material, cells: result.Headlines) -> list[Html]:
     return [tag("h3", "Accuracy against latency"), result.pareto(m.names, cells, figures.pareto(m.figures))]
-
-
-def _latency(m: Material) -> Html | None:
-    found, facts, names = m.of_axis("latency"), m.facts, m.names
-    if not found:
-        return None
-    if not facts.timings:
-        return every("latency", found, names)
-    medians = {f.metric.removesuffix("_p50"): f.definition for f in found if f.metric in ("e2e_p50", "ttft_p50")}
-    terms = {name: defined(name, definition, figures.TEXTS) for name, definition in medians.items()}
-    return join(
-        [
-            tag("p", _TIMES),
-            legend(names),
-            timing.distributions(facts.timings, names, terms),
-            tag("h3", "Where the time goes"),
-            timing.stage_legend(facts.timings),
-            timing.stage_times(facts.timings, names),
-            every("latency", found, names),
-        ]
-    )
 
 
 def _memory(m: Material) -> Html | None:
