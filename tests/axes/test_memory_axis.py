@@ -15,16 +15,17 @@ import pytest
 
 from fourways.axes import memory
 from fourways.axes.contract import Opened, Settings
-from fourways.axes.memory import IMAGE_SIZE, LAST_READING, NEW_TOKENS, Memory
-from fourways.axes.memory_probe import ProbeTask, decode_task, encode_task
+from fourways.axes.memory import IMAGE_SIZE, NEW_TOKENS, Memory
+from fourways.axes.memory_probe import LAST_READING, ProbeTask, decode_task, encode_task
 from fourways.core.candidate import Candidate, Checkpoint
-from fourways.core.rows import FailureRow, MemoryRow, Row
+from fourways.core.rows import FailureRow, MemoryRow, MemoryTimelineRow, Row
 
 Open = Callable[..., Awaitable[Opened]]
+STAGES = ("vision_encode", "prefill", "decode", "train_step")
 READINGS = {
     ("load", "process_above_load"),
     ("weights", "exact"),
-    *((stage, q) for stage in ("vision_encode", "prefill", "decode") for q in ("live_tensors", "process_above_load")),
+    *((stage, quantity) for stage in STAGES for quantity in ("live_tensors", "process_above_load")),
     ("kv_per_token", "exact"),
 }
 
@@ -56,7 +57,12 @@ async def test_whole_candidates_are_measured_whatever_befalls_the_others(
         assert Counter((r.stage, r.quantity) for r in found if r.repeat == repeat) == Counter(READINGS)
     assert all(r.image_size == IMAGE_SIZE and r.batch == 1 and r.context > NEW_TOKENS for r in found)
     live = {(r.stage, r.bytes) for r in found if r.quantity == "live_tensors"}
-    assert len(live) == 3, "live tensors are the same in every fresh process"
+    assert len(live) == len(STAGES), "live tensors are the same in every fresh process"
+
+    (timeline,) = [row for row in rows if isinstance(row, MemoryTimelineRow)]
+    assert (timeline.candidate, timeline.repeat, timeline.quantity) == ("whole", 0, "live_tensors")
+    assert [stage for stage, _, _ in timeline.stages] == list(STAGES)
+    assert max(size for _, size in timeline.points) == max(size for _, size in live)
 
     kept = [r for r in rows if not isinstance(r, MemoryRow) or r.repeat == 0 or (r.stage, r.quantity) != LAST_READING]
     rest = await collect([server, broken, whole], quick_settings, kept)

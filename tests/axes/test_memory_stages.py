@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 import pytest
 import torch
 
-from fourways.axes.memory_stages import Gauges, plan, run_request, storage_bytes
+from fourways.axes.memory_gauges import Gauges, Reading, storage_bytes
+from fourways.axes.memory_stages import plan, run_request
+from fourways.axes.memory_training import train_step
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import UserError
 from fourways.families.contract import Family
 from fourways.families.registry import find_family
 from fourways.trace.resident import PeakResident
+from fourways.trace.timeline import Timeline
 
 SIZE = (320, 240)
 NEW_TOKENS = 8
@@ -30,7 +34,11 @@ def peaks(family: Family, batch: int) -> dict[tuple[str, str], int]:
         loaded = gauges.loaded(family)
         request = plan(family, SIZE, None, NEW_TOKENS)
         found = [*loaded, *run_request(family, request, batch, gauges)]
-    return {(stage, quantity): size for stage, quantity, size in found}
+    return dict_of(found)
+
+
+def dict_of(readings: Iterable[Reading]) -> dict[tuple[str, str], int]:
+    return {(stage, quantity): size for stage, quantity, size in readings}
 
 
 def test_the_exact_readings_are_exact(family: Family) -> None:
@@ -38,7 +46,6 @@ def test_the_exact_readings_are_exact(family: Family) -> None:
     weights = {p.data_ptr(): p.numel() * p.element_size() for p in family.module.parameters()}
     buffers = {b.data_ptr(): b.numel() * b.element_size() for b in family.module.buffers()}
     assert found["weights", "exact"] == sum(weights.values()) + sum(buffers.values())
-    assert found["kv_per_token", "exact"] == family.spec.kv_bytes_per_token
     for stage in ("vision_encode", "prefill", "decode"):
         assert found[stage, "live_tensors"] > found["weights", "exact"], "what is alive includes the weights"
 
@@ -51,6 +58,47 @@ def test_live_tensors_are_the_same_each_time_and_more_for_a_larger_batch(family:
     context = len(plan(family, SIZE, None, NEW_TOKENS).layout.token_ids) + NEW_TOKENS
     more = three["decode", "live_tensors"] - one["decode", "live_tensors"]
     assert more >= 2 * context * family.spec.kv_bytes_per_token, "each request keeps its own keys and values"
+
+
+def test_a_training_step_holds_weights_gradients_and_the_optimisers_state_and_leaves_the_model_as_it_was(
+    family: Family,
+) -> None:
+    before = {name: value.clone() for name, value in family.module.state_dict().items()}
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device("cpu"), resident)
+        gauges.loaded(family)
+        request = plan(family, SIZE, None, NEW_TOKENS)
+        one = dict_of(train_step(family, request, 1, None, gauges))
+        three = dict_of(train_step(family, request, 3, None, gauges))
+    assert one.keys() == {("train_step", "live_tensors"), ("train_step", "process_above_load")}
+    rank = 8
+    adapter = sum(
+        4 * rank * (module.in_features + module.out_features)
+        for name, module in family.module.named_modules()
+        if isinstance(module, torch.nn.Linear) and re.fullmatch(family.card.lora_targets["llm"], name)
+    )
+    assert one["train_step", "live_tensors"] > storage_bytes(family.module.parameters()) + 4 * adapter
+    assert three["train_step", "live_tensors"] > one["train_step", "live_tensors"]
+    after = family.module.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_timeline_touches_every_stages_peak_and_nothing_lies_above_it(family: Family) -> None:
+    timeline = Timeline()
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device("cpu"), resident, timeline)
+        gauges.loaded(family)
+        request = plan(family, SIZE, None, NEW_TOKENS)
+        found = dict_of(run_request(family, request, 1, gauges)) | dict_of(train_step(family, request, 1, None, gauges))
+    assert gauges.drawn == "live_tensors"
+    stages = timeline.stages()
+    assert [name for name, _, _ in stages] == ["vision_encode", "prefill", "decode", "train_step"]
+    points = timeline.points()
+    assert len(points) <= 500
+    assert [at for at, _ in points] == sorted(at for at, _ in points)
+    for name, start, end in stages:
+        assert max(size for at, size in points if start <= at <= end) == found[name, "live_tensors"]
 
 
 def test_a_request_beyond_the_context_is_refused_in_words(family: Family) -> None:

@@ -1,7 +1,9 @@
-"""Memory: what one request needs, stage by stage, measured in fresh processes and never while anything is timed.
+"""Memory: what one request and one training step need, stage by stage, measured in fresh processes and never while
+anything is timed.
 
 Every repeat of every candidate loads the model in a process of its own (`memory_probe`), so that no reading holds what
-an earlier one left behind. A probe that breaks or is killed costs its own candidate only, and its last words are kept.
+an earlier one left behind. A probe that breaks or is killed costs its own candidate only, and its last words are kept;
+one that breaks in its training step costs that step only. A server is asked what it reserved (`memory_server`).
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from typing import ClassVar
 import msgspec
 
 from fourways.axes.contract import Opened, Settings
-from fourways.axes.memory_probe import LastWords, ProbeTask, encode_task
+from fourways.axes.memory_probe import LAST_READING, LastWords, ProbeTask, encode_task
+from fourways.axes.memory_server import server_rows
 from fourways.core.candidate import Candidate
 from fourways.core.figure import Axis as AxisName
-from fourways.core.rows import FailureRow, MemoryRow, Row
+from fourways.core.rows import FailureRow, MemoryRow, MemoryTimelineRow, Row
 
 IMAGE_SIZE = (640, 480)
 """Width and height in pixels: the same picture for every candidate, however many visual tokens each makes of it."""
@@ -29,9 +32,8 @@ NEW_TOKENS = 32
 REPEATS, REPEATS_QUICK = 5, 3
 PROBE_COMMAND = (sys.executable, "-m", "fourways.axes.memory_probe")
 PROBE_LIMIT_S = 1800
-LAST_READING = ("kv_per_token", "exact")
-"""Stage and quantity that a whole repeat ends with."""
-_SECONDS_A_PROBE = 7.0
+_SECONDS_A_PROBE = 8.0
+_row = msgspec.json.Decoder(Row)
 
 
 class Memory:
@@ -45,12 +47,15 @@ class Memory:
         return probes, probes * _SECONDS_A_PROBE / 2
 
     async def rows(self, opened: Sequence[Opened], settings: Settings, done: Sequence[Row]) -> AsyncIterator[Row]:
-        """MemoryRows of each repeat as it ends; one FailureRow for a candidate that has no access, or breaks."""
-        known = {_key(row) for row in done if isinstance(row, MemoryRow)}
-        lost = {row.candidate for row in done if isinstance(row, FailureRow)}
+        """MemoryRows of each repeat as it ends, and the timeline of the first; a FailureRow for a candidate that has no
+        access, or breaks, and for each reading that nobody can say here."""
+        known = {_key(row) for row in done}
+        lost = {row.candidate for row in done if isinstance(row, FailureRow) and row.scope == "axis"}
         for one in opened:
             if one.checkpoint is None and one.candidate.name not in lost:
-                yield FailureRow(one.candidate.name, self.name, "axis", "", "no access", status="undefined")
+                for row in await server_rows(one.candidate):
+                    if _key(row) not in known:
+                        yield row
         tasks = [task for task in _tasks(opened, settings) if task.candidate.name not in lost]
         left = [task for task in tasks if (task.candidate.name, task.repeat, *LAST_READING) not in known]
         settings.progress(len(tasks) - len(left), len(tasks), "memory")
@@ -64,6 +69,7 @@ class Memory:
                     continue
                 for row in rows:
                     if _key(row) not in known:
+                        known.add(_key(row))
                         yield row
                 if failure is not None:
                     lost.add(task.candidate.name)
@@ -74,8 +80,20 @@ def _repeats(settings: Settings) -> int:
     return REPEATS_QUICK if settings.quick else REPEATS
 
 
-def _key(row: MemoryRow) -> tuple[str, int, str, str]:
-    return row.candidate, row.repeat, row.stage, row.quantity
+Key = tuple[str, int, str, str]
+"""Candidate, repeat, stage and quantity. What cannot be known has the repeat -1: it is said once."""
+
+
+def _key(row: Row) -> Key:
+    match row:
+        case MemoryRow():
+            return row.candidate, row.repeat, row.stage, row.quantity
+        case MemoryTimelineRow():
+            return row.candidate, row.repeat, "timeline", row.quantity
+        case FailureRow():
+            return row.candidate, -1, row.scope, row.where
+        case _:
+            return "", -1, "", ""
 
 
 def _tasks(opened: Sequence[Opened], settings: Settings) -> list[ProbeTask]:
@@ -98,12 +116,12 @@ def _tasks(opened: Sequence[Opened], settings: Settings) -> list[ProbeTask]:
 
 async def _in_order(
     tasks: Sequence[ProbeTask], width: int
-) -> AsyncGenerator[tuple[ProbeTask, list[MemoryRow], FailureRow | None], None]:
+) -> AsyncGenerator[tuple[ProbeTask, list[Row], FailureRow | None], None]:
     """Results in the order of the tasks, `width` probes at a time. A candidate that broke is not probed again."""
     slots = asyncio.Semaphore(width)
     broken: set[str] = set()
 
-    async def run(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
+    async def run(task: ProbeTask) -> tuple[list[Row], FailureRow | None]:
         async with slots:
             if task.candidate.name in broken:
                 return [], None
@@ -122,7 +140,7 @@ async def _in_order(
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _probe(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
+async def _probe(task: ProbeTask) -> tuple[list[Row], FailureRow | None]:
     """One fresh process: its rows, and why it ended early if it did. Readings made before the end are kept."""
     process = await asyncio.create_subprocess_exec(
         *PROBE_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -135,10 +153,19 @@ async def _probe(task: ProbeTask) -> tuple[list[MemoryRow], FailureRow | None]:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    rows = [msgspec.json.decode(line, type=MemoryRow) for line in out.splitlines()]
+    rows = _last_reading_last([_row.decode(line) for line in out.splitlines()])
     if process.returncode == 0:
         return rows, None
-    return rows, _said(task, process.returncode or 0, err)
+    failure = _said(task, process.returncode or 0, err)
+    if any(isinstance(row, MemoryRow) and (row.stage, row.quantity) == LAST_READING for row in rows):
+        step = msgspec.structs.replace(failure, scope="sample", where="train_step")
+        return [*rows[:-1], step, rows[-1]], None
+    return rows, failure
+
+
+def _last_reading_last(rows: list[Row]) -> list[Row]:
+    """Whoever goes on after an interruption takes it for the end of a repeat."""
+    return sorted(rows, key=lambda row: isinstance(row, MemoryRow) and (row.stage, row.quantity) == LAST_READING)
 
 
 def _said(task: ProbeTask, code: int, err: bytes) -> FailureRow:

@@ -7,95 +7,40 @@ no cache of features blurs a stage. A stage's peak holds all that is alive then,
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
+from fourways.axes.memory_gauges import Gauges, Reading
 from fourways.core.conversation import Conversation
 from fourways.core.errors import UserError
-from fourways.core.rows import MemoryQuantity, MemoryStage
 from fourways.engines.local.kv import KVStore
 from fourways.families.contract import Family, PromptLayout, VisualUnit
 from fourways.media import read_image
-from fourways.trace.live_tensors import LiveTensors, stored
-from fourways.trace.resident import PeakResident, resident_bytes
 
 PROMPT = "Describe this image."
-
-Reading = tuple[MemoryStage, MemoryQuantity, int]
-"""Stage, quantity, bytes."""
-
-
-class Gauges:
-    """Peaks, one stage at a time. Make it before the model is loaded: the process's size then is its zero."""
-
-    def __init__(self, device: torch.device, resident: PeakResident) -> None:
-        self._device = device
-        self._resident = resident
-        self._zero = resident_bytes()
-        self._live = LiveTensors()
-
-    def loaded(self, family: Family) -> list[Reading]:
-        """The readings of loading, and the weights. Call once, when the model is loaded.
-
-        Loaders use threads of their own, so live tensors are not known while loading; the process's peak is.
-        """
-        held = [*family.module.parameters(), *family.module.buffers()]
-        self._live.adopt(held)
-        return [*self._process("load"), *self._cuda("load"), ("weights", "exact", storage_bytes(held))]
-
-    def hold(self, tensors: Iterable[Tensor]) -> None:
-        """Count tensors that were made before anyone watched."""
-        self._live.adopt(tensors)
-
-    @contextmanager
-    def stage(self) -> Iterator[None]:
-        """Peaks start again at the beginning of the block."""
-        self._live.reset_peak()
-        self._resident.reset()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-            torch.cuda.reset_peak_memory_stats(self._device)
-        with torch.inference_mode(), nullcontext() if self._device.type == "cuda" else self._live.watch():
-            yield
-
-    def readings(self, stage: MemoryStage) -> list[Reading]:
-        """The peaks since the last stage began."""
-        live: list[Reading] = [] if self._device.type == "cuda" else [(stage, "live_tensors", self._live.peak)]
-        return [*live, *self._cuda(stage), *self._process(stage)]
-
-    def _process(self, stage: MemoryStage) -> list[Reading]:
-        return [(stage, "process_above_load", max(0, self._resident.peak() - self._zero))]
-
-    def _cuda(self, stage: MemoryStage) -> list[Reading]:
-        if self._device.type != "cuda":
-            return []
-        torch.cuda.synchronize(self._device)
-        allocated, reserved = (
-            torch.cuda.max_memory_allocated(self._device),
-            torch.cuda.max_memory_reserved(self._device),
-        )
-        return [(stage, "allocated", allocated), (stage, "reserved", reserved)]
-
-
-def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of these tensors by their shapes, those of one storage once (tied weights), quantised ones as stored."""
-    distinct = {t.untyped_storage().data_ptr(): t for tensor in tensors for t in stored(tensor)}
-    return sum(t.numel() * t.element_size() for t in distinct.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One request, planned. new_tokens: generated whatever the model says."""
+    """One request, planned. new_tokens: generated whatever the model says. first_step: where decoding begins; the last
+    steps need the most, so one that only counts need not make the others."""
 
+    conversation: Conversation
     layout: PromptLayout
     units: tuple[VisualUnit, ...]
     new_tokens: int
+    first_step: int = 0
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and answer."""
+        return len(self.layout.token_ids) + self.new_tokens
 
 
 def picture(size: tuple[int, int]) -> bytes:
@@ -110,36 +55,35 @@ def picture(size: tuple[int, int]) -> bytes:
 def plan(family: Family, size: tuple[int, int], visual_budget: int | None, new_tokens: int) -> ProbeRequest:
     """The request for an image of (width, height) px. Raises UserError if it exceeds the model's context."""
     image = read_image(picture(size), name="memory probe")
-    layout = family.layout(Conversation.ask(PROMPT, image), visual_budget)
-    context = len(layout.token_ids) + new_tokens
-    if context > family.spec.context:
+    conversation = Conversation.ask(PROMPT, image)
+    layout = family.layout(conversation, visual_budget)
+    request = ProbeRequest(conversation, layout, tuple(family.preprocess(image, visual_budget)), new_tokens)
+    if request.context > family.spec.context:
         raise UserError(
-            f"an image of {size[0]}×{size[1]} px and {new_tokens} new tokens need a context of {context}; "
+            f"an image of {size[0]}×{size[1]} px and {new_tokens} new tokens need a context of {request.context}; "
             f"the model's holds {family.spec.context}",
             hint="give the candidate a visual budget",
         )
-    return ProbeRequest(layout, tuple(family.preprocess(image, visual_budget)), new_tokens)
+    return request
 
 
 def run_request(family: Family, request: ProbeRequest, batch: int, gauges: Gauges) -> Iterator[Reading]:
     """`batch` copies of the request at once; the readings of each stage as it ends."""
     units = [replace(unit, pixels=unit.pixels.clone()) for _ in range(batch) for unit in request.units]
     gauges.hold(unit.pixels for unit in units)
-    with gauges.stage():
+    with gauges.stage("vision_encode"), torch.inference_mode():
         features = family.encode(units)
     yield from gauges.readings("vision_encode")
-    length, tokens = len(request.layout.token_ids), request.new_tokens
-    with gauges.stage():
+    with gauges.stage("prefill"), torch.inference_mode():
         del units
-        store = _store(family, batch, length + tokens)
+        store = _store(family, batch, request.context)
         chosen = _prefill(family, request, features, store)
         del features
     yield from gauges.readings("prefill")
-    with gauges.stage():
-        for index in range(tokens - 1):
+    with gauges.stage("decode"), torch.inference_mode():
+        for index in range(request.first_step, request.new_tokens - 1):
             chosen = _decode(family, request.layout, chosen, store, index)
     yield from gauges.readings("decode")
-    yield "kv_per_token", "exact", family.spec.kv_bytes_per_token
 
 
 def _store(family: Family, batch: int, tokens: int) -> KVStore:
@@ -151,8 +95,8 @@ def _store(family: Family, batch: int, tokens: int) -> KVStore:
 def _prefill(family: Family, request: ProbeRequest, features: list[Tensor], store: KVStore) -> Tensor:
     """The first new token of each copy, (batch,)."""
     layout, each = request.layout, len(request.units)
-    visuals = [family.assemble(layout.visuals[0], features[i : i + each]) for i in range(0, len(features), each)]
-    prompts = [family.embed(layout, [visual]) for visual in visuals]
+    copies = [_assembled(family, layout, features[i : i + each]) for i in range(0, len(features), each)]
+    prompts = [family.embed(layout, visuals) for visuals in copies]
     device, length = family.spec.device, len(layout.token_ids)
     window = store.window(0, [0] * len(prompts), length)
     stacks = [p.deepstack for p in prompts if p.deepstack is not None]
@@ -164,6 +108,12 @@ def _prefill(family: Family, request: ProbeRequest, features: list[Tensor], stor
         torch.stack(stacks, 1) if stacks else None,
     )
     return family.logits(hidden[:, -1]).argmax(-1)
+
+
+def _assembled(family: Family, layout: PromptLayout, features: Sequence[Tensor]) -> list[Tensor]:
+    """Each visual of one copy; features: of all its units, in order."""
+    of_unit = iter(features)
+    return [family.assemble(visual, list(islice(of_unit, len(visual.unit_tokens)))) for visual in layout.visuals]
 
 
 def _decode(family: Family, layout: PromptLayout, tokens: Tensor, store: KVStore, index: int) -> Tensor:

@@ -59,6 +59,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
     dialect: str | None = None
     box_format: BoxFormat | None = None
     api_key_env: str | None = None
+    server_log: str | None = None
 
 
 _WITH_FIELDS = {"sampling": _SamplingEntry.__struct_fields__, "box_format": BoxFormat.__struct_fields__}
@@ -155,6 +156,8 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
         )
     if entry.url and (entry.quantization or entry.threads):
         raise UserError(f"{where}: quantization and threads are the server's own choice; a url cannot set them")
+    if entry.server_log and not entry.url:
+        raise UserError(f"{where}: server_log is for a server; a model in this process needs none")
     return Candidate(
         name=name,
         model=entry.model,
@@ -171,6 +174,7 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
         dialect=entry.dialect,
         box_format=entry.box_format,
         api_key_env=entry.api_key_env,
+        server_log=entry.server_log,
     )
 
 

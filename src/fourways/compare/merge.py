@@ -155,7 +155,7 @@ def _asked(record: CandidateRecord) -> CandidateRecord:
     candidate = record.candidate
     where = {name: "" for name in ("model", "url", "adapter") if getattr(candidate, name) is not None}
     plain = msgspec.structs.replace(
-        candidate, device=candidate.device.partition(":")[0], threads=None, api_key_env=None, **where
+        candidate, device=candidate.device.partition(":")[0], threads=None, api_key_env=None, server_log=None, **where
     )
     return CandidateRecord(plain, record.architecture, {}, None)
 

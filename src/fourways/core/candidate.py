@@ -29,7 +29,8 @@ class Candidate(msgspec.Struct, frozen=True):
     model: `zoo:NAME`, a checkpoint folder, or a Hugging Face id. served_model: the name a server knows it by.
     weights "random": built from the config alone; such a candidate never fills accuracy or tuning.
     dialect, box_format: how it likes to be asked and how it writes boxes, where the engine cannot know (a server by
-    URL); None: what the engine says. api_key_env: the environment variable that holds a server's key.
+    URL); None: what the engine says. api_key_env: the environment variable that holds a server's key. server_log: the
+    file that a server on this machine writes its log to, for what it says there of its memory.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Candidate(msgspec.Struct, frozen=True):
     dialect: str | None = None
     box_format: BoxFormat | None = None
     api_key_env: str | None = None
+    server_log: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True):

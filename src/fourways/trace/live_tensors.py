@@ -32,13 +32,15 @@ def stored(tensor: Tensor) -> Iterator[Tensor]:
 class LiveTensors:
     """Counts storages. `live` and `peak` are bytes; both are right only for what was watched or adopted.
 
-    Frees are always seen. Storages made while nobody watches are not, until they are adopted or an operation under
-    `watch` returns them. Watches the calling thread (and autograd's work for it on the CPU), no other.
+    changed: called with `live` at every change. Frees are always seen. Storages made while nobody watches are not,
+    until they are adopted or an operation under `watch` returns them. Watches the calling thread (and autograd's work
+    for it on the CPU), no other.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[int], None] | None = None) -> None:
         self.live = 0
         self.peak = 0
+        self._changed = changed
         self._known: dict[int, tuple[int, weakref.ref[Any]]] = {}
 
     def adopt(self, tensors: Iterable[Tensor]) -> None:
@@ -53,8 +55,17 @@ class LiveTensors:
     @contextmanager
     def watch(self) -> Iterator[LiveTensors]:
         """Count what operations in this block make. Each takes some microseconds longer: never time in it."""
-        with _EachOperation(self._see):
+        with EachOperation(self._see_all):
             yield self
+
+    def size_of(self, tensor: Tensor) -> int:
+        """Bytes that its storage counts for; a device that gives more, or has none of it, says otherwise."""
+        return tensor.untyped_storage().nbytes()
+
+    def _see_all(self, out: Any) -> None:
+        for leaf in tree_iter(out):
+            if isinstance(leaf, Tensor):
+                self._see(leaf)
 
     def _see(self, tensor: Tensor) -> None:
         for part in stored(tensor):
@@ -62,31 +73,34 @@ class LiveTensors:
 
     def _see_plain(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
+        key, size = storage._cdata, self.size_of(tensor)
         known = self._known.get(key)
         if known is None:
             self._known[key] = (size, weakref.ref(storage, lambda _: self._freed(key)))
-            self.live += size
+            self._grow(size)
         elif known[0] != size:  # resized in place
             self._known[key] = (size, known[1])
-            self.live += size - known[0]
-        self.peak = max(self.peak, self.live)
+            self._grow(size - known[0])
 
     def _freed(self, key: int) -> None:
         size, _ = self._known.pop(key)
-        self.live -= size
+        self._grow(-size)
+
+    def _grow(self, size: int) -> None:
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        if self._changed is not None:
+            self._changed(self.live)
 
 
-class _EachOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    """Shows every tensor that an operation returns."""
+class EachOperation(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Calls `after` with what every operation of this thread returned (and of autograd's work for it on the CPU)."""
 
-    def __init__(self, see: Callable[[Tensor], None]) -> None:
+    def __init__(self, after: Callable[[Any], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._see = see
+        self._after = after
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        for leaf in tree_iter(out):
-            if isinstance(leaf, Tensor):
-                self._see(leaf)
+        self._after(out)
         return out
