@@ -60,6 +60,19 @@ def is_plain(source: bytes) -> bool:
         return simple and _orientation(picture) == 1 and getattr(picture, "n_frames", 1) == 1
 
 
+def header_size(source: bytes, *, name: str) -> tuple[int, int]:
+    """(width, height) as stored, from the header alone, of a JPEG, PNG or WebP file or of its beginning. Raises
+    MediaError, naming the sample, where the bytes do not tell."""
+    kind = recognise(source, name=name, wanted=IMAGE_FORMATS)
+    if kind == "WebP":
+        return _webp_size(source, name)
+    try:
+        with _READERS[kind](io.BytesIO(source)) as picture:
+            return picture.size
+    except Exception:  # as in _decode: hostile bytes raise anything
+        raise MediaError(f"{name}: the {kind} file's header gives no size", hint="fetch or export it again") from None
+
+
 def _decode(source: bytes, kind: str, name: str, limits: Limits) -> Pixels:
     # A decoder given hostile bytes raises nearly anything (struct.error, KeyError, SyntaxError, …); all of it means
     # that the file is bad, and none of its text may be shown.
