@@ -15,15 +15,16 @@ import torch
 import fourways
 from fourways import zoo
 from fourways.axes.contract import CONCURRENCY, Opened
-from fourways.compare.room import available_bytes, check_room
+from fourways.compare.room import available_bytes, check_room, count_parameters
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.digests import hash_file
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Request
-from fourways.core.run import CandidateRecord
+from fourways.core.run import CandidateRecord, ThreadChoice
 from fourways.engines import open_engine
+from fourways.engines.local.threads import RULE
 from fourways.engines.openai.address import find_address
 from fourways.families.quantization import check_quantization
 from fourways.families.registry import find_family
@@ -107,12 +108,19 @@ def status_of(error: FourwaysError) -> Literal["failed", "undefined"]:
 class EnginePool:
     """The engines that are open now. Closed engines are opened again when they are next needed."""
 
-    def __init__(self, checkpoints: Checkpoints, threads: Mapping[str, int], concurrency: int = CONCURRENCY) -> None:
-        """threads: candidate's name → the thread count it had before, so that it is not chosen anew. concurrency: what
-        a server by URL must take at once, at least."""
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        threads: Mapping[str, int],
+        concurrency: int = CONCURRENCY,
+        choice: ThreadChoice | None = None,
+    ) -> None:
+        """threads: candidate's name → the thread count it had before, so that it is not chosen anew. choice: what the
+        run chose before for all that are given none. concurrency: what a server by URL must take at once, at least."""
         self._checkpoints = checkpoints
         self._concurrency = max(concurrency, CONCURRENCY)
         self._threads = dict(threads)
+        self.choice = choice
         self._open: dict[str, Opened] = {}
 
     async def only(self, candidates: Sequence[Candidate]) -> list[Opened | Failed]:
@@ -143,10 +151,29 @@ class EnginePool:
             candidate=candidate,
             architecture=checkpoint.architecture if checkpoint else None,
             sha256={**checkpoint.sha256, **_adapter_digests(candidate)} if checkpoint else {},
-            engine=opened.engine.info if isinstance(opened, Opened) else None,
+            engine=self._told(opened) if isinstance(opened, Opened) else None,
             failure=opened.error.message if isinstance(opened, Failed) else None,
             failure_status=opened.status if isinstance(opened, Failed) else "failed",
         )
+
+    def in_turn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """As they are to be opened first: the one whose trial of threads decides for all, which is the one with most
+        parameters, before the others."""
+        return sorted(candidates, key=lambda one: -_size(one, self._checkpoints[one.name]))
+
+    def _known_threads(self, candidate: Candidate) -> int | None:
+        """None: its engine shall try."""
+        if self.choice is not None and shares_threads(candidate):
+            return self.choice.count
+        return self._threads.get(candidate.name)
+
+    def _told(self, opened: Opened) -> EngineInfo:
+        """The engine's words, but for who set its threads."""
+        info, choice, candidate = opened.engine.info, self.choice, opened.candidate
+        if choice is None or not shares_threads(candidate):
+            return info
+        measured = choice.trial if candidate.name == choice.measured_on else "as for the whole run"
+        return msgspec.structs.replace(info, settings={**info.settings, "threads_measured": measured})
 
     async def close(self) -> None:
         await self.only(())
@@ -158,7 +185,7 @@ class EnginePool:
         try:
             if checkpoint is not None:
                 check_room(candidate, checkpoint)
-            threads = candidate.threads or self._threads.get(candidate.name)
+            threads = candidate.threads or self._known_threads(candidate)
             engine = await open_engine(
                 msgspec.structs.replace(candidate, threads=threads), checkpoint, concurrency=self._concurrency
             )
@@ -166,6 +193,8 @@ class EnginePool:
             return Failed(candidate, explain(error))
         if (chosen := threads_of(engine.info)) is not None:
             self._threads[candidate.name] = chosen
+            if self.choice is None and shares_threads(candidate):
+                self.choice = ThreadChoice(chosen, candidate.name, engine.info.settings["threads_measured"], RULE)
         self._open[candidate.name] = Opened(candidate, checkpoint, engine)
         return self._open[candidate.name]
 
@@ -193,6 +222,21 @@ class _Closed:
     async def clear_caches(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+def shares_threads(candidate: Candidate) -> bool:
+    """Whether it computes on this machine's cores and leaves the number of threads to the run."""
+    return candidate.model is not None and candidate.device == "cpu" and candidate.threads is None
+
+
+def _size(candidate: Candidate, checkpoint: Checkpoint | None) -> int:
+    """Parameters of one that shares its threads; 0 for others, and where they cannot be counted."""
+    if checkpoint is None or not shares_threads(candidate):
+        return 0
+    try:
+        return count_parameters(checkpoint)
+    except Exception:
+        return 0
 
 
 def threads_of(info: EngineInfo | None) -> int | None:

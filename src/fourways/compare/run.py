@@ -29,7 +29,7 @@ from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow
-from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState
+from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState, ThreadChoice
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import RowsNotWritten, axis_of, build_header, check_free, new_run_id, write_header
 from fourways.evidence.redact import MASK
@@ -137,7 +137,8 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
 async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     show.phase(_opening(job.candidates))
     async with _pool(checkpoints, job) as pool, Crews(job, _suite_records(job), show) as crews:
-        header = _header(run_id, job, await _records(pool, crews, job.candidates), crews.suite)
+        records = await _records(pool, crews, job.candidates)
+        header = _header(run_id, job, records, crews.suite, pool.choice)
         make(folder)
         write_header(header, folder)
         await _measure(folder, header, RunState(), job, crews, pool, show)
@@ -147,7 +148,8 @@ async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, 
 async def _resume(old: RunHeader, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
     show.phase(_opening(job.candidates))
     async with _pool(checkpoints, job, old) as pool, Crews(job, _suite_records(job), show) as crews:
-        header = gone_on(old, _header(old.run_id, job, await _records(pool, crews, job.candidates), crews.suite))
+        records = await _records(pool, crews, job.candidates)
+        header = gone_on(old, _header(old.run_id, job, records, crews.suite, pool.choice))
         state = reopen(folder, read_state(folder))
         clear_unfinished(folder, state)
         write_header(header, folder)
@@ -164,7 +166,13 @@ def _suite_records(job: Job) -> Sequence[BenchmarkRecord]:
     return record_suite(job.suite) if "accuracy" in job.axes else ()
 
 
-def _header(run_id: str, job: Job, records: Sequence[CandidateRecord], suite: Sequence[BenchmarkRecord]) -> RunHeader:
+def _header(
+    run_id: str,
+    job: Job,
+    records: Sequence[CandidateRecord],
+    suite: Sequence[BenchmarkRecord],
+    choice: ThreadChoice | None,
+) -> RunHeader:
     return build_header(
         run_id=run_id,
         argv=job.argv,
@@ -177,18 +185,21 @@ def _header(run_id: str, job: Job, records: Sequence[CandidateRecord], suite: Se
         definitions=dict(figures.DEFINITIONS),
         shard=shard_record(job),
         crews=[record_of(job.scale)] if "accuracy" in job.axes else (),
+        thread_choice=choice,
     )
 
 
 async def _records(pool: EnginePool, crews: Crews, candidates: Sequence[Candidate]) -> list[CandidateRecord]:
-    return [await crews.record(candidate, pool) for candidate in candidates]
+    """In the candidates' order, whatever the order in which they were opened."""
+    made = {candidate.name: await crews.record(candidate, pool) for candidate in pool.in_turn(candidates)}
+    return [made[candidate.name] for candidate in candidates]
 
 
 @asynccontextmanager
 async def _pool(checkpoints: Checkpoints, job: Job, old: RunHeader | None = None) -> AsyncIterator[EnginePool]:
     before = {record.candidate.name: threads_of(record.engine) for record in old.candidates} if old else {}
     threads = {name: count for name, count in before.items() if count is not None}
-    pool = EnginePool(checkpoints, threads, job.scale.concurrency)
+    pool = EnginePool(checkpoints, threads, job.scale.concurrency, old.thread_choice if old else None)
     try:
         yield pool
     finally:

@@ -34,7 +34,8 @@ def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
             f"the run cannot go on, because it would no longer be the same: {'; '.join(differences[:8])}",
             hint="undo the change, or start a new run",
         )
-    return msgspec.structs.replace(old, candidates=merged, crews=_crews(old.crews, now.crews))
+    choice = old.thread_choice or now.thread_choice
+    return msgspec.structs.replace(old, candidates=merged, crews=_crews(old.crews, now.crews), thread_choice=choice)
 
 
 def _gone_on(before: CandidateRecord | None, now: CandidateRecord, stamp: str) -> CandidateRecord:

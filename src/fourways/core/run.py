@@ -143,6 +143,28 @@ class ClockRecord(msgspec.Struct, frozen=True):
     causality_violations: int | None = None
 
 
+class ThreadChoice(msgspec.Struct, frozen=True):
+    """The threads of every local candidate that computes on the CPU and was given no number of its own: one number for
+    the whole run, so that candidates differ in nothing but themselves. measured_on: the candidate whose trial decided.
+    trial: what it found."""
+
+    count: int
+    measured_on: str
+    trial: str
+    rule: str
+
+
+class TraceRecord(msgspec.Struct, frozen=True):
+    """A trace that a timed axis left beside this header; it opens in Perfetto. share: of the requests, drawn by the
+    run's seed, those whose spans it holds. events: in the file. dropped: those that came faster than they were read."""
+
+    axis: str
+    file: str
+    share: float
+    events: int
+    dropped: int
+
+
 class PartRecord(msgspec.Struct, frozen=True):
     """A shard's run that was merged into this one, and the machine it ran on."""
 
@@ -157,6 +179,7 @@ class RunHeader(msgspec.Struct, frozen=True):
 
     started: UTC, ISO 8601. definitions: metric name → name@version. shard: None for a whole run. crews: each entry
     holds until the next. parts: the runs that a merged one was made of. workloads: what the timed axes asked.
+    thread_choice: None where every candidate has threads of its own. traces: in the order they were made.
     """
 
     schema: str
@@ -177,6 +200,8 @@ class RunHeader(msgspec.Struct, frozen=True):
     crews: tuple[CrewRecord, ...] = ()
     parts: tuple[PartRecord, ...] = ()
     workloads: tuple[WorkloadRecord, ...] = ()
+    thread_choice: ThreadChoice | None = None
+    traces: tuple[TraceRecord, ...] = ()
 
 
 class RunState(msgspec.Struct):

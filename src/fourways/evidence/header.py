@@ -2,7 +2,7 @@
 
 Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
 what it may change (the command line, the hour, how long an engine's trial of its threads took, what memory was free for
-its keys and values, how many workers ask) is in `_MAY_DIFFER`.
+its keys and values, how many workers ask, what a finished axis added) is in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,26 @@ from typing import Any
 
 import msgspec
 
-from fourways.core.run import RUN_SCHEMA, BenchmarkRecord, CandidateRecord, CrewRecord, RunHeader, ShardRecord
+from fourways.core.run import (
+    RUN_SCHEMA,
+    BenchmarkRecord,
+    CandidateRecord,
+    CrewRecord,
+    RunHeader,
+    ShardRecord,
+    ThreadChoice,
+)
 from fourways.core.run_files import RUN_FILE, write_whole
 from fourways.evidence.environment import clock, environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-_MAY_DIFFER = frozenset({"run_id", "started", "argv", "threads_measured", "crews", "concurrency", "kv_bytes"})
+_MAY_DIFFER = frozenset(
+    {
+        "run_id", "started", "argv", "threads_measured", "thread_choice", "crews", "concurrency", "kv_bytes", "clock",
+        "traces",
+    }
+)  # fmt: skip
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
@@ -43,6 +56,7 @@ def build_header(
     definitions: dict[str, str],
     shard: ShardRecord | None = None,
     crews: Sequence[CrewRecord] = (),
+    thread_choice: ThreadChoice | None = None,
 ) -> RunHeader:
     """The header of a run on this machine, now, with every text redacted."""
     header = RunHeader(
@@ -62,6 +76,7 @@ def build_header(
         clock=clock(),
         shard=shard,
         crews=tuple(crews),
+        thread_choice=thread_choice,
     )
     return msgspec.convert(_redacted(msgspec.to_builtins(header)), RunHeader)
 

@@ -7,6 +7,7 @@ its slowest thread); a large one is not. So one prefill and a few decode steps a
 from __future__ import annotations
 
 import os
+import statistics
 import time
 
 import torch
@@ -14,11 +15,15 @@ import torch
 from fourways.engines.local.kv import KVStore
 from fourways.families.contract import Family
 
-_ROUNDS = 3
+_ROUNDS = 5
 _GAIN = 0.7
 """More threads must need at most this share of one thread's time. They wait for each other at every operation and take
 cores from preprocessing, which a trial does not see: where it saved an eighth, requests took 2.6 times as long."""
 _PATIENCE_S = 4.0
+RULE = (
+    f"all usable cores if they needed less than {_GAIN:g} of one thread's time in the median of alternate trials, and "
+    "less than all of it in each; else one thread"
+)
 
 
 def cores() -> int:
@@ -36,19 +41,20 @@ def choose_threads(family: Family) -> tuple[int, str]:
     if most == 1:
         return 1, "one core"
     before = torch.get_num_threads()
-    best: dict[int, float] = {}
+    taken: dict[int, list[float]] = {1: [], most: []}
     began = time.perf_counter()
     try:
         for _ in range(_ROUNDS):
-            for count in (1, most):
+            for count, seconds in taken.items():
                 torch.set_num_threads(count)
-                best[count] = min(_trial(family), best.get(count, float("inf")))
+                seconds.append(_trial(family))
             if time.perf_counter() - began > _PATIENCE_S:
                 break
     finally:
         torch.set_num_threads(before)
-    chosen = most if best[most] < _GAIN * best[1] else 1
-    return chosen, ", ".join(f"{count}: {seconds * 1e3:.1f} ms" for count, seconds in best.items())
+    ratios = [many / one for one, many in zip(taken[1], taken[most], strict=True)]
+    chosen = most if statistics.median(ratios) < _GAIN and max(ratios) < 1 else 1
+    return chosen, ", ".join(f"{count}: {statistics.median(s) * 1e3:.1f} ms" for count, s in taken.items())
 
 
 def _trial(family: Family) -> float:
