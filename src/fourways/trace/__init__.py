@@ -1,7 +1,21 @@
-"""What a process does with time and memory while it runs: counters that a measurement reads.
+"""What a process does with time and memory while it runs: events, and counters that a measurement reads.
 
-Never decides what is measured, never writes a row, and costs nothing while nobody watches.
+Never decides what is measured, never writes a row, never stops a program, and costs next to nothing while nobody
+watches. Two lines put an event of anyone's code into the trace:
 
-Public face: `live_tensors.LiveTensors` (bytes of tensors alive, and their peak), `resident.PeakResident` (resident size
-of this process, and its peak).
+    from fourways import trace
+    trace.emit("my_event")
+
+Public face: `emit`, `begin`, `end`, `span`, `mark` (events), `track` (a request's row), `recording` (the trace that
+they go to), `recover` (the trace of a recording that was cut off). Beside it `live_tensors.LiveTensors` (bytes of
+tensors alive, and their peak) and `resident.PeakResident` (resident size of this process, and its peak).
 """
+
+from fourways.trace.messages import Counts
+from fourways.trace.record import THREAD
+from fourways.trace.recorder import begin, emit, end, mark, span, track
+from fourways.trace.recordings import Recording, recording, recover
+
+__all__ = [
+    "THREAD", "Counts", "Recording", "begin", "emit", "end", "mark", "recording", "recover", "span", "track",
+]  # fmt: skip

@@ -1,0 +1,161 @@
+"""The reader's process: `python -m fourways.trace.drain LINE FOLDER`, started by `recording`.
+
+It empties the rings into the spool's files, and at the end makes trace.json of them. It ends when it is told to, or
+when the program that records is gone; then it still reads what that program's rings hold, since they are its memory
+too. It looks more often the fuller it finds a ring, from every 2 ms to every 50 ms, at a low priority.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from fourways.trace import shared
+from fourways.trace.chrome import finish
+from fourways.trace.messages import Counts, Dropped, Message, NewRing, Owner, Ready, Stopped, decode, encode
+from fourways.trace.ring import Reader, Records, Slots
+from fourways.trace.spool import SpoolWriter
+
+SHORTEST_S, LONGEST_S = 0.002, 0.05
+_LINE_BYTES = 1 << 18
+
+
+class Tail:
+    """One ring as the reader knows it: where it stands, and who wrote what."""
+
+    def __init__(self, reader: Reader, count: int) -> None:
+        self.reader = reader
+        self.count = count
+        self._firsts: list[int] = []
+        self._owners: list[int] = []
+        self._dropped = 0
+
+    def owned(self, owner: Owner) -> None:
+        self._firsts.append(owner.first)
+        self._owners.append(owner.number)
+
+    def by_owner(self, first: int, records: Records) -> list[tuple[int, int, Records]]:
+        """(number of the first, owner, records) of each owner's part."""
+        cuts = [place - first for place in self._firsts if first < place < first + len(records)]
+        edges = [0, *cuts, len(records)]
+        return [
+            (first + low, self._owner(first + low), records[low:high])
+            for low, high in itertools.pairwise(edges)
+            if high > low
+        ]
+
+    def newly_dropped(self) -> tuple[int, int] | None:
+        """(owner, count) of what was dropped since the last call, put down to the last of several owners."""
+        count = self.reader.dropped - self._dropped
+        self._dropped = self.reader.dropped
+        return (self._owner(self.reader.next - 1), count) if count else None
+
+    def _owner(self, place: int) -> int:
+        at = bisect.bisect_right(self._firsts, place) - 1
+        return self._owners[at] if at >= 0 else 0
+
+
+class Drain:
+    def __init__(self, line: socket.socket, spool: SpoolWriter) -> None:
+        self._line = line
+        self._spool = spool
+        self._tails: dict[int, Tail] = {}
+        self._parent = os.getppid()
+        self._gone = False
+        self.stopped: Stopped | None = None
+
+    def run(self) -> None:
+        """Until the program ends its recording, or ends itself."""
+        pause = SHORTEST_S
+        while True:
+            self.listen()
+            if self.stopped is not None or self._gone or os.getppid() != self._parent:
+                break
+            filled = self.sweep()
+            pause = max(pause / 2, SHORTEST_S) if filled > 1 / 16 else min(pause * 1.25, LONGEST_S)
+            time.sleep(pause)
+        self._last()
+        self._spool.close()
+
+    def listen(self) -> None:
+        """Take in all that was told so far."""
+        while self.stopped is None:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._line, _LINE_BYTES, 4)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                self._gone = True
+                return
+            self._take(decode(data), descriptors)
+
+    def sweep(self) -> float:
+        """Read every ring once; the share of its ring that the fullest had filled."""
+        found = {number: tail.reader.poll() for number, tail in self._tails.items()}
+        self.listen()  # whose records they are was told before they were written
+        return max((self._keep(self._tails[number], pieces) for number, pieces in found.items()), default=0.0)
+
+    def _last(self) -> None:
+        written = self.stopped.written if self.stopped is not None else {}
+        for number, tail in self._tails.items():
+            pieces = tail.reader.poll()
+            while pieces and self._keep(tail, pieces):
+                pieces = tail.reader.poll()
+            self._keep(tail, tail.reader.finish(written.get(number, 0)))
+
+    def _keep(self, tail: Tail, pieces: list[tuple[int, Records]]) -> float:
+        kept = 0
+        for first, records in pieces:
+            for place, owner, part in tail.by_owner(first, records):
+                self._spool.put(place, owner, part)
+            kept += len(records)
+        lost = tail.newly_dropped()
+        if lost is not None:
+            self._spool.note(Dropped(*lost))
+        if kept or lost is not None:
+            self._spool.flush()
+        return kept / tail.count
+
+    def _take(self, message: Message, descriptors: list[int]) -> None:
+        match message:
+            case NewRing():
+                memory = shared.mapped(descriptors[0], message.bytes)
+                slots = Slots(memory)
+                self._tails[message.ring] = Tail(Reader(slots), slots.count)
+            case Owner():
+                self._tails[message.ring].owned(message)
+                self._spool.note(message)
+            case Stopped():
+                self.stopped = message
+                self._spool.note(message)
+            case _:
+                self._spool.note(message)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def main(line: int, folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then ends the recording
+    with contextlib.suppress(OSError):
+        os.nice(5)
+    connection = socket.socket(fileno=line)
+    connection.setblocking(False)
+    spool = SpoolWriter(folder)
+    connection.send(encode(Ready()))
+    Drain(connection, spool).run()
+    events, dropped = finish(folder)
+    with contextlib.suppress(OSError):
+        connection.send(encode(Counts(events, dropped)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

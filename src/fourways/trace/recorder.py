@@ -1,0 +1,218 @@
+"""Emitting events, and the recording that they go to.
+
+Nothing records: every function here is one test of a global. Something records: each thread that emits gets a ring of
+its own on its first event, and gives it back when it ends, for the next thread to go on with; so there are as many
+rings as threads were ever busy at once, not as threads that came and went. The reader is told of a ring's new owner
+before that one's first record; if it cannot be told (it is far behind), the event is counted as refused instead.
+
+A forked child records nothing (its parent's rings have one writer) until it starts a recording of its own; a spawned
+one never knew of any.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from types import TracebackType
+
+from fourways.trace import ring as rings
+from fourways.trace.record import BEGIN, END, INSTANT, MAX_KB, MAX_VALUE, SPAN, THREAD, VALUE_SHIFT, clamped
+from fourways.trace.ring import Ring
+from fourways.trace.session import Lease, Session
+
+_now = time.perf_counter_ns
+_write = rings.write
+_session: Session | None = None
+_local: threading.local | None = None
+"""`ring` and `lease` of each thread in the recording under way; None while nothing records."""
+
+
+def emit(name: str, track: int = THREAD, *, tensor_alloc_bytes: int = 0, mem_reserved_peak_kb: int = 0) -> None:
+    """One instant.
+
+    name: what happened, from a small set: a name is stored once. track: a request's, by `track`; without one the event
+    is the thread's. tensor_alloc_bytes: bytes of tensors allocated now. mem_reserved_peak_kb: KiB that the allocator
+    reserved at most. 0: not given; values out of range saturate. Raises TypeError for numbers that are no integers.
+    """
+    local = _local
+    if local is None or not track:
+        return
+    try:
+        ring: Ring = local.ring
+        value = tensor_alloc_bytes << VALUE_SHIFT | ring.names[name]
+    except (AttributeError, KeyError):
+        _first(name, track, INSTANT, _now(), tensor_alloc_bytes, mem_reserved_peak_kb)
+        return
+    stamp = _now()
+    # From here to the end of the write nothing lets a signal's handler in, so no other event takes the same place.
+    at = ring.at
+    lap = ring.lap
+    if at == ring.last:
+        ring.at = 0
+        ring.lap = lap + 1
+    else:
+        ring.at = at + 32
+    try:
+        _write(ring.buffer, at, lap, track, stamp, value, mem_reserved_peak_kb, lap)
+    except struct.error:
+        _saturated(ring, at, lap, track, stamp, value, mem_reserved_peak_kb)
+
+
+def begin(name: str, track: int = THREAD) -> None:
+    """A span begins; `end` with the same name and track ends it, on whatever thread. One that is never ended is shown
+    as open."""
+    if _local is not None and track:
+        _put(name, track, BEGIN, _now(), 0)
+
+
+def end(name: str, track: int = THREAD) -> None:
+    """Ends the span of that name and track that began last. A thread's own span ends on the thread that began it."""
+    if _local is not None and track:
+        _put(name, track, END, _now(), 0)
+
+
+def mark(name: str, started_ns: int, ended_ns: int, track: int = THREAD) -> None:
+    """A span whose instants are known, by `time.perf_counter_ns`. One that ends before it starts has no length."""
+    if _local is not None and track:
+        _put(name, track, SPAN, started_ns, ended_ns - started_ns)
+
+
+def span(name: str, track: int = THREAD) -> Span | Nothing:
+    """A context manager: its block is a span. It is written when the block ends, so spans of tasks that take turns on
+    one thread do not mix."""
+    if _local is None or not track:
+        return _NOTHING
+    return Span(name, track)
+
+
+def track(label: str) -> int:
+    """A number for one request, to be handed to the other functions. 0, which they all skip, if nothing records or if
+    this request is not in the recording's share: the label and the seed decide, so the same requests are recorded of
+    every candidate. label: what the trace calls it; at most 200 characters are kept."""
+    session = _session
+    return 0 if session is None else session.track(label)
+
+
+class Span:
+    """See `span`."""
+
+    __slots__ = ("_name", "_started", "_track")
+
+    def __init__(self, name: str, track: int) -> None:
+        self._name = name
+        self._track = track
+        self._started = 0
+
+    def __enter__(self) -> None:
+        self._started = _now()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        mark(self._name, self._started, _now(), self._track)
+
+
+class Nothing:
+    """A span that is not recorded."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        pass
+
+
+_NOTHING = Nothing()
+
+
+def _put(name: str, track: int, kind: int, stamp: int, value: int) -> None:
+    """`emit` for the other kinds; a span's value is its length."""
+    local = _local
+    if local is None:
+        return
+    try:
+        ring: Ring = local.ring
+        word = value << VALUE_SHIFT | ring.names[name] | kind
+    except (AttributeError, KeyError):
+        _first(name, track, kind, stamp, value, 0)
+        return
+    at = ring.at
+    lap = ring.lap
+    if at == ring.last:
+        ring.at = 0
+        ring.lap = lap + 1
+    else:
+        ring.at = at + 32
+    try:
+        _write(ring.buffer, at, lap, track, stamp, word, 0, lap)
+    except struct.error:
+        _saturated(ring, at, lap, track, stamp, word, 0)
+
+
+def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) -> None:
+    """A thread's first event, or a name's."""
+    session, local = _session, _local
+    if session is None or local is None:
+        return
+    if getattr(local, "ring", None) is None:
+        lease = session.join()
+        if lease is None:
+            return
+        local.lease, local.ring = lease, lease.ring
+    ring: Ring = local.ring
+    word = clamped(value, MAX_VALUE) << VALUE_SHIFT | session.number_of(name) | kind
+    at = ring.at
+    lap = ring.lap
+    if at == ring.last:
+        ring.at = 0
+        ring.lap = lap + 1
+    else:
+        ring.at = at + 32
+    try:
+        _write(ring.buffer, at, lap, track, stamp, word, kb, lap)
+    except struct.error:
+        _saturated(ring, at, lap, track, stamp, word, kb)
+
+
+def _saturated(ring: Ring, at: int, lap: int, track: int, stamp: int, word: int, kb: int) -> None:
+    """The same place again, with what is out of range at its bound."""
+    name = word & ((1 << VALUE_SHIFT) - 1)
+    word = clamped(word >> VALUE_SHIFT, MAX_VALUE) << VALUE_SHIFT | name
+    try:
+        kept = clamped(kb, MAX_KB)
+    except TypeError:
+        _write(ring.buffer, at, lap, THREAD, clamped(stamp, (1 << 64) - 1), word, 0, lap)
+        raise
+    known = track if 0 < track <= 2**31 - 1 else THREAD
+    _write(ring.buffer, at, lap, known, clamped(stamp, (1 << 64) - 1), word, kept, lap)
+
+
+def start(session: Session) -> None:
+    """Events go to this session from now on."""
+    global _session, _local
+    _session, _local = session, threading.local()
+
+
+def stop() -> None:
+    """Events go nowhere from now on."""
+    global _session, _local
+    _session, _local = None, None
+
+
+def active() -> Session | None:
+    return _session
+
+
+def _after_fork() -> None:
+    session = _session
+    stop()
+    if session is not None:
+        session.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+__all__ = ["Lease", "Nothing", "Span", "active", "begin", "emit", "end", "mark", "span", "start", "stop", "track"]

@@ -1,0 +1,163 @@
+"""The writer's side of a recording: its rings, names and tracks, and the line to the reader."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import socket
+import threading
+from collections import deque
+
+from fourways.trace import shared
+from fourways.trace.messages import Message, Name, NewRing, Owner, Track, encode
+from fourways.trace.record import MAX_NAMES, MAX_TRACK
+from fourways.trace.ring import Ring
+
+RING_BYTES = 1 << 21
+"""65,536 records for each thread that is busy at once; pages that no record has reached yet take no room."""
+MAX_RINGS = 1024
+MORE_NAMES = 0
+"""The number of every name beyond `MAX_NAMES`."""
+LABEL = 200
+
+
+class Lease:
+    """A thread's hold on a ring; when the thread ends, so does this, and the ring is free."""
+
+    __slots__ = ("_free", "ring")
+
+    def __init__(self, ring: Ring, free: deque[Ring]) -> None:
+        self.ring = ring
+        self._free = free
+
+    def __del__(self) -> None:
+        self._free.append(self.ring)
+
+
+class Session:
+    """No lock: numbers come from counters and rings from a deque, both safe between threads, so an event from a
+    signal's handler in the middle of any method here finds all in order."""
+
+    def __init__(self, line: socket.socket, *, share: float, seed: int, ring_bytes: int = RING_BYTES) -> None:
+        self.line = line
+        self.rings: list[Ring] = []
+        self.reader_lost = False
+        self._free: deque[Ring] = deque()
+        self._names: dict[str, int] = {}
+        self._name_numbers = itertools.count(1)
+        self._ring_numbers = itertools.count(0)
+        self._owners = itertools.count(1)
+        self._tracks = itertools.count(1)
+        self._refused = itertools.count(0)
+        self._unsent: deque[bytes] = deque()
+        self._ring_bytes = ring_bytes
+        self._bar = int(share * 2**64)
+        self._seed = seed
+
+    def join(self) -> Lease | None:
+        """A ring for the calling thread; None, counted, if the reader could not be told or there are too many."""
+        ring = self._free_ring() or self._new_ring()
+        if ring is not None:
+            lease = Lease(ring, self._free)
+            thread = threading.current_thread()
+            if self._tell_now(Owner(next(self._owners), ring.number, ring.written, thread.name, thread.native_id or 0)):
+                return lease
+        next(self._refused)
+        return None
+
+    def number_of(self, name: str) -> int:
+        """The number that stands for a name in records. Raises TypeError if it is no text."""
+        known = self._names.get(name)
+        if known is not None:
+            return known
+        if not isinstance(name, str):
+            raise TypeError(f"an event's name is text, not {type(name).__name__}")
+        if len(self._names) >= MAX_NAMES:
+            return MORE_NAMES
+        number = next(self._name_numbers)
+        if number > MAX_NAMES:
+            return MORE_NAMES
+        kept = self._names.setdefault(name, number)
+        if kept == number:
+            self.tell(Name(number, name[:LABEL]))
+        return kept
+
+    def track(self, label: str) -> int:
+        if not self._sampled(label):
+            return 0
+        number = next(self._tracks)
+        if number > MAX_TRACK:
+            return 0
+        self.tell(Track(number, label[:LABEL]))
+        return number
+
+    def tell(self, message: Message) -> None:
+        """The reader learns this sooner or later: what it cannot take now is kept for the next time."""
+        self._unsent.append(encode(message))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Whether the reader has been told everything."""
+        while self._unsent:
+            try:
+                data = self._unsent.popleft()
+            except IndexError:  # another thread was faster
+                break
+            if not self._send(data):
+                self._unsent.appendleft(data)
+                return False
+        return True
+
+    def refused(self) -> int:
+        """Events of threads that got no ring. To be asked once, at the end."""
+        return next(self._refused)
+
+    def abandon(self) -> None:
+        """In a forked child: the line is the parent's."""
+        self.line.close()
+
+    def _sampled(self, label: str) -> bool:
+        if self._bar >= 2**64:
+            return True
+        digest = hashlib.blake2b(f"{self._seed}:{label}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") < self._bar
+
+    def _free_ring(self) -> Ring | None:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
+
+    def _new_ring(self) -> Ring | None:
+        number = next(self._ring_numbers)
+        if number >= MAX_RINGS or self.reader_lost:
+            return None
+        try:
+            descriptor = shared.create(self._ring_bytes)
+        except OSError:
+            return None
+        try:
+            ring = Ring(number, shared.mapped(descriptor, self._ring_bytes), self._names)
+            socket.send_fds(self.line, [encode(NewRing(number, self._ring_bytes))], [descriptor])
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        self.rings.append(ring)
+        return ring
+
+    def _tell_now(self, message: Message) -> bool:
+        return self._send(encode(message))
+
+    def _send(self, data: bytes) -> bool:
+        """False if the reader's line is full. A reader that is gone takes everything."""
+        if self.reader_lost:
+            return True
+        try:
+            self.line.send(data)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.reader_lost = True
+        return True
