@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, export, gate, judge, merge, models, score, suite
+from fourways.cli import compare, data, export, gate, judge, merge, mock, models, score, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -30,6 +30,7 @@ app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
+app.command("mock", epilog=mock.EXAMPLES)(mock.mock)
 app.command("models", epilog=models.EXAMPLES)(models.models)
 
 
