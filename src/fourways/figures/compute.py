@@ -10,6 +10,7 @@ from fourways.core.rows import (
     CeilingRow,
     ClientRow,
     FailureRow,
+    MemoryPredictedRow,
     MemoryRow,
     RequestRow,
     Row,
@@ -53,6 +54,8 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
                 roofline.add_ceiling(row)
             case MemoryRow():
                 memory.add(row)
+            case MemoryPredictedRow():
+                memory.add_predicted(row)
             case TrainStepRow():
                 tuning.add_step(row)
             case TuneAnswerRow():

@@ -84,6 +84,25 @@ def _too_few(n: int, least: int, unit: str) -> str:
     return f"fewer than {least} {unit}" if n < least else f"{n} {unit} cannot carry an interval"
 
 
+def stated(definition: Definition, candidate: str, value: float, labels: Mapping[str, str]) -> Figure:
+    """A figure that was said or worked out, once: it has no interval, because nothing was drawn at random."""
+    return Figure(
+        axis=definition.axis,
+        candidate=candidate,
+        metric=definition.name,
+        definition=definition.id,
+        unit=definition.unit,
+        direction=definition.direction,
+        value=value,
+        low=None,
+        high=None,
+        n=1,
+        n_unit=definition.n_unit,
+        status="ok",
+        labels=dict(labels),
+    )
+
+
 def absent(
     definition: Definition,
     candidate: str,
