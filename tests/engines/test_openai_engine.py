@@ -386,9 +386,7 @@ async def test_ranking_is_undefined() -> None:
         assert "rank" not in engine.info.capabilities and server.seen == []
 
 
-@pytest.mark.parametrize(
-    "plan", [Plan("c", adapter="a"), Plan("c", visual_budget=64), Plan("c", visual_path="projected")]
-)
+@pytest.mark.parametrize("plan", [Plan("c", visual_budget=64), Plan("c", visual_path="projected")])
 async def test_what_only_the_model_can_do_is_undefined(plan: Plan) -> None:
     async with connected() as (engine, server):
         _, done = await collect(engine, ask(plan=plan))

@@ -13,9 +13,9 @@ from fourways.families.contract import Family
 from fourways.families.registry import find_family
 
 
-async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None, *, concurrency: int = 64) -> Engine:
+async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None, *, concurrency: int | None = 64) -> Engine:
     """Load or connect. checkpoint: what `candidate.model` was resolved to; None for a server by URL, which is then sent
-    at most `concurrency` requests at once.
+    at most `concurrency` requests at once (None: no bound, as open loops need it).
 
     Raises CheckpointError (missing, corrupt, unknown architecture), CapabilityError (a quantisation this engine has
     not) and UserError (a bad adapter)."""

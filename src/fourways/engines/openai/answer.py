@@ -31,14 +31,14 @@ class Answer:
 
     def take(self, chunk: Chunk, now_ns: int) -> Event | None:
         """The text that this chunk made visible, with the ids of all tokens since the last text (None: not told)."""
-        self.usage = chunk.usage or self.usage
-        choice = next((c for c in chunk.choices if c.index == 0), None)
-        if choice is None:
-            return None
-        self._count(choice)
-        if not choice.delta.content:
-            return None
-        return self._event(choice.delta.content, now_ns)
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+        for choice in chunk.choices:
+            if choice.index == 0:
+                self._count(choice)
+                text = choice.delta.content
+                return self._event(text, now_ns) if text else None
+        return None
 
     def rest(self, now_ns: int) -> Event | None:
         """Tokens that never became text, so that the events' ids together are the whole reply."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import replace
+from contextlib import aclosing, nullcontext
+from dataclasses import dataclass, field
 
 import httpx
 import msgspec
@@ -19,12 +19,18 @@ from fourways.core.events import Done, Event
 from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai.address import Address, find_address
 from fourways.engines.openai.answer import Answer, failed
+from fourways.engines.openai.connection import Connection, Lost, Silent
 from fourways.engines.openai.fields import blamed, body, droppable
+from fourways.engines.openai.pictures import encode
 from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_after_s
-from fourways.engines.openai.sse import EventTooLarge, read_events
+from fourways.engines.openai.sse import EventSplitter, EventTooLarge
+from fourways.engines.openai.transport import Transport, Unreachable
 from fourways.engines.openai.wire import Chunk, Models, Problem, Version, complaint
 
 _MAX_ERROR_BYTES = 64 << 10
+_MAX_MODELS_BYTES = 4 << 20
+_POST = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+_CHUNKS = msgspec.json.Decoder(Chunk)
 _PROBE = Conversation.ask("Hello")
 
 
@@ -36,14 +42,22 @@ class _Refused(Exception):
         self.status, self.complaint = status, complaint
 
 
+@dataclass(frozen=True, slots=True)
+class _Encoded(Request):
+    """A request whose `messages` are bytes already."""
+
+    messages: bytes = field(default=b"", repr=False)
+
+
 class OpenAIEngine:
     """A server by URL. `connect` first; `open_openai_engine` does both.
 
-    concurrency: requests in flight at once; more wait here. timeout_s: longest silence of the server, before the first
-    token as between two. Redirects are never followed: the URL given is the one that is measured.
+    concurrency: requests in flight at once; more wait here, and are counted in `held_back`; None: no bound.
+    timeout_s: longest silence of the server, before the first token as between two. Redirects are never followed: the
+    URL given is the one that is measured. A plan's adapter is the name under which the server serves it, as a model.
     """
 
-    def __init__(self, candidate: Candidate, *, concurrency: int = 64, timeout_s: float = 120.0) -> None:
+    def __init__(self, candidate: Candidate, *, concurrency: int | None = 64, timeout_s: float = 120.0) -> None:
         if candidate.url is None:
             raise UserError(f"candidate {candidate.name!r} names no URL")
         own = {"adapter": candidate.adapter, "quantisation": candidate.quantization, "budget": candidate.visual_budget}
@@ -58,21 +72,11 @@ class OpenAIEngine:
         self._version: str | None = None
         self._refused: frozenset[str] = frozenset()
         self._connected = False
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency) if concurrency is not None else nullcontext()
         self._concurrency, self._timeout_s = concurrency, timeout_s
-        headers = {"Accept-Encoding": "identity"}  # a compressed stream arrives in lumps
-        if self._address.key is not None:
-            headers["Authorization"] = f"Bearer {self._address.key}"
-        self._client = httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=10.0, pool=None),
-            # Kept connections are dropped before servers drop them (uvicorn: after 5 s), which would cost a retry.
-            limits=httpx.Limits(
-                max_connections=concurrency + 2, max_keepalive_connections=concurrency, keepalive_expiry=3.0
-            ),
-            follow_redirects=False,
-            trust_env=not self._address.loopback,  # a proxy cannot reach this machine's own servers
-        )
+        self.held_back = 0
+        self._transport = Transport(self._address)
+        self._post = self._transport.head("POST", self._address.path("chat/completions"), _POST)
 
     @property
     def info(self) -> EngineInfo:
@@ -83,7 +87,7 @@ class OpenAIEngine:
             "url": self._address.shown,
             "served_model": self._model or "",
             "server_version": self._version or "unknown",
-            "concurrency": str(self._concurrency),
+            "concurrency": "no bound" if self._concurrency is None else str(self._concurrency),
             "timeout_s": f"{self._timeout_s:g}",
             "fields_refused": ", ".join(sorted(self._refused)) or "none",
         }
@@ -114,25 +118,47 @@ class OpenAIEngine:
         if told is not None:
             yield failed(told, time.perf_counter_ns(), hint="give it to the local engine, or leave it out")
             return
-        request = replace(request, conversation=_seen(request))
-        async with self._slots, aclosing(self._answered(request, output)) as items:
+        messages = await self._messages(request)
+        if isinstance(self._slots, asyncio.Semaphore) and self._slots.locked():
+            self.held_back += 1
+        async with self._slots, aclosing(self._answered(request, output, messages)) as items:
             async for item in items:
                 yield item
+
+    def encode_ahead(self, request: Request) -> Request:
+        """The same request with its pictures encoded, so that `stream` need not do it when it is due. From any
+        thread."""
+        if _no_access(request) is not None:
+            return request
+        own = (request.id, request.conversation, request.plan, request.output)
+        return _Encoded(*own, encode(_seen(request)))
 
     async def clear_caches(self) -> None:
         """Nothing: a server's caches are out of reach."""
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._transport.close()
 
     # -- one request ---------------------------------------------------------------------------------------------
-    async def _answered(self, request: Request, output: Generate) -> AsyncGenerator[Event | Done, None]:
+    async def _messages(self, request: Request) -> bytes:
+        """Encoded in another thread where there are pictures: other requests' events must not wait for that."""
+        if isinstance(request, _Encoded):
+            return request.messages
+        seen = _seen(request)
+        return await asyncio.to_thread(encode, seen) if seen.visuals else encode(seen)
+
+    async def _answered(
+        self, request: Request, output: Generate, messages: bytes
+    ) -> AsyncGenerator[Event | Done, None]:
         """Attempts, until one begins to answer or none may follow."""
+        model = request.plan.adapter or self._model or ""
         attempt = 1
         while True:
             answer, without = Answer(output), self._refused
             try:
-                async with aclosing(self._attempt(request, answer, without)) as items:
+                async with aclosing(
+                    self._attempt(body(messages, output, model=model, refused=without), answer)
+                ) as items:
                     async for item in items:
                         yield item
                 return
@@ -146,62 +172,56 @@ class OpenAIEngine:
                 if not self._go_without(refusal, output, without):
                     yield self._refusal(refusal, output)
                     return
-            except (httpx.ReadTimeout, httpx.WriteTimeout):
+            except Silent:
                 yield failed(f"no answer for {self._timeout_s:g} s", time.perf_counter_ns())
                 return
 
-    async def _attempt(
-        self, request: Request, answer: Answer, without: frozenset[str]
-    ) -> AsyncGenerator[Event | Done, None]:
-        content = msgspec.json.encode(body(request, answer.output, model=self._model or "", refused=without))
-        sent = self._client.stream(
-            "POST", self._address.path("chat/completions"), content=content,
-            headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
-        )  # fmt: skip
+    async def _attempt(self, content: bytes, answer: Answer) -> AsyncGenerator[Event | Done, None]:
+        message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % len(content), content))
+        splitter = EventSplitter()
         try:
-            async with sent as response:
-                await self._check(response)
-                async for data, now_ns in read_events(response.aiter_bytes()):
-                    if data == b"[DONE]":
-                        break
-                    chunk = msgspec.json.decode(data, type=Chunk)
-                    if chunk.error is not None:
-                        told = chunk.error.message if isinstance(chunk.error, Problem) else chunk.error
-                        yield failed(f"the server failed: {self._address.hide(told)}", now_ns)
-                        return
-                    event = answer.take(chunk, now_ns)
-                    if event is not None:
-                        yield event
+            async with self._transport.exchange(message, silence_s=self._timeout_s) as reply:
+                await self._check(reply)
+                while not reply.said_all and (pieces := await reply.more()):
+                    for piece, now_ns in pieces:
+                        for data in splitter.feed(piece):
+                            if data == b"[DONE]":
+                                reply.said_all = True
+                                break
+                            chunk = _CHUNKS.decode(data)
+                            if chunk.error is not None:
+                                told = chunk.error.message if isinstance(chunk.error, Problem) else chunk.error
+                                yield failed(f"the server failed: {self._address.hide(told)}", now_ns)
+                                return
+                            if (event := answer.take(chunk, now_ns)) is not None:
+                                yield event
         except (msgspec.DecodeError, UnicodeDecodeError, EventTooLarge):
             yield failed("the server sent what is not an event of this API", time.perf_counter_ns())
             return
-        except (httpx.ReadTimeout, httpx.WriteTimeout):
-            raise
-        except httpx.HTTPError as error:
-            raise Again(_lost(error)) from None
+        except Unreachable as error:
+            raise Again(error.reason) from None
+        except Lost:
+            raise Again("the connection was lost") from None
         if answer.finish is None:
             raise Again("the connection ended before the answer did")
         for ending in (answer.rest(time.perf_counter_ns()), answer.done(time.perf_counter_ns())):
             if ending is not None:
                 yield ending
 
-    async def _check(self, response: httpx.Response) -> None:
+    async def _check(self, reply: Connection) -> None:
         """Raises Again or _Refused unless the server began an event stream."""
-        status, kind = response.status_code, response.headers.get("content-type", "")
+        status, kind = reply.status, reply.headers.get("content-type", "")
+        if reply.headers.get("content-encoding", "identity") != "identity":
+            raise _Refused(status, "it compressed its answer, which it was asked not to do")
         if status == 200 and not ("json" in kind or "html" in kind):
             return
         if status == 200:
             raise _Refused(status, f"it answered with {self._address.hide(kind)}, not with a stream of events")
-        content = b""
-        async for chunk in response.aiter_bytes():
-            content += chunk[: _MAX_ERROR_BYTES - len(content)]
-            if len(content) >= _MAX_ERROR_BYTES:
-                break
         if 300 <= status < 400:
             raise _Refused(status, "the server sends requests elsewhere; give the URL where it ends up")
-        told = self._address.hide(complaint(content))
+        told = self._address.hide(complaint(await _beginning(reply, _MAX_ERROR_BYTES)))
         if status in BUSY:
-            raise Again(f"the server is busy (HTTP {status}): {told}", retry_after_s(response.headers))
+            raise Again(f"the server is busy (HTTP {status}): {told}", retry_after_s(reply.headers))
         raise _Refused(status, told)
 
     def _go_without(self, refusal: _Refused, output: Generate, without: frozenset[str]) -> bool:
@@ -226,8 +246,16 @@ class OpenAIEngine:
 
     # -- on connecting -------------------------------------------------------------------------------------------
     async def _discover(self) -> str:
-        content = await self._get(self._address.path("models"))
         hint = "say which with `served_model`"
+        try:
+            status, content = await self._get(self._address.path("models"), silence_s=self._timeout_s)
+        except (Unreachable, Lost, Silent) as error:
+            raise EngineError(
+                f"{self._address.shown}: {_lost(error)}", hint="is the server running, and is this its URL?"
+            ) from None
+        if status != 200:
+            told = self._address.hide(complaint(content[:_MAX_ERROR_BYTES]))
+            raise EngineError(f"{self._address.shown}: the server said HTTP {status}: {told}")
         try:
             names = [model.id for model in msgspec.json.decode(content, type=Models).data]
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -239,26 +267,20 @@ class OpenAIEngine:
     async def _ask_version(self) -> str | None:
         """vLLM tells it beside /v1; nobody needs to."""
         base = self._address.base
+        url = base.copy_with(path=base.path.removesuffix("/v1") + "/version")
         try:
-            reply = await self._client.get(base.copy_with(path=base.path.removesuffix("/v1") + "/version"), timeout=5.0)
-            return msgspec.json.decode(reply.content, type=Version).version if reply.status_code == 200 else None
-        except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError):
+            status, content = await self._get(url, silence_s=5.0)
+            return msgspec.json.decode(content, type=Version).version if status == 200 else None
+        except (Unreachable, Lost, Silent, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    async def _get(self, url: httpx.URL) -> bytes:
-        try:
-            reply = await self._client.get(url)
-        except httpx.HTTPError as error:
-            raise EngineError(
-                f"{self._address.shown}: {_lost(error)}", hint="is the server running, and is this its URL?"
-            ) from None
-        if reply.status_code != 200:
-            told = self._address.hide(complaint(reply.content[:_MAX_ERROR_BYTES]))
-            raise EngineError(f"{self._address.shown}: the server said HTTP {reply.status_code}: {told}")
-        return reply.content
+    async def _get(self, url: httpx.URL, *, silence_s: float) -> tuple[int, bytes]:
+        message = self._transport.head("GET", url, {"Accept": "application/json"}) + b"\r\n"
+        async with self._transport.exchange(message, silence_s=silence_s) as reply:
+            return reply.status, await _beginning(reply, _MAX_MODELS_BYTES)
 
 
-async def open_openai_engine(candidate: Candidate, *, concurrency: int = 64) -> OpenAIEngine:
+async def open_openai_engine(candidate: Candidate, *, concurrency: int | None = 64) -> OpenAIEngine:
     """Connect to the server of `candidate.url`. Raises what `OpenAIEngine` and `connect` raise."""
     engine = OpenAIEngine(candidate, concurrency=concurrency)
     try:
@@ -272,7 +294,6 @@ async def open_openai_engine(candidate: Candidate, *, concurrency: int = 64) -> 
 def _no_access(request: Request) -> str | None:
     plan = request.plan
     asked = {
-        "an adapter": plan.adapter is not None,
         "a visual budget": plan.visual_budget is not None,
         "the visual path 'projected'": plan.visual_path == "projected",
     }
@@ -287,12 +308,15 @@ def _seen(request: Request) -> Conversation:
     return Conversation(tuple(Turn(t.role, tuple(p for p in t.parts if isinstance(p, Text))) for t in turns))
 
 
-def _lost(error: httpx.HTTPError) -> str:
-    """Fixed texts: a library's own may hold URLs."""
-    if isinstance(error, httpx.ConnectTimeout):
-        return "the server cannot be reached: no connection within 10 s"
-    if isinstance(error, httpx.ConnectError):
-        return "the server cannot be reached (refused, unknown host, or its certificate is not trusted)"
-    if isinstance(error, httpx.TimeoutException):
-        return "the server did not answer in time"
-    return "the connection was lost"
+def _lost(error: Unreachable | Lost | Silent) -> str:
+    if isinstance(error, Unreachable):
+        return error.reason
+    return "the connection was lost" if isinstance(error, Lost) else "the server did not answer in time"
+
+
+async def _beginning(reply: Connection, most: int) -> bytes:
+    """The body, or its first `most` bytes and a few more."""
+    content = b""
+    while len(content) < most and (pieces := await reply.more()):
+        content += b"".join(piece for piece, _ in pieces)
+    return content

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fourways.core.request import Generate, Request
-from fourways.engines.openai.pictures import message
+import msgspec
+
+from fourways.core.request import Generate
 
 WANTED: dict[str, object] = {
     "stream_options": {"include_usage": True},
@@ -35,8 +36,9 @@ def needed(output: Generate) -> dict[str, object]:
     return fields
 
 
-def body(request: Request, output: Generate, *, model: str, refused: Collection[str]) -> dict[str, object]:
-    """The whole body, without the wanted fields that are in `refused`."""
+def body(messages: bytes, output: Generate, *, model: str, refused: Collection[str]) -> bytes:
+    """The whole body, without the wanted fields that are in `refused`. messages: as `pictures.encode` made them; they
+    are by far the longest part, and go in as they are."""
     wanted = {name: value for name, value in WANTED.items() if name not in refused}
     own: dict[str, object] = {}
     if output.temperature > 0:
@@ -46,9 +48,8 @@ def body(request: Request, output: Generate, *, model: str, refused: Collection[
     if output.presence_penalty or output.frequency_penalty:
         own["presence_penalty"] = output.presence_penalty
         own["frequency_penalty"] = output.frequency_penalty
-    return {
+    others = {
         "model": model,
-        "messages": [message(turn) for turn in request.conversation.turns],
         "stream": True,
         "max_tokens": output.max_tokens,
         "temperature": output.temperature,
@@ -57,6 +58,7 @@ def body(request: Request, output: Generate, *, model: str, refused: Collection[
         **wanted,
         **needed(output),
     }
+    return b"".join((b'{"messages":', messages, b",", msgspec.json.encode(others)[1:]))
 
 
 def droppable(output: Generate, refused: Collection[str]) -> frozenset[str]:

@@ -1,9 +1,6 @@
-"""Server-sent events out of a stream of bytes (WHATWG HTML, 9.2.6), each with the instant at which it was complete."""
+"""Server-sent events out of pieces of a stream (WHATWG HTML, 9.2.6)."""
 
 from __future__ import annotations
-
-import time
-from collections.abc import AsyncIterator
 
 MAX_EVENT_BYTES = 4 << 20
 
@@ -12,20 +9,34 @@ class EventTooLarge(Exception):
     """The server sent more than MAX_EVENT_BYTES without ending an event."""
 
 
-async def read_events(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, int]]:
-    """(data, `time.perf_counter_ns()` when its last byte was read) of each event. Comments and other fields are left
-    out. An event that the stream's end cuts off is dropped, as the specification wants."""
-    rest = b""
-    data: list[bytes] = []
-    async for chunk in chunks:
-        now = time.perf_counter_ns()
-        *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").split(b"\n")
-        if len(rest) + sum(len(line) for line in data) > MAX_EVENT_BYTES:
+class EventSplitter:
+    """Pieces in, the data of each event out as soon as it is whole. Comments and other fields are left out. An event
+    that the stream's end cuts off is dropped, as the specification wants."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The events that this piece ended. Raises EventTooLarge."""
+        if not self._rest and not self._data and _is_one_event(piece):
+            return [piece[6:-2]]
+        *lines, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
+        if len(self._rest) + self._data_bytes > MAX_EVENT_BYTES:
             raise EventTooLarge
+        events = []
         for line in lines:
             line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                yield b"\n".join(data), now
-                data = []
+                self._data.append(line[5:].removeprefix(b" "))
+                self._data_bytes += len(line)
+            elif not line and self._data:
+                events.append(b"\n".join(self._data))
+                self._data, self._data_bytes = [], 0
+        return events
+
+
+def _is_one_event(piece: bytes) -> bool:
+    """What servers send nearly always: one line of data in a piece of its own."""
+    return piece.startswith(b"data: ") and piece.endswith(b"\n\n") and piece.count(b"\n") == 2 and b"\r" not in piece

@@ -1,0 +1,157 @@
+"""Requests to one server over connections that are kept while they are fresh.
+
+Written on asyncio and llhttp (httptools) because a client that times streams must cost little for each piece of one,
+and must know when its bytes were read; general clients spend several times as much, and stamp late.
+Redirects are never followed, certificates always checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import cast
+
+import httpx
+
+from fourways.core.errors import UserError
+from fourways.engines.openai.address import Address
+from fourways.engines.openai.connection import Connection
+from fourways.engines.openai.proxies import credentials, find_proxy
+from fourways.engines.openai.tunnel import TunnelOpening, TunnelRefused
+
+_CONNECT_S = 10.0
+_ENDING_S = 1.0
+"""How long the last bytes of an answer may take that has said all."""
+_KEPT_S = 3.0
+"""Kept connections are dropped before servers drop them (uvicorn: after 5 s), which would cost a retry."""
+
+
+class Unreachable(Exception):
+    """No connection. reason: a fixed text, since a library's own may hold URLs."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transport:
+    """Connections to the server of `address`. Raises UserError for a key or a proxy that cannot be used."""
+
+    def __init__(self, address: Address) -> None:
+        self._base = address.base
+        self._proxy = None if address.loopback else find_proxy(address.base)  # one cannot reach this machine's servers
+        self._trust = not address.loopback
+        self._tls: ssl.SSLContext | None = None
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._busy: set[Connection] = set()
+        fixed = {
+            "Host": address.base.netloc.decode("ascii"),
+            "User-Agent": "fourways",
+            "Accept-Encoding": "identity",  # a compressed stream arrives in lumps
+            "Connection": "keep-alive",
+        }
+        own = credentials(address.base) or (f"Bearer {address.key}" if address.key is not None else None)
+        if own is not None:
+            fixed["Authorization"] = own
+        if self._proxy is not None and not self._tunnels and (passing := credentials(self._proxy)) is not None:
+            fixed["Proxy-Authorization"] = passing
+        if not all(value.isascii() and value.isprintable() for value in fixed.values()):
+            raise UserError("the server's key holds characters that no HTTP header may hold")
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
+
+    def head(self, method: str, url: httpx.URL, headers: Mapping[str, str]) -> bytes:
+        """A request's head without its end, so that a Content-Length may be added: for `exchange`."""
+        target = url.raw_path.decode("ascii")
+        if self._proxy is not None and not self._tunnels:
+            target = f"{url.scheme}://{url.netloc.decode('ascii')}{target}"
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{method} {target} HTTP/1.1\r\n{self._fixed}{more}".encode("ascii")
+
+    @asynccontextmanager
+    async def exchange(self, message: bytes, *, silence_s: float) -> AsyncIterator[Connection]:
+        """Sends a whole request; its answer's head has come. On leaving, the connection is kept if the answer came
+        whole or has `said_all`, else ended. Raises Unreachable, `Lost` and `Silent`."""
+        connection = self._kept() or await self._connect()
+        self._busy.add(connection)
+        try:
+            connection.ask(message, silence_s=silence_s)
+            await connection.head()
+            yield connection
+        finally:
+            if connection.said_all and not connection.over:
+                connection.let_end(self._put_back, within_s=_ENDING_S)
+            else:
+                self._put_back(connection)
+
+    async def close(self) -> None:
+        for connection in (*self._busy, *(kept for kept, _ in self._idle)):
+            connection.hang_up()
+        self._idle.clear()
+
+    # -- connections ---------------------------------------------------------------------------------------------
+    @property
+    def _tunnels(self) -> bool:
+        """Whether a proxy only passes bytes on: it then sees neither requests nor their key."""
+        return self._base.scheme == "https"
+
+    def _kept(self) -> Connection | None:
+        """The one that was used last, so that the others grow old."""
+        oldest = time.monotonic() - _KEPT_S
+        while self._idle and (self._idle[0][1] < oldest or self._idle[0][0].closed):
+            self._idle.popleft()[0].hang_up()
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if not connection.closed:
+                return connection
+        return None
+
+    def _put_back(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        if not connection.reusable:
+            connection.hang_up()
+            return
+        connection.rest()
+        self._idle.append((connection, time.monotonic()))
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                return await self._dial()
+        except TimeoutError:
+            raise Unreachable(f"the server cannot be reached: no connection within {_CONNECT_S:g} s") from None
+        except TunnelRefused:
+            raise Unreachable("the proxy did not let the connection through") from None
+        except (OSError, UnicodeError, ValueError):
+            raise Unreachable(
+                "the server cannot be reached (refused, unknown host, or its certificate is not trusted)"
+            ) from None
+
+    async def _dial(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        first = self._proxy or self._base
+        secure = first.scheme == "https"
+        protocol_of: Callable[[], asyncio.Protocol] = TunnelOpening if self._proxy and self._tunnels else Connection
+        transport, protocol = await loop.create_connection(
+            protocol_of,
+            first.raw_host.decode("ascii"),
+            first.port or (443 if secure else 80),
+            ssl=self._checks() if secure else None,
+            happy_eyeballs_delay=0.25,
+        )
+        if self._proxy is None or not isinstance(protocol, TunnelOpening):
+            return cast(Connection, protocol)
+        try:
+            return await protocol.through(self._base, self._proxy, self._checks())
+        except BaseException:
+            transport.abort()
+            raise
+
+    def _checks(self) -> ssl.SSLContext:
+        """Certifi's authorities, or those that SSL_CERT_FILE or SSL_CERT_DIR name."""
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context(trust_env=self._trust)
+        return self._tls
