@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fourways.figures import accuracy, latency, memory, roofline, tuning
+from fourways.figures import accuracy, latency, load, memory, roofline, tuning
 from fourways.figures.definition import Definition
 
 
@@ -12,6 +12,7 @@ def definitions() -> tuple[Definition, ...]:
         *accuracy.DEFINITIONS,
         *accuracy.benchmark_definitions(),
         *latency.DEFINITIONS,
+        *load.DEFINITIONS,
         *roofline.DEFINITIONS,
         *memory.DEFINITIONS,
         *tuning.DEFINITIONS,

@@ -12,8 +12,10 @@ from fourways.core.rows import (
     FailureRow,
     MemoryPredictedRow,
     MemoryRow,
+    ProbeRow,
     RequestRow,
     Row,
+    TermsRow,
     TrainStepRow,
     TuneAnswerRow,
     WorkRow,
@@ -22,6 +24,7 @@ from fourways.core.run import BenchmarkRecord
 from fourways.figures.accuracy import Accuracy
 from fourways.figures.failures import Failures
 from fourways.figures.latency import Latency
+from fourways.figures.load import LoadFigures
 from fourways.figures.memory import Memory
 from fourways.figures.roofline import Roofline
 from fourways.figures.tuning import Tuning
@@ -37,7 +40,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
     reason say why.
     """
     failures, latency, memory, tuning = Failures(), Latency(), Memory(), Tuning()
-    roofline = Roofline()
+    roofline, load = Roofline(), LoadFigures()
     accuracy = Accuracy({record.key: record for record in suite})
     for row in rows:
         match row:
@@ -46,8 +49,14 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
             case RequestRow():
                 latency.add(row)
                 roofline.add_request(row)
+                load.add_request(row)
             case ClientRow():
                 latency.add_client(row)
+                load.add_client(row)
+            case TermsRow():
+                load.add_terms(row)
+            case ProbeRow():
+                load.add_probe(row)
             case WorkRow():
                 roofline.add_work(row)
             case CeilingRow():
@@ -65,6 +74,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
     return (
         *accuracy.figures(failures),
         *latency.figures(failures),
+        *load.figures(),
         *roofline.figures(),
         *memory.figures(failures),
         *tuning.figures(failures),

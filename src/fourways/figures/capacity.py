@@ -1,0 +1,58 @@
+"""The greatest load that was confirmed to meet the SLO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fourways.core.figure import Figure, Status
+from fourways.core.objective import Objective
+from fourways.core.rows import ProbeRow
+from fourways.figures.definition import Definition, Estimate, absent
+from fourways.figures.definition import figure as figure_of
+from fourways.stats import Interval
+
+_FORMULA = "the greatest {} that was confirmed, with fresh requests, to meet the SLO"
+_INTERVAL = (
+    "the bracket: from the load that was confirmed to the least above it that was seen to miss the SLO or to be more "
+    "than is answered; each probe is wrongly judged with a probability of at most 2.5 % an objective and side"
+)
+CAPACITY_RATE = Definition(
+    "capacity", "latency", "requests/s", "higher", "probes", _FORMULA.format("rate of an open loop"), _INTERVAL
+)
+CAPACITY_CONCURRENCY = Definition(
+    "capacity_concurrency", "latency", "requests", "higher", "probes", _FORMULA.format("concurrency"), _INTERVAL
+)
+CAPACITIES = (CAPACITY_RATE, CAPACITY_CONCURRENCY)
+
+
+def capacity_figures(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Objective]) -> Iterator[Figure]:
+    """One for each workload that was searched."""
+    for workload in dict.fromkeys(probe.workload for probe in probes):
+        yield _capacity(name, [probe for probe in probes if probe.workload == workload], objectives)
+
+
+def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Objective]) -> Figure:
+    load = probes[0].load
+    definition = CAPACITY_CONCURRENCY if load.arrivals == "closed" else CAPACITY_RATE
+    labels = {
+        "workload": probes[0].workload,
+        "arrivals": load.arrivals,
+        "cache": probes[0].cache,
+        "slo": ",".join(one.label for one in objectives),
+    }
+    last = probes[-1]
+    if (last.purpose, last.verdict) != ("confirm", "meets"):
+        said = next((p.reason for p in reversed(probes) if p.verdict in ("misses", "client_bound")), last.reason)
+        status: Status = "failed" if any(p.verdict == "misses" for p in probes) else "undefined"
+        return absent(definition, name, status, f"no load was confirmed to meet it; {said}", labels, n=len(probes))
+    value = size_of(last)
+    above = [size_of(probe) for probe in probes if probe.verdict == "misses" and size_of(probe) > value]
+    bound = next((probe.reason for probe in probes if probe.verdict == "client_bound"), None)
+    note = None if above else bound or "no load was seen to miss it: it may be higher"
+    interval = Interval(value, min(above)) if above else None
+    return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1)
+
+
+def size_of(probe: ProbeRow) -> float:
+    """The load as a number: requests a second, or requests inside."""
+    return float(probe.load.concurrency or probe.load.rate_per_s or 0.0)

@@ -1,0 +1,155 @@
+"""A load run: how well an SLO is kept, how many answers a second keep it, the greatest load that does, and the cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from fourways.core.figure import Figure
+from fourways.core.objective import Objective
+from fourways.core.rows import ClientRow, ProbeRow, RequestRow, TermsRow
+from fourways.figures import knee, restarts
+from fourways.figures.capacity import CAPACITIES, capacity_figures
+from fourways.figures.client import Client
+from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.requests import Setting
+from fourways.stats import Interval, share_in_order, t_interval
+
+ATTAINMENT = Definition(
+    "slo_attainment", "latency", "fraction", "higher", "requests",
+    "requests that keep every time limit of the SLO and did not fail / requests",
+    "exact binomial at the effective size, from batches of requests in the order in which they were due",
+)  # fmt: skip
+OBJECTIVE = Definition(
+    "slo_objective", "latency", "fraction", "higher", "requests",
+    "requests that keep one objective / requests; `needed` is what the SLO asks", ATTAINMENT.interval,
+)  # fmt: skip
+GOODPUT = Definition(
+    "goodput", "latency", "requests/s", "higher", "blocks",
+    "mean over blocks of requests that keep every limit of the SLO / (last end - first scheduled send)",
+    "Student's t over blocks",
+)  # fmt: skip
+COST = Definition(
+    "cost_per_1000", "latency", "per 1,000 answers", "lower", "blocks",
+    "1,000 × price an hour / (3,600 × answers a second), the machine being busy all the time",
+    "the ends of Student's t over blocks of answers a second, turned into cost",
+)  # fmt: skip
+DEFINITIONS = (ATTAINMENT, OBJECTIVE, GOODPUT, COST, *CAPACITIES, *knee.DEFINITIONS, *restarts.DEFINITIONS)
+
+
+class Request(NamedTuple):
+    """What these figures need of one request. Instants in ms after its block's start; times None where undefined."""
+
+    block: int
+    restart: int
+    due_ms: float
+    ttft_ms: float | None
+    e2e_ms: float | None
+    tpot_ms: float | None
+    failed: bool
+
+    def keeps(self, objective: Objective) -> bool:
+        return not objective.missed(self.ttft_ms, self.e2e_ms, self.tpot_ms, self.failed)
+
+
+Requests = Mapping[Setting, Sequence[Request]]
+
+
+@dataclass(slots=True)
+class LoadFigures:
+    """Collects; `figures` computes. A run without terms is no load run and gets none of these."""
+
+    _terms: dict[str, TermsRow] = field(default_factory=dict)
+    _probes: dict[str, list[ProbeRow]] = field(default_factory=lambda: defaultdict(list))
+    _found: dict[str, dict[Setting, list[Request]]] = field(default_factory=dict)
+    _clients: dict[tuple[str, Setting], Client] = field(default_factory=lambda: defaultdict(Client))
+
+    def add_terms(self, row: TermsRow) -> None:
+        self._terms[row.candidate] = row
+
+    def add_probe(self, row: ProbeRow) -> None:
+        self._probes[row.candidate].append(row)
+
+    def add_client(self, row: ClientRow) -> None:
+        self._clients[row.candidate, Setting(row.workload, row.load, row.cache)].add(row)
+
+    def add_request(self, row: RequestRow) -> None:
+        setting = Setting(row.workload, row.load, row.cache)
+        self._found.setdefault(row.candidate, {}).setdefault(setting, []).append(
+            Request(
+                row.block, row.restart, row.scheduled_ms, row.ttft_ms, row.e2e_ms, row.tpot_ms, row.error is not None
+            )
+        )
+
+    def figures(self) -> Iterator[Figure]:
+        ordered: dict[str, dict[Setting, list[Request]]] = {}
+        for name in self._terms:
+            settings = sorted(self._found.get(name, {}).items(), key=lambda found: found[0].place)
+            ordered[name] = {setting: sorted(requests) for setting, requests in settings}
+        for name, terms in self._terms.items():
+            for setting, requests in ordered[name].items():
+                client = self._clients[name, setting]
+                yield from _of_slo(name, setting, requests, terms.objectives, client)
+                yield from _cost(name, setting, requests, terms, client)
+            yield from capacity_figures(name, self._probes[name], terms.objectives)
+            if not self._probes[name]:
+                yield from knee.figures(name, ordered[name])
+        yield from restarts.figures(ordered, {name: terms.runs for name, terms in self._terms.items()})
+
+
+def _of_slo(
+    name: str, setting: Setting, requests: Sequence[Request], objectives: Sequence[Objective], client: Client
+) -> Iterator[Figure]:
+    if not objectives:
+        return
+    labels = {**setting.labels, "slo": ",".join(one.label for one in objectives)}
+    kept = [all(request.keeps(one) for one in objectives) for request in requests]
+    yield figure(ATTAINMENT, name, client.noted(_share(kept)), labels)
+    if len(objectives) > 1:
+        for one in objectives:
+            said = {**setting.labels, "objective": one.label, "needed": f"{1 - one.allowed:g}"}
+            yield figure(OBJECTIVE, name, client.noted(_share([r.keeps(one) for r in requests])), said)
+    rates = _per_block(requests, kept)
+    yield figure(GOODPUT, name, client.noted(Estimate(float(np.mean(rates)), t_interval(rates), len(rates))), labels)
+
+
+def _share(kept: Sequence[bool]) -> Estimate:
+    """Of requests in order. The interval is that of the missing ones, turned round: they are what comes in clumps."""
+    missed = share_in_order([not one for one in kept])
+    interval = None if missed is None else Interval(1 - missed.high, 1 - missed.low)
+    return Estimate(float(np.mean(kept)), interval, len(kept))
+
+
+def _per_block(requests: Sequence[Request], counted: Sequence[bool]) -> list[float]:
+    """Counted requests a second, block by block; 0 for a block in which nothing ended."""
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    number: dict[int, int] = defaultdict(int)
+    for request, counts in zip(requests, counted, strict=True):
+        first[request.block] = min(first.get(request.block, request.due_ms), request.due_ms)
+        number[request.block] += counts
+        if not request.failed and request.e2e_ms is not None:
+            end = request.due_ms + request.e2e_ms
+            last[request.block] = max(last.get(request.block, end), end)
+    seconds = {block: (last.get(block, at) - at) / 1000 for block, at in first.items()}
+    return [number[block] / length if length > 0 else 0.0 for block, length in seconds.items()]
+
+
+def _cost(
+    name: str, setting: Setting, requests: Sequence[Request], terms: TermsRow, client: Client
+) -> Iterator[Figure]:
+    if terms.price_per_hour is None:
+        return
+    labels = {**setting.labels, "price an hour": f"{terms.price_per_hour:g} {terms.currency}".strip()}
+    rates = _per_block(requests, [not request.failed for request in requests])
+    rate, interval = float(np.mean(rates)), t_interval(rates)
+    if rate == 0:
+        yield absent(COST, name, "failed", "nothing was answered", labels, n=len(rates))
+        return
+    cost = 1000 * terms.price_per_hour / 3600
+    ends = Interval(cost / interval.high, cost / interval.low) if interval is not None and interval.low > 0 else None
+    yield figure(COST, name, client.noted(Estimate(cost / rate, ends, len(rates))), labels)
