@@ -8,11 +8,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 import transformers
 
+from fourways import trace
 from fourways.core.conversation import Conversation, Text, Turn
 from fourways.core.engine import Capability, EngineInfo
 from fourways.core.errors import CapabilityError, EngineError, FourwaysError
@@ -22,6 +24,7 @@ from fourways.engines.local.adapters import Adapters
 from fourways.engines.local.faults import explain
 from fourways.engines.local.features import FeatureCache
 from fourways.engines.local.gate import Gate
+from fourways.engines.local.held import Held
 from fourways.engines.local.kv import KVStore
 from fourways.engines.local.lru import TensorCache
 from fourways.engines.local.prefix import PrefixCache
@@ -70,15 +73,18 @@ class LocalEngine:
         spec = family.spec
         kv_bytes = kv_bytes if kv_bytes is not None else _kv_bytes(spec.device)
         chosen, measured = (threads, "as asked") if threads is not None else choose_threads(family)
+        held = Held(spec.device)
         with torch.inference_mode():
-            store = KVStore(spec, max_rows=max_batch + 1, max_bytes=kv_bytes)
+            store = KVStore(spec, max_rows=max_batch + 1, max_bytes=kv_bytes, changed=partial(held.now, "kv_cache"))
         self._store = store
-        self._features: FeatureCache = TensorCache(feature_cache_bytes)
-        self._prefixes = PrefixCache(prefix_cache_bytes, max_items=2 * max_batch)
+        self._features: FeatureCache = TensorCache(feature_cache_bytes, changed=partial(held.now, "feature_cache"))
+        self._prefixes = PrefixCache(
+            prefix_cache_bytes, max_items=2 * max_batch, changed=partial(held.now, "prefix_cache")
+        )
         self._adapters = Adapters(family)
         self._scheduler = Scheduler(store, self._prefixes, max_rows=max_batch, max_prefill_tokens=max_prefill_tokens)
         self._worker = Worker(
-            family, store, self._scheduler, self._adapters, self._features, self._prefixes,
+            family, store, self._scheduler, self._adapters, self._features, self._prefixes, held,
             threads=chosen, again=self._prepare, broken=self._stopped,
         )  # fmt: skip
         preparing = max(1, min(4, cores() // 2))
@@ -125,7 +131,7 @@ class LocalEngine:
 
     async def _stream(self, request: Request, asked_ns: int) -> AsyncGenerator[Event | Done, None]:
         outbox = Outbox()
-        stages = Stages(asked_ns, 0, self._seen)
+        stages = Stages(asked_ns, trace.track(f"{request.plan.candidate} {request.id}"), self._seen)
         plan = request.plan
         budget = plan.visual_budget if plan.visual_budget is not None else self._visual_budget
         sequence = Sequence(request, request.conversation, budget, None, outbox, stages)
@@ -142,11 +148,14 @@ class LocalEngine:
             yield self._last_word(sequence)
             return
         self._preparer.submit(sequence)
-        ended = False
+        first, ended = True, False
         try:
             while not ended:
                 item = await outbox.queue.get()
                 ended = isinstance(item, Done)
+                if first and stages.track:
+                    trace.mark("deliver", item.time_ns, time.perf_counter_ns(), stages.track)
+                first = False
                 yield item
         finally:
             self._live.discard(sequence)

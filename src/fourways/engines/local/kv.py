@@ -7,7 +7,7 @@ and is overwritten before anything looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,8 +20,12 @@ from fourways.families.contract import ModelSpec
 class KVStore:
     """One tensor (2, layers, rows, kv_heads, tokens, head_dim) that doubles as needed, up to max_bytes."""
 
-    def __init__(self, spec: ModelSpec, *, max_rows: int, max_bytes: int) -> None:
+    def __init__(
+        self, spec: ModelSpec, *, max_rows: int, max_bytes: int, changed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """changed(bytes): is told how much it holds, after each change."""
         self._spec = spec
+        self._changed = changed
         self._max_rows = max_rows
         self._max_tokens = max_bytes // spec.kv_bytes_per_token
         self._store = self._zeros(0, 0)
@@ -77,6 +81,7 @@ class KVStore:
         if self.used == 0 and have_tokens > 4 * max(tokens, 64):
             have_rows = have_tokens = 0
             self._store = self._zeros(0, 0)
+            self._changed(0)
         if rows <= have_rows and tokens <= have_tokens:
             return
         new_rows = max(have_rows, min(_power_of_two(rows), self._max_rows), rows)
@@ -84,11 +89,13 @@ class KVStore:
         new_tokens = max(have_tokens, min(_power_of_two(max(tokens, 64)), longest))
         old, self._store = self._store, self._zeros(new_rows, new_tokens)
         self._store[:, :, : self.used, :, :have_tokens] = old[:, :, : self.used]
+        self._changed(self.bytes)
 
     def reset(self) -> None:
         """Give all rows back, and their memory, whatever was in them."""
         self.used = 0
         self._store = self._zeros(0, 0)
+        self._changed(0)
 
     def _zeros(self, rows: int, tokens: int) -> Tensor:
         spec = self._spec

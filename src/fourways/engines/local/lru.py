@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from torch import Tensor
@@ -16,8 +16,11 @@ class TensorCache(Generic[K]):
     """Keys are compared in full (no digest stands in for content). A tensor larger than the bound is not kept, and of
     a view only its own part is: a part of a batch must not keep the whole batch alive."""
 
-    def __init__(self, max_bytes: int, max_items: int | None = None) -> None:
-        self._max_bytes, self._max_items = max_bytes, max_items
+    def __init__(
+        self, max_bytes: int, max_items: int | None = None, changed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """changed(bytes): is told how much it holds, after each change."""
+        self._max_bytes, self._max_items, self._changed = max_bytes, max_items, changed
         self._items: OrderedDict[K, Tensor] = OrderedDict()
         self._lock = threading.Lock()
         self.generation = 0
@@ -48,6 +51,7 @@ class TensorCache(Generic[K]):
                 self._bytes -= _bytes(oldest)
                 self._evictions += 1
                 self._gone(key)
+            self._changed(self._bytes)
 
     def _gone(self, key: K) -> None:
         """Told of each key that is evicted, under the lock."""
@@ -61,6 +65,7 @@ class TensorCache(Generic[K]):
         with self._lock:
             self._items.clear()
             self._bytes = 0
+            self._changed(0)
 
     def outdate(self) -> None:
         """Clear, because what is in here became wrong: what was found before must not be used any more."""

@@ -11,6 +11,7 @@ differ in their times), unit keys.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,10 @@ class PrefixCache(TensorCache[_Beginning]):
     """Keys and values (2, layers, kv_heads, tokens, head_dim) of beginnings. `key` stands for all up to the last
     visual, `tail` for the text that follows."""
 
-    def __init__(self, max_bytes: int, max_items: int | None = None) -> None:
-        super().__init__(max_bytes, max_items)
+    def __init__(
+        self, max_bytes: int, max_items: int | None = None, changed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        super().__init__(max_bytes, max_items, changed)
         self._tails: defaultdict[PrefixKey, dict[bytes, Tail]] = defaultdict(dict)
 
     def longest(self, key: PrefixKey, length: int, tail: Tail) -> Tensor | None:
@@ -56,6 +59,7 @@ class PrefixCache(TensorCache[_Beginning]):
             self._tails.clear()
             self._items.clear()
             self._bytes = 0
+            self._changed(0)
 
     def _gone(self, key: _Beginning) -> None:
         known = self._tails[key[0]]

@@ -20,6 +20,7 @@ from fourways.engines.local.adapters import Adapters
 from fourways.engines.local.delivery import Delivery
 from fourways.engines.local.faults import explain
 from fourways.engines.local.features import FeatureCache, FeatureKey, feature_key
+from fourways.engines.local.held import Held
 from fourways.engines.local.kv import KVStore
 from fourways.engines.local.prefix import PrefixCache
 from fourways.engines.local.rank import rank
@@ -27,6 +28,7 @@ from fourways.engines.local.runner import Runner
 from fourways.engines.local.sampling import choose
 from fourways.engines.local.scheduler import Scheduler
 from fourways.engines.local.sequence import Item, Sequence
+from fourways.engines.local.shown import shown
 from fourways.engines.local.stages import Laps, Seen
 from fourways.families.contract import Family, VisualUnit
 
@@ -48,14 +50,15 @@ class Worker(threading.Thread):
         adapters: Adapters,
         features: FeatureCache,
         prefixes: PrefixCache,
+        held: Held,
         *,
         threads: int,
         again: Callable[[Sequence], None],
         broken: Callable[[FourwaysError], None],
     ) -> None:
-        super().__init__(name="fourways-model", daemon=True)
+        super().__init__(name=f"fourways-model {family.card.name}", daemon=True)
         self._family, self._store, self._scheduler, self._adapters = family, store, scheduler, adapters
-        self._features, self._prefixes = features, prefixes
+        self._features, self._prefixes, self._held = features, prefixes, held
         self._runner = Runner(family, store)
         self._threads = threads
         self._again, self._broken = again, broken
@@ -212,7 +215,8 @@ class Worker(threading.Thread):
             sequence.stages.until("queue", began)
             sequence.laps, sequence.encoded = laps, False
         known, missing = self._look_up(batch)
-        encoded = dict(zip(missing, self._runner.encode(list(missing.values()), laps), strict=True))
+        with shown(batch if missing else (), "vision_encode", f"encode {len(missing)} units", self._held):
+            encoded = dict(zip(missing, self._runner.encode(list(missing.values()), laps), strict=True))
         self.counts["encoded_units"] += len(encoded)
         for sequence in batch:
             self._take_features(sequence, known, encoded)
@@ -259,12 +263,13 @@ class Worker(threading.Thread):
             for row, sequence in enumerate(batch, first):
                 if sequence.prefix is not None:
                     self._store.write(row, sequence.prefix)
-            logits = self._runner.prefill(first, batch)
-            for row, sequence in enumerate(batch, first):
-                sequence.keep_beginning(self._prefixes, partial(self._store.read, row))
-            generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
-            drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
-            self._account(batch)
+            with shown(batch, "forward", f"prefill of {len(batch)}", self._held):
+                logits = self._runner.prefill(first, batch)
+                for row, sequence in enumerate(batch, first):
+                    sequence.keep_beginning(self._prefixes, partial(self._store.read, row))
+                generating = [n for n, sequence in enumerate(batch) if not sequence.ranks]
+                drawn = choose(logits[generating], [batch[n] for n in generating], self._family.spec.eos_token_ids)
+                self._account(batch)
         except BaseException:
             self._store.drop_last(len(batch))
             raise
@@ -316,8 +321,9 @@ class Worker(threading.Thread):
         self._take_chosen()
 
     def _decode_step(self, batch: list[Sequence]) -> None:
-        logits = self._runner.decode(batch[0].row, batch)
-        drawn = choose(logits, batch, self._family.spec.eos_token_ids)
+        with shown(batch, "forward", f"decode of {len(batch)}"):
+            logits = self._runner.decode(batch[0].row, batch)
+            drawn = choose(logits, batch, self._family.spec.eos_token_ids)
         for sequence, (token, logprob) in zip(batch, drawn, strict=True):
             sequence.length += 1
             self._chosen.append((sequence, token, logprob))
