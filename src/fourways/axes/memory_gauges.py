@@ -26,6 +26,20 @@ Reading = tuple[MemoryStage, MemoryQuantity, int]
 """Stage, quantity, bytes."""
 
 
+class StageGauges(Protocol):
+    """What a measured program is told apart by: `Gauges` where it runs, a counter of shapes where it is foreseen."""
+
+    def hold(self, tensors: Iterable[Tensor]) -> None: ...
+
+    def watch(self) -> AbstractContextManager[object]: ...
+
+    def settle(self) -> None: ...
+
+    def stage(self, name: MemoryStage) -> AbstractContextManager[None]: ...
+
+    def readings(self, stage: MemoryStage) -> list[Reading]: ...
+
+
 class Device(Protocol):
     """One kind of device. drawn: the quantity that a timeline shows."""
 

@@ -20,7 +20,7 @@ import torch
 
 from fourways.axes.memory_gauges import Gauges, Reading
 from fourways.axes.memory_stages import ProbeRequest, plan, run_request
-from fourways.axes.memory_training import train_step
+from fourways.axes.memory_training import probe_recipe, train_step
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.errors import CapabilityError, FourwaysError, OutOfMemory
 from fourways.core.rows import FailureRow, MemoryQuantity, MemoryRow, MemoryStage, MemoryTimelineRow, Row
@@ -95,7 +95,7 @@ def _train(
         write(_unknown(task, "train_step", "the candidate carries an adapter already; a fine-tune starts from a base"))
         return
     try:
-        for reading in train_step(family, request, task.batch, task.candidate.visual_budget, gauges):
+        for reading in train_step(family, request, probe_recipe(task.batch), task.candidate.visual_budget, gauges):
             write(_row(task, reading, request.context))
     except Exception as error:
         known = _known(error)

@@ -30,17 +30,17 @@ _GIB = 2**30
 _CACHE = re.compile(r"^vllm:cache_config_info\{(?P<labels>.*)\}\s", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _START = re.compile(r"Initializing a V1 LLM engine")
-_SPEAKER = re.compile(r"^\(([^)]*)\)")
 _SAID: dict[MemoryQuantity, re.Pattern[str]] = {
     "weights": re.compile(r"Model loading took ([\d.]+) GiB"),
     "activation_peak": re.compile(r"([\d.]+) GiB for peak activation"),
-    "kv_cache": re.compile(r"(?:Available KV cache memory: |Explicitly set \()([\d.]+)"),
+    "kv_cache": re.compile(r"(?:Available KV cache memory: |(?:Explicitly|Auto) set \()([\d.]+)"),
 }
 _TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 
 
 class ServerProfile(msgspec.Struct, frozen=True):
-    """Bytes over all workers, and how many tokens the room for keys and values holds; None: not said."""
+    """Bytes on one device, that of the worker that holds most, and how many tokens the room for keys and values of one
+    engine holds; None: not said."""
 
     weights: int | None = None
     activation_peak: int | None = None
@@ -99,18 +99,16 @@ async def _metrics(address: Address) -> str:
 
 
 def _from_metrics(text: str) -> ServerProfile:
-    """Of all engines of one server together (data parallel)."""
     every = [dict(_LABEL.findall(found["labels"])) for found in _CACHE.finditer(text)]
     return ServerProfile(
-        kv_cache=_sum(labels.get("kv_cache_memory_bytes") for labels in every),
-        kv_tokens=_sum(labels.get("kv_cache_size_tokens") for labels in every),
+        kv_cache=_most(labels.get("kv_cache_memory_bytes") for labels in every),
+        kv_tokens=_most(labels.get("kv_cache_size_tokens") for labels in every),
     )
 
 
-def _sum(values: Iterable[str | None]) -> int | None:
-    found = list(values)
-    numbers = [int(value) for value in found if value is not None and value.isdecimal()]
-    return sum(numbers) if numbers and len(numbers) == len(found) else None
+def _most(values: Iterable[str | None]) -> int | None:
+    """vLLM writes what it does not know as None."""
+    return max((int(value) for value in values if value is not None and value.isdecimal()), default=None)
 
 
 def read_log(path: Path) -> ServerProfile:
@@ -127,17 +125,16 @@ def read_log(path: Path) -> ServerProfile:
 
 
 def from_log(lines: Iterable[str]) -> ServerProfile:
-    """The same of its lines. Each worker speaks for its own device: the last word of each, added up."""
-    said: dict[MemoryQuantity, dict[str, int]] = {quantity: {} for quantity in _SAID}
+    """The same of its lines. Each worker speaks for its own device."""
+    said: dict[MemoryQuantity, list[int]] = {}
     tokens: int | None = None
     for line in lines:
         if _START.search(line):
-            said, tokens = {quantity: {} for quantity in _SAID}, None
-        speaker = _SPEAKER.match(line)
+            said, tokens = {}, None
         for quantity, pattern in _SAID.items():
             if found := pattern.search(line):
-                said[quantity][speaker[1] if speaker else ""] = round(float(found[1]) * _GIB)
+                said.setdefault(quantity, []).append(round(float(found[1]) * _GIB))
         if found := _TOKENS.search(line):
             tokens = int(found[1].replace(",", ""))
-    sizes = {quantity: sum(by_worker.values()) for quantity, by_worker in said.items() if by_worker}
-    return ServerProfile(sizes.get("weights"), sizes.get("activation_peak"), sizes.get("kv_cache"), kv_tokens=tokens)
+    most = {quantity: max(sizes) for quantity, sizes in said.items()}
+    return ServerProfile(most.get("weights"), most.get("activation_peak"), most.get("kv_cache"), tokens)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from fourways.axes.memory_gauges import Gauges, Reading
+from fourways.axes.memory_gauges import Reading, StageGauges
 from fourways.core.conversation import Conversation
 from fourways.core.errors import UserError
 from fourways.engines.local.kv import KVStore
@@ -67,7 +67,7 @@ def plan(family: Family, size: tuple[int, int], visual_budget: int | None, new_t
     return request
 
 
-def run_request(family: Family, request: ProbeRequest, batch: int, gauges: Gauges) -> Iterator[Reading]:
+def run_request(family: Family, request: ProbeRequest, batch: int, gauges: StageGauges) -> Iterator[Reading]:
     """`batch` copies of the request at once; the readings of each stage as it ends."""
     units = [replace(unit, pixels=unit.pixels.clone()) for _ in range(batch) for unit in request.units]
     gauges.hold(unit.pixels for unit in units)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 
-from fourways.axes.memory_gauges import Gauges, Reading
+from fourways.axes.memory_gauges import Reading, StageGauges
 from fourways.axes.memory_stages import ProbeRequest
 from fourways.families.contract import Family
 from fourways.tuning.examples import Example
@@ -21,13 +21,17 @@ STEPS = 2
 _ANSWER = "picture"
 
 
+def probe_recipe(batch: int) -> Recipe:
+    """The fine-tune that is measured: the recipe's own settings, for `STEPS` steps."""
+    return Recipe(seed=0, steps=STEPS, batch_size=batch)
+
+
 def train_step(
-    family: Family, request: ProbeRequest, batch: int, visual_budget: int | None, gauges: Gauges
+    family: Family, request: ProbeRequest, recipe: Recipe, visual_budget: int | None, gauges: StageGauges
 ) -> Iterator[Reading]:
-    """The readings of a step on `batch` copies of the request, answered by `request.new_tokens` tokens and the end
-    token. The family's module is as it was afterwards. Raises what a fine-tune of this model raises."""
+    """The readings of a step on `recipe.batch_size` copies of the request, answered by `request.new_tokens` tokens and
+    the end token. The family's module is as it was afterwards. Raises what a fine-tune of this model raises."""
     example = Example("memory probe", request.conversation, " ".join([_ANSWER] * request.new_tokens))
-    recipe = Recipe(seed=0, steps=STEPS, batch_size=batch)
     gauges.settle()
     with ExitStack() as stack:
         with gauges.watch():
