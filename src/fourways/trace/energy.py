@@ -65,7 +65,8 @@ class Rapl:
     offers no counter, or keeps it from this user (most do since CVE-2020-8694). A block that draws more than the
     counter's whole range (262 kJ on most: 20 minutes at 200 W) cannot be told from a short one: keep blocks shorter."""
 
-    def __init__(self, root: Path = POWERCAP) -> None:
+    def __init__(self, root: Path | None = None) -> None:
+        root = root or POWERCAP
         zones = [zone for zone in sorted(root.glob("intel-rapl:*")) if _counts(zone)]
         if not zones:
             raise Undefined(f"no RAPL counter below {root}")
