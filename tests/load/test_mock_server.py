@@ -296,7 +296,7 @@ def test_a_client_that_leaves_frees_its_slot_and_is_logged() -> None:
 
 # -- the engine, and the process ---------------------------------------------------------------------------------------
 async def test_the_project_s_own_engine_reads_it(quick: Running) -> None:
-    engine = await open_openai_engine(Candidate("mock", url=f"{quick.url}/v1"))
+    engine = await open_openai_engine(Candidate("mock", url=f"{quick.url}/v1", served_model="mock"))
     try:
         request = Request("1", Conversation.ask("hello"), Plan("mock"), Generate(6, min_tokens=6, ignore_eos=True))
         items = [item async for item in engine.stream(request)]
