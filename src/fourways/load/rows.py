@@ -6,8 +6,9 @@ from itertools import pairwise
 
 from fourways.core.events import Usage
 from fourways.core.load import Load
-from fourways.core.rows import Cache, RequestRow
+from fourways.core.rows import Cache, ClientRow, RequestRow
 from fourways.load.client import Ask, Timing
+from fourways.load.meter import Health
 
 
 def request_row(
@@ -55,6 +56,35 @@ def request_row(
         from_rate_per_s=load.from_rate_per_s,
         restart=restart,
         adapter=ask.request.plan.adapter,
+    )
+
+
+def client_row(
+    health: Health,
+    *,
+    candidate: str,
+    workload: str,
+    load: Load,
+    cache: Cache,
+    block: int,
+    restart: int = 0,
+) -> ClientRow:
+    """What `Meter.health` said of one block."""
+    return ClientRow(
+        candidate=candidate,
+        workload=workload,
+        load=load,
+        cache=cache,
+        block=block,
+        wall_ms=health.wall_ms,
+        cpu_ms=health.cpu_ms,
+        lag_n=health.lag_n,
+        lag_p50_ms=health.lag_p50_ms,
+        lag_p99_ms=health.lag_p99_ms,
+        lag_max_ms=health.lag_max_ms,
+        shares_process=health.shares_process,
+        client_bound=health.client_bound,
+        restart=restart,
     )
 
 

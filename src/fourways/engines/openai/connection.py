@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
         self._pieces: list[tuple[bytes, int]] = []
         self._waiting_bytes = self._head_bytes = 0
         self.said_all = False
-        self._begun = self._whole = self._sized = self._paused = False
+        self._begun = self._whole = self._sized = self._lasts = self._paused = False
         self._fault: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._heard_ns = self._now_ns = 0
@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether the answer came whole and another request may follow it."""
-        return self._whole and not self._closed and self._parser is not None and self._parser.should_keep_alive()
+        return self._whole and self._lasts and not self._closed
 
     def rest(self) -> None:
         """Until the next `ask`, whatever comes ends the connection."""
@@ -167,7 +167,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._begun:
+        if self._begun and self._parser is not None:
+            self._lasts = self._parser.should_keep_alive()
             self._end(None)
 
     # -- waiting -------------------------------------------------------------------------------------------------
