@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import groupby
 
+import msgspec
 import pytest
 
 from fourways.axes import latency
 from fourways.axes.contract import Opened, Settings
-from fourways.axes.latency import CONCURRENCIES, Latency, parts, turns
+from fourways.axes.latency import CONCURRENCIES, Latency, Part, parts, turns
+from fourways.axes.observing import Block, Tell
 from fourways.core.candidate import Candidate
-from fourways.core.rows import FailureRow, RequestRow, Row
+from fourways.core.conversation import Image
+from fourways.core.engine import EngineInfo
+from fourways.core.request import Plan
+from fourways.core.rows import EnergyRow, FailureRow, RequestRow, Row
 from fourways.engines import LocalEngine
+from fourways.load import Ask
 
 Open = Callable[..., Awaitable[Opened]]
 
 
 async def collect(opened: list[Opened], settings: Settings) -> list[Row]:
     return [row async for row in Latency().rows(opened, settings, [])]
+
+
+def measured(part: Part) -> list[str]:
+    return shown_by(part.workload.asks, part.items)
+
+
+def warming(part: Part) -> list[str]:
+    return shown_by(part.workload.warm_up, part.warming)
+
+
+def shown_by(asks: Callable[..., list[Ask]], items: range) -> list[str]:
+    return [
+        picture.content_hash
+        for ask in asks(Plan("c"), engine=EngineInfo("local", "generic", None, frozenset(), {}), items=items,
+                        run_seed=0, prefix="p")
+        for picture in pictures(ask)
+    ]  # fmt: skip
+
+
+def pictures(ask: Ask) -> list[Image]:
+    return [visual for visual in ask.request.conversation.visuals if isinstance(visual, Image)]
 
 
 @pytest.fixture
@@ -104,31 +133,83 @@ async def test_a_candidate_that_answers_nothing_is_lost_and_the_others_finish(
     assert len(found) == len(CONCURRENCIES) * 2 * 4
 
 
-async def test_the_full_workload_is_eighty_distinct_pictures_a_concurrency(
+async def test_the_full_run_asks_about_eighty_distinct_pictures_at_each_load(
     open_random: Open, quick_settings: Settings
 ) -> None:
     one = await open_random("a")
     made = parts([one], replace(quick_settings, quick=False))
-    shown = [image.content_hash for part in made for image in (*part.workload.warmed_by, *part.workload.images)]
+    shown = [image for part in made for image in (*measured(part), *warming(part))]
     assert len(set(shown)) == len(shown)
-    assert [len(part.workload.images) for part in made] == [80, 80]
-    assert [len(part.workload.warmed_by) for part in made] == [latency.WARM_UP] * 2
-    plan = turns(made[0], 3)
+    assert [len(measured(part)) for part in made] == [80, 80]
+    assert [len(warming(part)) for part in made] == [latency.WARM_UP] * 2
+    plan = turns(made[1], 3)
     assert [turn.candidate for turn in plan] == [0, 1, 2] * (len(plan) // 3)
     for cache in ("cold", "warm"):
         items = [i for turn in plan if turn.cache == cache and turn.candidate == 2 for i in turn.items]
-        assert items == list(range(80))
+        assert items == list(made[1].items)
     assert len({turn.block for turn in plan}) >= 3
+
+
+async def test_every_block_holds_each_size_equally_often(open_random: Open, quick_settings: Settings) -> None:
+    one = await open_random("a")
+    for part in parts([one], quick_settings):
+        for turn in turns(part, 1):
+            asks = part.workload.asks(
+                Plan("a"), engine=one.engine.info, items=turn.items, run_seed=0, prefix=str(turn.block)
+            )
+            sizes = Counter((v.width, v.height) for ask in asks for v in pictures(ask))
+            assert sizes == {(56, 56): 4, (112, 56): 4, (56, 112): 4, (112, 112): 4}
 
 
 async def test_pictures_are_the_runs_own_by_seed_and_new_each_time_for_a_server(
     open_random: Open, quick_settings: Settings
 ) -> None:
     def shown(opened: list[Opened], settings: Settings) -> list[str]:
-        return [image.source_sha256 for part in parts(opened, settings) for image in part.workload.images]
+        return [image for part in parts(opened, settings) for image in measured(part)]
 
     local = await open_random("a")
     server = Opened(Candidate("s", url="http://localhost:1"), None, local.engine)
     assert shown([local], quick_settings) == shown([local], quick_settings)
     assert shown([local], quick_settings) != shown([local], replace(quick_settings, seed=8))
     assert not set(shown([local, server], quick_settings)) & set(shown([local, server], quick_settings))
+
+
+async def test_a_local_candidate_decodes_on_the_timed_path_as_a_server_does(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    """A server gets the file and decodes it; so a local engine's pictures are decoded when the request is due."""
+    one = await open_random("a")
+    part = parts([one], quick_settings)[0]
+    local = part.workload.asks(Plan("a"), engine=one.engine.info, items=[0], run_seed=0, prefix="l")
+    server = msgspec.structs.replace(one.engine.info, engine="openai")
+    remote = part.workload.asks(Plan("a"), engine=server, items=[0], run_seed=0, prefix="r")
+    assert local[0].read is not None and remote[0].read is None
+    assert local[0].image == remote[0].image
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_local_requests_first_token_contains_the_decoding(open_random: Open, quick_settings: Settings) -> None:
+    rows = await collect([await open_random("a")], quick_settings)
+    found = [row for row in rows if isinstance(row, RequestRow)]
+    assert all(0 < row.stages_ms["media_decode"] < (row.ttft_ms or 0) for row in found)
+
+
+@pytest.mark.usefixtures("small")
+async def test_observers_are_told_of_each_block_and_add_their_rows(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def watch(block: Block) -> AsyncIterator[Tell]:
+        yield lambda rows: [
+            EnergyRow(
+                block.one.candidate.name, block.workload, block.load, block.cache, block.number,
+                joules=1.0, seconds=1.0, answers=sum(row.error is None for row in rows), method="a test",
+            )
+        ]  # fmt: skip
+
+    monkeypatch.setattr(latency, "OBSERVERS", (watch,))
+    rows = await collect([await open_random("a")], quick_settings)
+    seen = [(row.load.concurrency, row.block, row.cache, row.answers) for row in rows if isinstance(row, EnergyRow)]
+    assert seen == [(c, block, cache, 2) for c in CONCURRENCIES for block in (0, 1) for cache in ("cold", "warm")]
+    last = [isinstance(row, EnergyRow) for row in rows]
+    assert last == [False, False, True] * (len(rows) // 3), "a block's observations follow its requests"

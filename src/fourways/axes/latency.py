@@ -6,32 +6,38 @@ Cold: the engine has never been asked about the picture (a local engine forgets 
 server cannot be told to, so a run that times one draws new pictures). Warm: it was asked in the same block, and may use
 what it kept: the picture's features, and the beginning of the prompt. Where an engine says that a picture was or was
 not in its cache, and that is not what the row claims, the row is an error and not a number.
+
+All loops here are closed. In an open one candidates would have to share a rate that overloads the slowest or leaves the
+fastest idle, and the table would compare neither; `fourways load` asks for a rate, and searches for the highest.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from fourways.axes.contract import Opened, Settings
+from fourways.axes.observing import Block, Observer
 from fourways.core.candidate import Candidate
 from fourways.core.events import Done
 from fourways.core.figure import Axis as AxisName
 from fourways.core.load import Load
 from fourways.core.request import Plan, derive_seed
 from fourways.core.rows import FailureRow, RequestRow, Row
-from fourways.load import Ask, Workload, describe_32, request_row, send
-from fourways.zoo import latency_scenes
+from fourways.load import DESCRIBE_32, Ask, Workload, draw, read_workload, request_row, send
 
 CONCURRENCIES = (1, 8)
 PICTURES, PICTURES_QUICK = 80, 32
 BLOCK = 16
-"""Pictures a block: whole rounds at either concurrency."""
+"""Pictures a block: whole rounds at either concurrency, and each size of picture equally often."""
 WARM_UP = 8
 TIMEOUT_S = 300.0
+OBSERVERS: tuple[Observer, ...] = ()
+"""What is read beside the requests of every measured block."""
 Cache = Literal["cold", "warm"]
 PASSES: tuple[Cache, ...] = ("cold", "warm")
 _SECONDS_A_REQUEST = 0.08
@@ -62,12 +68,15 @@ class Latency:
                 if one.candidate.name in lost:
                     continue
                 rows: list[RequestRow] = []
-                async with aclosing(_ask(part, turn, one)) as observed:
+                async with aclosing(_observed(part, turn, one)) as observed:
                     async for row in observed:
-                        rows.append(row)
-                        finished += 1
-                        settings.progress(finished, total, f"{one.candidate.name} · {part.concurrency} at a time")
                         yield row
+                        if isinstance(row, RequestRow):
+                            rows.append(row)
+                            finished += 1
+                            settings.progress(
+                                finished, total, f"{one.candidate.name} · {part.load.concurrency} at a time"
+                            )
                 if all(row.error is not None for row in rows):
                     lost.add(one.candidate.name)
                     yield _lost(one, f"{part.workload.name}, block {turn.block}, {turn.cache}", rows[0].error)
@@ -75,17 +84,18 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One concurrency with pictures of its own. run_seed: of the requests. name: unique in the run."""
+    """One load with pictures of its own. items, warming: indices in the workload. run_seed: of the requests."""
 
-    name: str
-    concurrency: int
+    load: Load
     workload: Workload
+    items: range
+    warming: range
     run_seed: int
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One candidate's go at one block. candidate: its place among the opened ones. items: indices of pictures."""
+    """One candidate's go at one block. candidate: its place among the opened ones. items: indices in the workload."""
 
     block: int
     cache: Cache
@@ -93,24 +103,32 @@ class Turn:
     items: range
 
 
+def workload(run_seed: int, luck: str = "") -> Workload:
+    """The axis's workload, drawn by the run's seed. luck: anything else that it should depend on."""
+    seed = derive_seed(run_seed, "latency")
+    return draw(read_workload(DESCRIBE_32), seed=derive_seed(seed, luck) if luck else seed)
+
+
 def parts(opened: Sequence[Opened], settings: Settings) -> list[Part]:
-    """No picture is in two parts. They are drawn by the run's seed; where a server is timed, by chance, since it may
-    remember an earlier run."""
-    luck = secrets.token_hex(8) if any(one.checkpoint is None for one in opened) else "none"
-    count = _pictures(settings) + WARM_UP
-    sources = list(latency_scenes(len(CONCURRENCIES) * count, derive_seed(settings.seed, f"latency/{luck}")))
-    made = []
-    for index, concurrency in enumerate(CONCURRENCIES):
-        own = sources[index * count : (index + 1) * count]
-        workload = describe_32(own, count=_pictures(settings), warm_up=WARM_UP)
-        made.append(Part(f"{workload.name}/{concurrency}", concurrency, workload, settings.seed))
-    return made
+    """No picture is in two parts. They are drawn by the run's seed; where a server is timed, by chance too, since it
+    may remember an earlier run."""
+    luck = secrets.token_hex(8) if any(one.checkpoint is None for one in opened) else ""
+    drawn, count = workload(settings.seed, luck), _pictures(settings)
+    return [
+        Part(
+            Load(concurrency=concurrency),
+            drawn,
+            range(index * count, (index + 1) * count),
+            range(index * WARM_UP, (index + 1) * WARM_UP),
+            settings.seed,
+        )
+        for index, concurrency in enumerate(CONCURRENCIES)
+    ]
 
 
 def turns(part: Part, candidates: int) -> list[Turn]:
     """Who asks what, in order."""
-    pictures = len(part.workload.images)
-    blocks = [range(start, min(start + BLOCK, pictures)) for start in range(0, pictures, BLOCK)]
+    blocks = [part.items[start : start + BLOCK] for start in range(0, len(part.items), BLOCK)]
     return [
         Turn(block, cache, candidate, items)
         for block, items in enumerate(blocks)
@@ -124,18 +142,16 @@ def _pictures(settings: Settings) -> int:
 
 
 async def _warm_up(part: Part, opened: Sequence[Opened]) -> AsyncGenerator[FailureRow, None]:
-    """Ask about other pictures at the same concurrency, so that code and memory are as they will be; then forget."""
+    """Ask about other pictures at the same load, so that code and memory are as they will be; then forget."""
     for one in opened:
-        asks = [
-            Ask(
-                part.workload.request(image, _plan(one), id=f"{part.name}/warm-up/{index}", seed=part.run_seed),
-                index,
-                image.source_sha256,
-            )
-            for index, image in enumerate(part.workload.warmed_by)
-        ]
+        # The measured pictures are drawn now, so that nobody's first turn comes after more work than another's.
+        await asyncio.to_thread(_asks, part, one, part.items, "drawn")
+        asks = part.workload.warm_up(
+            _plan(one), engine=one.engine.info, items=part.warming, run_seed=part.run_seed,
+            prefix=f"{part.load.label}/warm-up",
+        )  # fmt: skip
         errors = []
-        async with aclosing(send(one.engine, asks, Load(concurrency=part.concurrency))) as timings:
+        async with aclosing(send(one.engine, asks, part.load, timeout_s=TIMEOUT_S)) as timings:
             async for timing in timings:
                 errors.append(timing.error)
         await one.engine.clear_caches()
@@ -143,26 +159,37 @@ async def _warm_up(part: Part, opened: Sequence[Opened]) -> AsyncGenerator[Failu
             yield _lost(one, f"{part.workload.name}, warm-up", errors[0])
 
 
-async def _ask(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[RequestRow, None]:
-    """One block's rows, as the requests end."""
-    load = Load(concurrency=part.concurrency)
-    asks = []
-    for item in turn.items:
-        image = part.workload.images[item]
-        request = part.workload.request(image, _plan(one), id=f"{part.name}/{turn.cache}/{item}", seed=part.run_seed)
-        asks.append(Ask(request, item, image.source_sha256))
-    async with aclosing(send(one.engine, asks, load, timeout_s=TIMEOUT_S)) as timings:
+async def _observed(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[Row, None]:
+    """One block's rows, as the requests end; then what its observers saw."""
+    block = Block(one, part.workload.name, part.load, turn.cache, turn.block)
+    asks = _asks(part, one, turn.items, turn.cache)
+    rows: list[RequestRow] = []
+    async with AsyncExitStack() as watching:
+        tells = [await watching.enter_async_context(observer(block)) for observer in OBSERVERS]
+        timings = await watching.enter_async_context(aclosing(send(one.engine, asks, part.load, timeout_s=TIMEOUT_S)))
         async for timing in timings:
             timing.error = timing.error or _untrue(timing.done, turn.cache)
-            yield request_row(
-                timing,
-                asks[timing.index],
-                candidate=one.candidate.name,
-                workload=part.workload.name,
-                load=load,
-                cache=turn.cache,
-                block=turn.block,
+            rows.append(
+                request_row(
+                    timing,
+                    asks[timing.index],
+                    candidate=one.candidate.name,
+                    workload=block.workload,
+                    load=block.load,
+                    cache=block.cache,
+                    block=block.number,
+                )
             )
+            yield rows[-1]
+    for tell in tells:
+        for row in tell(rows):
+            yield row
+
+
+def _asks(part: Part, one: Opened, items: range, prefix: str) -> list[Ask]:
+    return part.workload.asks(
+        _plan(one), engine=one.engine.info, items=items, run_seed=part.run_seed, prefix=f"{part.load.label}/{prefix}"
+    )
 
 
 def _untrue(done: Done | None, cache: Cache) -> str | None:

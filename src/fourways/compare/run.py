@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from fourways import figures
+from fourways.axes import latency
 from fourways.axes.contract import Axis, Opened, Settings
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of, to_find
@@ -185,6 +186,7 @@ def _header(
         definitions=dict(figures.DEFINITIONS),
         shard=shard_record(job),
         crews=[record_of(job.scale)] if "accuracy" in job.axes else (),
+        workloads=[latency.workload(job.seed).record] if "latency" in job.axes else (),
         thread_choice=choice,
     )
 

@@ -96,14 +96,14 @@ class CrewRecord(msgspec.Struct, frozen=True):
 
 class WorkloadRecord(msgspec.Struct, frozen=True):
     """What was asked while times were taken. name: as in the rows. description: canonical JSON of the workload's file,
-    and sha256 its digest; with the seed it gives every request again. data_sha256: of the benchmark's data or of the
-    trace that it was drawn from, None if it was generated. seed: None if it was drawn by chance, because a server may
-    remember the pictures of an earlier run."""
+    and sha256 its digest (with a trace's); with the seed it gives every request again. Where the latency axis times a
+    server, a number of chance joins the seed, because a server may remember the pictures of an earlier run.
+    data_sha256: of the benchmark's data or of the trace that it was drawn from, None if it was made."""
 
     name: str
     sha256: str
     description: str
-    seed: int | None
+    seed: int
     data_sha256: str | None = None
 
 

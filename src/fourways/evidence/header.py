@@ -22,6 +22,7 @@ from fourways.core.run import (
     RunHeader,
     ShardRecord,
     ThreadChoice,
+    WorkloadRecord,
 )
 from fourways.core.run_files import RUN_FILE, write_whole
 from fourways.evidence.environment import clock, environment
@@ -57,6 +58,7 @@ def build_header(
     shard: ShardRecord | None = None,
     crews: Sequence[CrewRecord] = (),
     thread_choice: ThreadChoice | None = None,
+    workloads: Sequence[WorkloadRecord] = (),
 ) -> RunHeader:
     """The header of a run on this machine, now, with every text redacted."""
     header = RunHeader(
@@ -77,6 +79,7 @@ def build_header(
         shard=shard,
         crews=tuple(crews),
         thread_choice=thread_choice,
+        workloads=tuple(workloads),
     )
     return msgspec.convert(_redacted(msgspec.to_builtins(header)), RunHeader)
 
