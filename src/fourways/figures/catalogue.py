@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fourways.figures import accuracy, latency, load, memory, roofline, tuning
+from fourways.figures import accuracy, energy, latency, load, memory, roofline, tuning
 from fourways.figures.definition import Definition
 
 
@@ -14,6 +14,7 @@ def definitions() -> tuple[Definition, ...]:
         *latency.DEFINITIONS,
         *load.DEFINITIONS,
         *roofline.DEFINITIONS,
+        *energy.DEFINITIONS,
         *memory.DEFINITIONS,
         *tuning.DEFINITIONS,
     )

@@ -9,6 +9,7 @@ from fourways.core.rows import (
     AnswerRow,
     CeilingRow,
     ClientRow,
+    EnergyRow,
     FailureRow,
     MemoryPredictedRow,
     MemoryRow,
@@ -22,6 +23,7 @@ from fourways.core.rows import (
 )
 from fourways.core.run import BenchmarkRecord
 from fourways.figures.accuracy import Accuracy
+from fourways.figures.energy import Energy
 from fourways.figures.failures import Failures
 from fourways.figures.latency import Latency
 from fourways.figures.load import LoadFigures
@@ -40,7 +42,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
     reason say why.
     """
     failures, latency, memory, tuning = Failures(), Latency(), Memory(), Tuning()
-    roofline, load = Roofline(), LoadFigures()
+    roofline, load, energy = Roofline(), LoadFigures(), Energy()
     accuracy = Accuracy({record.key: record for record in suite})
     for row in rows:
         match row:
@@ -61,6 +63,8 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
                 roofline.add_work(row)
             case CeilingRow():
                 roofline.add_ceiling(row)
+            case EnergyRow():
+                energy.add(row)
             case MemoryRow():
                 memory.add(row)
             case MemoryPredictedRow():
@@ -76,6 +80,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
         *latency.figures(failures),
         *load.figures(),
         *roofline.figures(),
+        *energy.figures(),
         *memory.figures(failures),
         *tuning.figures(failures),
     )

@@ -1,0 +1,51 @@
+"""Energy: joules an answer, where a device counts them itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from fourways.core.figure import Figure
+from fourways.core.rows import EnergyRow
+from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.requests import Setting
+from fourways.stats import t_interval
+
+LEAST_SECONDS = 5.0
+JOULES_PER_ANSWER = Definition(
+    "joules_per_answer", "latency", "J", "lower", "blocks",
+    "what the device drew during a block / answers in it, idle power and all else that ran there included; mean over "
+    f"blocks of at least {LEAST_SECONDS:g} s (the counters behind it are sampled, on some GPUs a quarter of the time)",
+    "Student's t over blocks",
+)  # fmt: skip
+DEFINITIONS = (JOULES_PER_ANSWER,)
+
+
+@dataclass(slots=True)
+class Energy:
+    """Collects blocks; `figures` computes."""
+
+    _blocks: dict[tuple[str, Setting, str], list[EnergyRow]] = field(default_factory=dict)
+
+    def add(self, row: EnergyRow) -> None:
+        where = (row.candidate, Setting(row.workload, row.load, row.cache), row.method)
+        self._blocks.setdefault(where, []).append(row)
+
+    def figures(self) -> Iterator[Figure]:
+        for (candidate, setting, counter), rows in self._blocks.items():
+            labels = {**setting.labels, "counter": counter}
+            long = [row for row in rows if row.seconds >= LEAST_SECONDS and row.answers > 0]
+            if not long:
+                yield absent(JOULES_PER_ANSWER, candidate, "undefined", _too_short(rows), labels)
+                continue
+            values = [row.joules / row.answers for row in long]
+            note = None if len(long) == len(rows) else f"{len(rows) - len(long)} of {len(rows)} blocks were too short"
+            estimate = Estimate(sum(values) / len(values), t_interval(values), len(values), note)
+            yield figure(JOULES_PER_ANSWER, candidate, estimate, labels)
+
+
+def _too_short(rows: Sequence[EnergyRow]) -> str:
+    longest = max(row.seconds for row in rows)
+    if longest >= LEAST_SECONDS:
+        return "no block of that length had an answer"
+    return f"the longest block took {longest:.1f} s, and a counter needs {LEAST_SECONDS:g} s"
