@@ -2,7 +2,7 @@
 
 It empties the rings into the spool's files, and at the end makes trace.json of them. It ends when it is told to, or
 when the program that records is gone; then it still reads what that program's rings hold, since they are its memory
-too. It looks more often the fuller it finds a ring, from every 2 ms to every 50 ms, at a low priority.
+too. It looks more often the fuller it finds a ring, from every 2 ms to every 10 ms, at a low priority.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fourways.trace.messages import Counts, Dropped, Message, NewRing, Owner, Re
 from fourways.trace.ring import Reader, Records, Slots
 from fourways.trace.spool import SpoolWriter
 
-SHORTEST_S, LONGEST_S = 0.002, 0.05
+SHORTEST_S, LONGEST_S = 0.002, 0.01
 _LINE_BYTES = 1 << 18
 
 

@@ -42,6 +42,7 @@ MAX_NAMES = NAME_MASK
 MAX_TRACK = (1 << 31) - 1
 MAX_VALUE = (1 << 48) - 1
 MAX_KB = (1 << 32) - 1
+MAX_STAMP = (1 << 64) - 1
 
 THREAD = -1
 """The track of events that belong to no request: the row of the thread that wrote them."""

@@ -18,7 +18,21 @@ import time
 from types import TracebackType
 
 from fourways.trace import ring as rings
-from fourways.trace.record import BEGIN, END, INSTANT, MAX_KB, MAX_VALUE, SPAN, THREAD, VALUE_SHIFT, clamped
+from fourways.trace.record import (
+    BEGIN,
+    END,
+    INSTANT,
+    KIND_MASK,
+    MAX_KB,
+    MAX_STAMP,
+    MAX_TRACK,
+    MAX_VALUE,
+    NAME_MASK,
+    SPAN,
+    THREAD,
+    VALUE_SHIFT,
+    clamped,
+)
 from fourways.trace.ring import Ring
 from fourways.trace.session import Lease, Session
 
@@ -27,37 +41,33 @@ _write = rings.write
 _session: Session | None = None
 _local: threading.local | None = None
 """`ring` and `lease` of each thread in the recording under way; None while nothing records."""
+_names: dict[str, int] = {}
 
 
-def emit(name: str, track: int = THREAD, *, tensor_alloc_bytes: int = 0, mem_reserved_peak_kb: int = 0) -> None:
+def emit(name: str, track: int = THREAD, tensor_alloc_bytes: int = 0, mem_reserved_peak_kb: int = 0) -> None:
     """One instant.
 
     name: what happened, from a small set: a name is stored once. track: a request's, by `track`; without one the event
     is the thread's. tensor_alloc_bytes: bytes of tensors allocated now. mem_reserved_peak_kb: KiB that the allocator
     reserved at most. 0: not given; values out of range saturate. Raises TypeError for numbers that are no integers.
     """
-    local = _local
-    if local is None or not track:
+    if _local is None or not track:
         return
     try:
-        ring: Ring = local.ring
-        value = tensor_alloc_bytes << VALUE_SHIFT | ring.names[name]
+        ring: Ring = _local.ring
+        word = _names[name]
     except (AttributeError, KeyError):
         _first(name, track, INSTANT, _now(), tensor_alloc_bytes, mem_reserved_peak_kb)
         return
+    if tensor_alloc_bytes:
+        word |= tensor_alloc_bytes << VALUE_SHIFT
     stamp = _now()
     # From here to the end of the write nothing lets a signal's handler in, so no other event takes the same place.
-    at = ring.at
-    lap = ring.lap
-    if at == ring.last:
-        ring.at = 0
-        ring.lap = lap + 1
-    else:
-        ring.at = at + 32
+    ring.at = at = ring.at + 32
     try:
-        _write(ring.buffer, at, lap, track, stamp, value, mem_reserved_peak_kb, lap)
+        _write(ring.buffer, at, ring.lap, track, stamp, word, mem_reserved_peak_kb, ring.lap)
     except struct.error:
-        _saturated(ring, at, lap, track, stamp, value, mem_reserved_peak_kb)
+        _store_odd(ring, at, track, stamp, word, mem_reserved_peak_kb)
 
 
 def begin(name: str, track: int = THREAD) -> None:
@@ -129,26 +139,13 @@ _NOTHING = Nothing()
 
 def _put(name: str, track: int, kind: int, stamp: int, value: int) -> None:
     """`emit` for the other kinds; a span's value is its length."""
-    local = _local
-    if local is None:
-        return
     try:
-        ring: Ring = local.ring
-        word = value << VALUE_SHIFT | ring.names[name] | kind
+        ring: Ring = _local.ring  # type: ignore[union-attr]  # None if another thread just ended the recording
+        word = value << VALUE_SHIFT | _names[name] | kind
     except (AttributeError, KeyError):
         _first(name, track, kind, stamp, value, 0)
         return
-    at = ring.at
-    lap = ring.lap
-    if at == ring.last:
-        ring.at = 0
-        ring.lap = lap + 1
-    else:
-        ring.at = at + 32
-    try:
-        _write(ring.buffer, at, lap, track, stamp, word, 0, lap)
-    except struct.error:
-        _saturated(ring, at, lap, track, stamp, word, 0)
+    _store(ring, track, stamp, word, 0)
 
 
 def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) -> None:
@@ -161,38 +158,34 @@ def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) ->
         if lease is None:
             return
         local.lease, local.ring = lease, lease.ring
-    ring: Ring = local.ring
     word = clamped(value, MAX_VALUE) << VALUE_SHIFT | session.number_of(name) | kind
-    at = ring.at
-    lap = ring.lap
-    if at == ring.last:
-        ring.at = 0
-        ring.lap = lap + 1
-    else:
-        ring.at = at + 32
+    _store(local.ring, track, stamp, word, kb)
+
+
+def _store(ring: Ring, track: int, stamp: int, word: int, kb: int) -> None:
+    ring.at = at = ring.at + 32
     try:
-        _write(ring.buffer, at, lap, track, stamp, word, kb, lap)
+        _write(ring.buffer, at, ring.lap, track, stamp, word, kb, ring.lap)
     except struct.error:
-        _saturated(ring, at, lap, track, stamp, word, kb)
+        _store_odd(ring, at, track, stamp, word, kb)
 
 
-def _saturated(ring: Ring, at: int, lap: int, track: int, stamp: int, word: int, kb: int) -> None:
-    """The same place again, with what is out of range at its bound."""
-    name = word & ((1 << VALUE_SHIFT) - 1)
-    word = clamped(word >> VALUE_SHIFT, MAX_VALUE) << VALUE_SHIFT | name
-    try:
-        kept = clamped(kb, MAX_KB)
-    except TypeError:
-        _write(ring.buffer, at, lap, THREAD, clamped(stamp, (1 << 64) - 1), word, 0, lap)
-        raise
-    known = track if 0 < track <= 2**31 - 1 else THREAD
-    _write(ring.buffer, at, lap, known, clamped(stamp, (1 << 64) - 1), word, kept, lap)
+def _store_odd(ring: Ring, at: int, track: int, stamp: int, word: int, kb: int) -> None:
+    """Where a plain write failed: the place lies behind the ring's end, or a value is out of range."""
+    while at >= ring.size:
+        at = ring.turn()
+    stamp, track = clamped(stamp, MAX_STAMP), clamped(track, MAX_TRACK) or THREAD
+    word = clamped(word >> VALUE_SHIFT, MAX_VALUE) << VALUE_SHIFT | word & (KIND_MASK | NAME_MASK)
+    whole = hasattr(kb, "__index__")
+    _write(ring.buffer, at, ring.lap, track, stamp, word, clamped(kb, MAX_KB) if whole else 0, ring.lap)
+    if not whole:
+        raise TypeError(f"mem_reserved_peak_kb is an integer, not {type(kb).__name__}")
 
 
 def start(session: Session) -> None:
     """Events go to this session from now on."""
-    global _session, _local
-    _session, _local = session, threading.local()
+    global _session, _local, _names
+    _session, _names, _local = session, session.names, threading.local()
 
 
 def stop() -> None:

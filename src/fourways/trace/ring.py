@@ -65,26 +65,32 @@ write = RECORD.pack_into if KEEPS_ORDER else write_fenced
 
 
 class Ring:
-    """The writer's side. at: byte offset of the next record; lap: how often the ring was begun, from 1."""
+    """The writer's side. at: byte offset of the record that was reserved last; lap: how often the ring was begun."""
 
-    __slots__ = ("at", "buffer", "lap", "last", "names", "number", "size")
+    __slots__ = ("at", "buffer", "lap", "number", "size")
 
-    def __init__(self, number: int, buffer: mmap.mmap, names: dict[str, int]) -> None:
+    def __init__(self, number: int, buffer: mmap.mmap) -> None:
         size = len(buffer)
         if size < RECORD_BYTES or size & (size - 1):
             raise ValueError(f"a ring's size is a power of two of at least {RECORD_BYTES} bytes, not {size}")
         self.number = number
         self.buffer = buffer
-        self.names = names
         self.size = size
-        self.last = size - RECORD_BYTES
-        self.at = 0
+        self.at = -RECORD_BYTES
         self.lap = 1
+
+    def turn(self) -> int:
+        """Reserve again, where the place that was reserved lies behind the end."""
+        at = self.at + RECORD_BYTES if self.at < self.size else 0
+        if at == 0:
+            self.lap += 1
+        self.at = at
+        return at
 
     @property
     def written(self) -> int:
         """Records that were reserved so far."""
-        return ((self.lap - 1) * self.size + self.at) // RECORD_BYTES
+        return ((self.lap - 1) * self.size + min(self.at + RECORD_BYTES, self.size)) // RECORD_BYTES
 
 
 class Slots:

@@ -44,7 +44,7 @@ class Session:
         self.rings: list[Ring] = []
         self.reader_lost = False
         self._free: deque[Ring] = deque()
-        self._names: dict[str, int] = {}
+        self.names: dict[str, int] = {}
         self._name_numbers = itertools.count(1)
         self._ring_numbers = itertools.count(0)
         self._owners = itertools.count(1)
@@ -68,17 +68,17 @@ class Session:
 
     def number_of(self, name: str) -> int:
         """The number that stands for a name in records. Raises TypeError if it is no text."""
-        known = self._names.get(name)
+        known = self.names.get(name)
         if known is not None:
             return known
         if not isinstance(name, str):
             raise TypeError(f"an event's name is text, not {type(name).__name__}")
-        if len(self._names) >= MAX_NAMES:
+        if len(self.names) >= MAX_NAMES:
             return MORE_NAMES
         number = next(self._name_numbers)
         if number > MAX_NAMES:
             return MORE_NAMES
-        kept = self._names.setdefault(name, number)
+        kept = self.names.setdefault(name, number)
         if kept == number:
             self.tell(Name(number, name[:LABEL]))
         return kept
@@ -138,7 +138,7 @@ class Session:
         except OSError:
             return None
         try:
-            ring = Ring(number, shared.mapped(descriptor, self._ring_bytes), self._names)
+            ring = Ring(number, shared.mapped(descriptor, self._ring_bytes))
             socket.send_fds(self.line, [encode(NewRing(number, self._ring_bytes))], [descriptor])
         except OSError:
             return None
