@@ -12,15 +12,17 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from fourways import trace
 from fourways.core.engine import Engine
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.events import Done, Event
 from fourways.core.load import Load
 from fourways.core.request import Generate, Request
+from fourways.load.ahead import Ahead, EncodesAhead
 from fourways.load.arrivals import instants
 from fourways.load.pacer import Pacer
 
@@ -74,7 +76,8 @@ async def send(
         decoders = _decoders() if any(ask.read is not None for ask in asks) else None
         if decoders is not None:
             closing.callback(decoders.shutdown, wait=False, cancel_futures=True)
-        sender = _Sender(engine, asks, timeout_s, decoders)
+        ahead = await closing.enter_async_context(_ahead(engine, asks))
+        sender = _Sender(engine, asks, timeout_s, decoders, ahead)
         closing.push_async_callback(sender.cancel)
         if due_s is None:
             sender.keep_busy(load.concurrency or 1)
@@ -88,11 +91,16 @@ class _Sender:
     """The requests of one `send`, and those of them that run."""
 
     def __init__(
-        self, engine: Engine, asks: Sequence[Ask], timeout_s: float, decoders: ThreadPoolExecutor | None
+        self,
+        engine: Engine,
+        asks: Sequence[Ask],
+        timeout_s: float,
+        decoders: ThreadPoolExecutor | None,
+        ahead: Ahead | None,
     ) -> None:
         self.finished: asyncio.Queue[Timing] = asyncio.Queue()
         self._engine, self._asks = engine, asks
-        self._timeout_s, self._decoders = timeout_s, decoders
+        self._timeout_s, self._decoders, self._ahead = timeout_s, decoders, ahead
         self._running: set[asyncio.Task[object]] = set()
         self._started_ns = 0
 
@@ -132,7 +140,7 @@ class _Sender:
         ask = self._asks[index]
         try:
             async with asyncio.timeout(self._timeout_s):
-                request = ask.request if ask.read is None else await self._decoded(ask.read, timing)
+                request = self._request(index) if ask.read is None else await self._decoded(ask.read, timing)
                 await _listen(self._engine.stream(request), timing)
         except TimeoutError:
             timing.error = f"no end after {self._timeout_s:g} s"
@@ -147,13 +155,19 @@ class _Sender:
         self.finished.put_nowait(timing)
         return timing.ended_ns
 
+    def _request(self, index: int) -> Request:
+        made = self._ahead.take(index) if self._ahead is not None else None
+        return made or self._asks[index].request
+
     async def _decoded(self, read: Callable[[], Request], timing: Timing) -> Request:
         def run() -> Request:
             started_ns = time.perf_counter_ns()
             try:
                 return read()
             finally:
-                timing.decode_ms = (time.perf_counter_ns() - started_ns) / 1e6
+                ended_ns = time.perf_counter_ns()
+                timing.decode_ms = (ended_ns - started_ns) / 1e6
+                trace.mark("media_decode", started_ns, ended_ns)
 
         return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
 
@@ -170,6 +184,14 @@ def _due_s(asks: Sequence[Ask], load: Load, seed: int) -> list[float] | None:
     if any(not at >= 0 for at in due) or any(after < before for before, after in pairwise(due)):
         raise UserError("a replay's instants must not be negative, and must not go back in time")
     return due
+
+
+def _ahead(engine: Engine, asks: Sequence[Ask]) -> AbstractAsyncContextManager[Ahead | None]:
+    """Pictures that a server is sent are encoded by the client; text costs less than the bookkeeping would."""
+    if not isinstance(engine, EncodesAhead):
+        return nullcontext()
+    plain = {i: ask.request for i, ask in enumerate(asks) if ask.read is None and ask.request.conversation.visuals}
+    return Ahead(engine, plain) if plain else nullcontext()
 
 
 def _decoders() -> ThreadPoolExecutor:
