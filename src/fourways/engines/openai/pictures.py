@@ -41,9 +41,10 @@ def _part(part: Part) -> Json:
 def _image_url(image: Image) -> msgspec.Raw:
     """A data URL: the source as it came, or, where decoders would not agree about it (orientation, transparency, 16
     bits, CMYK, animation, another format), the pixels that were read, as PNG."""
-    mime = _MIME.get(sniff(image.source) or "")
-    if mime is not None and _agreed(image.source):
-        return _data_url(mime, image.source)
+    source = image.source  # once: a workload's is read from a file
+    mime = _MIME.get(sniff(source) or "")
+    if mime is not None and _agreed(source):
+        return _data_url(mime, source)
     out = io.BytesIO()
     Pil.fromarray(image.pixels).save(out, "PNG", compress_level=1)
     return _data_url("image/png", out.getvalue())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,24 +24,19 @@ _SECTIONS: dict[str, type[Section]] = {
     "prompt": sections.Prompt,
     "prompt.system": sections.System,
     "answer": sections.Answer,
-    "adapters": sections.AdapterChoice,
-    "visual_budget": sections.BudgetChoice,
-    "images.size": sections.SizeChoice,
-    "videos.size": sections.SizeChoice,
-    "images.aspect": sections.AspectChoice,
-    "images.format": sections.FormatChoice,
-    "prompt.language": sections.LanguageChoice,
 }
-_AMOUNTS = (
-    "images.count",
-    "images.pixels",
-    "videos.count",
-    "videos.frames",
-    "prompt.words",
-    "prompt.tokens",
-    "answer.tokens",
-)
-_AMOUNT = "a number, a list of {value: …, weight: …}, or {median: …, factor: …, least: …, most: …}"
+_AMOUNT = "a number, a list of {value: 2, weight: 1}, or {median: 40, factor: 2, least: 4, most: 400}"
+_SIZE = "WIDTHxHEIGHT, or a list of {size: 640x480, weight: 1}"
+_FORMS = {
+    **dict.fromkeys(("images.count", "images.pixels", "videos.count", "videos.frames"), _AMOUNT),
+    **dict.fromkeys(("prompt.words", "prompt.tokens", "answer.tokens"), _AMOUNT),
+    **dict.fromkeys(("images.size", "videos.size"), _SIZE),
+    "images.aspect": "WIDTHxHEIGHT, or a list of {aspect: 16x9, weight: 1}",
+    "images.format": "jpeg, png, or a list of {format: png, weight: 1}",
+    "prompt.language": "de, en, es, zh, or a list of {language: zh, weight: 1}",
+    "adapters": "a list of {adapter: NAME, weight: 1}; null for none",
+    "visual_budget": "a number of visual tokens, or a list of {visual_tokens: 256, weight: 1}; null for the default",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +104,14 @@ def _of_file(path: Path, shown: str) -> Description:
 
 
 def _hint(field: str) -> str:
-    """What is allowed in the section where something is wrong."""
-    place = field.replace("[...]", "")
-    if any(place == name or place.startswith(f"{name}.") for name in _AMOUNTS):
-        return f"{next(name for name in _AMOUNTS if place.startswith(name))} is {_AMOUNT}"
-    section = place
-    while section not in _SECTIONS:
-        section = section.rpartition(".")[0]
-    return f"{section or 'the file'} has: {_fields(section)}"
+    """What is allowed where something is wrong."""
+    place = re.sub(r"\[[^\]]*\]", "", field)
+    form = next((name for name in _FORMS if place == name or place.startswith(f"{name}.")), None)
+    if form is not None:
+        return f"{form} is {_FORMS[form]}"
+    while place not in _SECTIONS:
+        place = place.rpartition(".")[0]
+    return f"{place or 'the file'} has: {_fields(place)}"
 
 
 def _fields(section: str) -> str:
