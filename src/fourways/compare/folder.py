@@ -17,7 +17,7 @@ from fourways.core.errors import UserError
 from fourways.core.rows import ROWS_SCHEMA, AnswerRow, FailureRow, RequestRow, Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_rows, write_whole
-from fourways.evidence import RowLog, axis_of, redact, supersede
+from fourways.evidence import RowLog, axis_of, redact, supersede, write_header
 
 ELSEWHERE = "name another --out"
 
@@ -50,6 +50,11 @@ class RunFolder:
         self._log.sync()
         self._state.finished.setdefault(axis, []).append(candidate)
         write_whole(self.path / STATE_FILE, msgspec.json.encode(self._state))
+
+    def rewrite(self, header: RunHeader) -> None:
+        """What a finished axis adds to run.json."""
+        self.header = header
+        write_header(header, self.path)
 
     def close(self) -> None:
         self._log.close()

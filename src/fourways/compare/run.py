@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from fourways.compare.publishing import publish, shows_pictures, suite_named_by
 from fourways.compare.same_run import gone_on
 from fourways.compare.sharding import check_shard, shard_record
 from fourways.compare.suites import check_suite, record_suite
+from fourways.compare.tracing import traced
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.failed import FailedRequests
@@ -226,7 +227,7 @@ async def _measure(
                 show.phase(f"{name}: {', '.join(record.candidate.name for record in left)}")
             groups = [[record] for record in left] if ENGINES[name] == "one" else [left] if left else []
             for group in groups:
-                await _measure_group(AXES[name], group, settings, folder, pool, crews)
+                await _measure_group(AXES[name], group, settings, folder, pool, crews, show)
     finally:
         show.close()
         folder.close()
@@ -239,6 +240,7 @@ async def _measure_group(
     folder: RunFolder,
     pool: EnginePool,
     crews: Crews,
+    show: Show,
 ) -> None:
     """One axis of candidates that are measured together. What fails is a row, and is not finished; what cannot be asked
     at all is a row, and is."""
@@ -249,9 +251,20 @@ async def _measure_group(
                 folder.append(_failure(result.candidate.name, axis.name, "candidate", result.error))
                 lost |= {result.candidate.name} if result.status == "failed" else set()
         opened = [result for result in results if isinstance(result, Opened)]
-        lost |= await _take_rows(axis, opened, settings, folder)
+        with _traced(axis, opened, settings, folder, show):
+            lost |= await _take_rows(axis, opened, settings, folder)
     for name in sorted({record.candidate.name for record in records} - lost):
         folder.finish(axis.name, name)
+
+
+def _traced(
+    axis: Axis, opened: Sequence[Opened], settings: Settings, folder: RunFolder, show: Show
+) -> AbstractContextManager[None]:
+    """Times of single requests are taken on one axis only."""
+    if axis.name != "latency" or not opened:
+        return nullcontext()
+    requests, _ = axis.estimate([one.candidate for one in opened], settings)
+    return traced(folder, axis.name, requests, show.phase)
 
 
 async def _take_rows(axis: Axis, opened: Sequence[Opened], settings: Settings, folder: RunFolder) -> set[str]:

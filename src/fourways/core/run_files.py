@@ -18,6 +18,7 @@ ROWS_FILE = "rows.jsonl"
 SUMMARY_FILE = "summary.json"
 STATE_FILE = "state.json"
 REPORT_FILE = "report.html"
+TRACE_FILE = "trace.json"
 
 _EDITED = "was it edited, or made by another version?"
 _row = msgspec.json.Decoder(Row)
