@@ -75,7 +75,8 @@ def test_with_even_arrivals_it_finds_slots_over_e2e_within_5_percent(slots: int,
 
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_with_poisson_arrivals_what_is_found_does_meet_the_slo_in_the_long_run(seed: int) -> None:
-    """M/D/16, capacity 80/s: what is confirmed meets the SLO over 100,000 requests, and 15 % more does not."""
+    """M/D/16, capacity 80/s: the SLO holds up to 77/s in the long run (400,000 simulated requests). What is
+    confirmed meets it over 100,000 requests, 20 % more does not, and the bracket holds the truth."""
     queue = Queue(16, 0.2, seed)
     found = asyncio.run(search(lambda size, _: queue.probe(Load("poisson", rate_per_s=size)), 5.0, RATES))
     assert found.meets is not None
@@ -84,7 +85,8 @@ def test_with_poisson_arrivals_what_is_found_does_meet_the_slo_in_the_long_run(s
         rows = queue.answer(instants(Load("poisson", rate_per_s=rate), 100_000, 7))
         return float(np.mean([SLO[0].missed(r.ttft_ms, r.e2e_ms, r.tpot_ms, False) for r in rows]))
 
-    assert late(found.meets) <= 0.05 < late(1.15 * found.meets)
+    assert late(found.meets) <= 0.05 < late(1.2 * found.meets)
+    assert found.misses is not None and found.meets <= 77 <= found.misses
 
 
 def scripted(truth: Callable[[float], ProbeVerdict], asked: list[tuple[float, Purpose]]) -> Found:
@@ -135,7 +137,7 @@ def test_a_load_that_was_met_by_luck_is_given_up_when_fresh_requests_miss_it() -
         return Reading("meets" if size <= lucky else "misses")
 
     found = asyncio.run(search(probe, 1.0, CONCURRENCIES))
-    assert found.meets == 8 and found.misses == 16
+    assert found.meets == 10 and found.misses == 13
 
 
 def test_a_probe_counts_requests_in_the_order_in_which_they_were_due() -> None:

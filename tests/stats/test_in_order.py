@@ -26,6 +26,13 @@ def test_misses_in_one_clump_say_less_than_misses_spread_out() -> None:
     assert thin.contains(0.05) and wide.contains(0.05)
 
 
+def test_requests_that_come_near_to_it_together_say_less_than_apart_though_none_is_flagged() -> None:
+    apart, together = [i % 20 == 0 for i in range(400)], [i // 20 % 5 == 0 for i in range(400)]
+    tight, loose = share_in_order([False] * 400, apart), share_in_order([False] * 400, together)
+    assert tight is not None and loose is not None
+    assert tight.high < 0.01 and loose.high > 0.1
+
+
 def test_of_nothing_there_is_no_share() -> None:
     assert share_in_order([]) is None
 

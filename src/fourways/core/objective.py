@@ -28,5 +28,16 @@ class Objective(msgspec.Struct, frozen=True):
         """Whether one request misses it. A failed request misses all; one without a tpot (a single token) keeps it."""
         if failed or self.limit_ms is None:
             return failed
+        return self._above(self.limit_ms, ttft_ms, e2e_ms, tpot_ms)
+
+    def nearly_missed(self, ttft_ms: float | None, e2e_ms: float | None, tpot_ms: float | None, failed: bool) -> bool:
+        """Whether it misses it, or would miss half of its limit."""
+        if failed or self.limit_ms is None:
+            return failed
+        return self._above(self.limit_ms / 2, ttft_ms, e2e_ms, tpot_ms)
+
+    def _above(self, limit_ms: float, ttft_ms: float | None, e2e_ms: float | None, tpot_ms: float | None) -> bool:
+        if self.metric == "failures":
+            return False
         value = {"ttft": ttft_ms, "e2e": e2e_ms, "tpot": tpot_ms}[self.metric]
-        return value is not None and value > self.limit_ms
+        return value is not None and value > limit_ms

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from fourways.stats.interval import LEVEL, Interval
+from fourways.stats.interval import LEVEL, Floats, Interval
 
 BATCHES = 20
 _GROWTH_BATCHES = 10
@@ -20,13 +20,15 @@ _WORKING = 1.5
 independent ones."""
 
 
-def share_in_order(flags: Sequence[bool], level: float = LEVEL) -> Interval | None:
+def share_in_order(flags: Sequence[bool], near: Sequence[bool] = (), level: float = LEVEL) -> Interval | None:
     """The interval of a share of requests in the order in which they were due; None for none.
 
-    Exact binomial at n / design effect. What a queue makes late comes in clumps, so the design effect is estimated from
-    the shares of consecutive batches (never below 1); where fewer than three batches hold any, it is the greatest
-    number that one batch holds. With no flag at all nothing shows a clump, and it is 1: the interval then lies below
-    0.05 from n = 72 on.
+    near: which of them came near to being flagged; they show a clump before any flag does. Empty where that is unknown.
+
+    Exact binomial at n / design effect, never below 1. What a queue makes late comes in clumps, so the design effect is
+    estimated from the shares of consecutive batches, of the flags and of the near ones, and the greater is taken; where
+    fewer than three batches hold any, it is the greatest number that one batch holds. With none at all the interval
+    lies below 0.05 from n = 72 on.
 
     Source: Clopper & Pearson (1934), Biometrika 26(4); Law (2015), Simulation Modeling and Analysis, 9.5.3, for batch
     means; Kish (1965), Survey Sampling, 8.2, for n / design effect.
@@ -34,7 +36,7 @@ def share_in_order(flags: Sequence[bool], level: float = LEVEL) -> Interval | No
     array = np.asarray(flags, dtype=np.float64)
     if array.size == 0:
         return None
-    size = array.size / _design_effect(array)
+    size = array.size / max(_design_effect(array), _design_effect(np.asarray(near, dtype=np.float64)))
     count, tail = float(array.mean()) * size, (1 - level) / 2
     low = float(special.betaincinv(count, size - count + 1, tail)) if count > 0 else 0.0
     high = float(special.betaincinv(count + 1, size - count, 1 - tail)) if count < size else 1.0
@@ -47,11 +49,11 @@ def least_to_keep(allowed: float, level: float = LEVEL) -> int:
     return ceil(log((1 - level) / 2) / log(1 - allowed) - 1e-9)
 
 
-def _design_effect(array: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+def _design_effect(array: Floats) -> float:
+    if array.sum() in (0, array.size):
+        return 1.0
     batches = np.array_split(array, min(BATCHES, array.size))
     held = np.array([float(batch.sum()) for batch in batches])
-    if held.sum() in (0, array.size):
-        return 1.0
     rare = min((held > 0).sum(), (held < [batch.size for batch in batches]).sum())
     if rare < _LEAST_CLUMPS:
         return max(1.0, float(held.max()))

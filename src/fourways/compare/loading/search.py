@@ -21,6 +21,7 @@ WITHIN = 0.03
 MOST_PROBES = 40
 _MOST_STEPS = 16
 _MOST_CONFIRMS = 4
+_MOST_RETREATS = 3
 _CLIENT = "above it the client, not the server, set the times"
 
 
@@ -137,17 +138,26 @@ class _Search:
 
     async def _confirm(self) -> Found:
         limited, self.bound = self.bound, False
-        for _ in range(_MOST_CONFIRMS):
+        for attempt in range(_MOST_CONFIRMS):
             if self.bound or not self.met:
                 break
             size = self.met.pop()
             if await self._take(size, "confirm") == "meets":
                 return Found(size, self.missed, self._open_above(limited))
-            lower = self.grid.snap(size / (1 + 2 * WITHIN))
-            if size > self.grid.least and (not self.met or self.met[-1] < lower):
-                await self._take(lower, "narrow")
+            await self._retreat(size, 1 + 2 * WITHIN * 2**attempt)
         why = _CLIENT if limited or self.bound else "no load was confirmed to meet it"
         return Found(None, self.missed, why)
+
+    async def _retreat(self, size: float, step: float) -> None:
+        """Looks for a load that meets below one that was not confirmed, further down each time, before it falls back on
+        one that met long ago."""
+        for _ in range(_MOST_RETREATS):
+            lower = self.grid.snap(size / step)
+            if lower >= size or lower < self.grid.least or (self.met and self.met[-1] >= lower):
+                return
+            if await self._take(lower, "narrow") in ("meets", "client_bound"):
+                return
+            size, step = lower, step * step
 
     def _open_above(self, limited: bool) -> str | None:
         """Why no load above was seen to miss it; None where one was."""

@@ -93,7 +93,8 @@ def _judged(
 
 def _missed(rows: Sequence[RequestRow], objective: Objective) -> Interval:
     flags = [objective.missed(row.ttft_ms, row.e2e_ms, row.tpot_ms, row.error is not None) for row in rows]
-    return share_in_order(flags, LEVEL) or Interval(0.0, 1.0)
+    near = [objective.nearly_missed(row.ttft_ms, row.e2e_ms, row.tpot_ms, row.error is not None) for row in rows]
+    return share_in_order(flags, near, LEVEL) or Interval(0.0, 1.0)
 
 
 def _growth(rows: Sequence[RequestRow]) -> Growth | None:
