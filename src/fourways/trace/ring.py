@@ -194,7 +194,7 @@ class Reader:
         """Go on a quarter of a ring ahead of the oldest record left: nearer, the writer would be there first."""
         ends = self._slots.ends(0, self._count).astype(np.int64)
         numbers = (ends - 1) * self._count + np.arange(self._count)
-        head = int(numbers[ends > 0].max()) + 1
+        head = int(numbers[ends > 0].max(initial=self.next)) + 1
         self._skip(max(self.next + 1, head - self._count + self._count // 4))
 
     def _skip(self, to: int) -> None:
