@@ -16,7 +16,7 @@ from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import ClockRecord
 from fourways.trace import chrome, recorder, shared, spool
 from fourways.trace.messages import Counts, Started, Stopped, decode, encode
-from fourways.trace.session import Session
+from fourways.trace.session import RING_BYTES, Session
 
 
 class Recording:
@@ -46,7 +46,7 @@ def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Re
             reader = _start_reader(theirs, folder)
         _wait_for(reader, ours, folder)
         ours.setblocking(False)
-        session = Session(ours, share=share, seed=seed)
+        session = Session(ours, share=share, seed=seed, ring_bytes=RING_BYTES)
         session.tell(Started(os.getpid(), time.perf_counter_ns(), time.time_ns(), Path(sys.argv[0]).name))
         made = Recording(folder)
         recorder.start(session)

@@ -39,7 +39,7 @@ class Session:
     """No lock: numbers come from counters and rings from a deque, both safe between threads, so an event from a
     signal's handler in the middle of any method here finds all in order."""
 
-    def __init__(self, line: socket.socket, *, share: float, seed: int, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, line: socket.socket, *, share: float, seed: int, ring_bytes: int) -> None:
         self.line = line
         self.rings: list[Ring] = []
         self.reader_lost = False
