@@ -67,6 +67,7 @@ class Meter:
     async def __aenter__(self) -> Self:
         self._thread = threading.get_ident()
         self._probe = asyncio.create_task(self._probes())
+        await asyncio.sleep(0)  # it falls asleep
         self._held_back = -self._held()
         self._began = _clocks()
         return self
@@ -81,6 +82,8 @@ class Meter:
         # In its own process all that runs is the client. Beside an engine only the loop's thread can be told apart.
         self._cpu_s = loop_s if self._shares_process else process_s
         self._held_back += self._held()
+        if time.perf_counter() - self._asleep_s > SLEEP_S:  # it should have woken by now
+            self._woke()
         self._probe.cancel()
         await asyncio.gather(self._probe, return_exceptions=True)
 
@@ -128,11 +131,14 @@ class Meter:
 
     async def _probes(self) -> None:
         while True:
-            before = time.perf_counter()
+            self._asleep_s = time.perf_counter()
             await asyncio.sleep(SLEEP_S)
-            late_s = max(0.0, time.perf_counter() - before - SLEEP_S)
-            self._lags_ms.append(late_s * 1e3)
-            self._lags_ms.extend((late_s - missed * SLEEP_S) * 1e3 for missed in range(1, int(late_s / SLEEP_S) + 1))
+            self._woke()
+
+    def _woke(self) -> None:
+        late_s = max(0.0, time.perf_counter() - self._asleep_s - SLEEP_S)
+        self._lags_ms.append(late_s * 1e3)
+        self._lags_ms.extend((late_s - missed * SLEEP_S) * 1e3 for missed in range(1, int(late_s / SLEEP_S) + 1))
 
 
 def _clocks() -> tuple[float, float, float]:
