@@ -25,6 +25,7 @@ from fourways.engines.openai.pictures import encode
 from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_after_s
 from fourways.engines.openai.sse import EventSplitter, EventTooLarge
 from fourways.engines.openai.transport import Transport, Unreachable
+from fourways.engines.openai.waits import Waits
 from fourways.engines.openai.wire import Chunk, Models, Problem, Version, complaint
 
 _MAX_ERROR_BYTES = 64 << 10
@@ -118,11 +119,15 @@ class OpenAIEngine:
         if told is not None:
             yield failed(told, time.perf_counter_ns(), hint="give it to the local engine, or leave it out")
             return
+        waits = Waits(f"{request.plan.candidate} {request.id}")
         messages = await self._messages(request)
         if isinstance(self._slots, asyncio.Semaphore) and self._slots.locked():
             self.held_back += 1
-        async with self._slots, aclosing(self._answered(request, output, messages)) as items:
+        async with self._slots, aclosing(self._answered(request, output, messages, waits)) as items:
+            waits.until("prepare")
             async for item in items:
+                if waits.recorded:
+                    waits.item(item)
                 yield item
 
     def encode_ahead(self, request: Request) -> Request:
@@ -148,7 +153,7 @@ class OpenAIEngine:
         return await asyncio.to_thread(encode, seen) if seen.visuals else encode(seen)
 
     async def _answered(
-        self, request: Request, output: Generate, messages: bytes
+        self, request: Request, output: Generate, messages: bytes, waits: Waits
     ) -> AsyncGenerator[Event | Done, None]:
         """Attempts, until one begins to answer or none may follow."""
         model = request.plan.adapter or self._model or ""
@@ -157,7 +162,7 @@ class OpenAIEngine:
             answer, without = Answer(output), self._refused
             try:
                 async with aclosing(
-                    self._attempt(body(messages, output, model=model, refused=without), answer)
+                    self._attempt(body(messages, output, model=model, refused=without), answer, waits)
                 ) as items:
                     async for item in items:
                         yield item
@@ -176,11 +181,12 @@ class OpenAIEngine:
                 yield failed(f"no answer for {self._timeout_s:g} s", time.perf_counter_ns())
                 return
 
-    async def _attempt(self, content: bytes, answer: Answer) -> AsyncGenerator[Event | Done, None]:
+    async def _attempt(self, content: bytes, answer: Answer, waits: Waits) -> AsyncGenerator[Event | Done, None]:
         message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % len(content), content))
         splitter = EventSplitter()
         try:
             async with self._transport.exchange(message, silence_s=self._timeout_s) as reply:
+                waits.until("first_byte")
                 await self._check(reply)
                 while not reply.said_all and (pieces := await reply.more()):
                     for piece, now_ns in pieces:
