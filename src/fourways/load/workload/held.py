@@ -28,6 +28,7 @@ class Spool:
 
     def put(self, content: bytes) -> Callable[[], bytes]:
         """Raises FourwaysError where the disk takes no more."""
+        size = len(content)  # what is returned must not hold the content itself
         with self._lock:
             at = self._end
             try:
@@ -39,8 +40,8 @@ class Spool:
                     f"the workload's pictures cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}",
                     hint="make room there, or set TMPDIR to a folder with more",
                 ) from error
-            self._end = at + len(content)
-        return lambda: os.pread(self._file.fileno(), len(content), at)
+            self._end = at + size
+        return lambda: os.pread(self._file.fileno(), size, at)
 
 
 class HeldImage(Image):
