@@ -27,8 +27,10 @@ from fourways.core.rows import (
     ClientRow,
     FailureRow,
     Judged,
+    MemoryPredictedRow,
     MemoryRow,
     MemoryStage,
+    MemoryTimelineRow,
     RequestRow,
     Row,
     RowsHeader,
@@ -219,7 +221,9 @@ def _request(name: str, concurrency: int, cache: Literal["cold", "warm"], item: 
 
 def _memory(name: str, rng: random.Random) -> Iterator[Row]:
     mib = 2**20
-    stages: list[tuple[MemoryStage, float]] = [("vision_encode", 7.5), ("prefill", 8.2), ("decode", 7.9)]
+    stages: list[tuple[MemoryStage, float]] = [
+        ("vision_encode", 7.5), ("prefill", 8.2), ("decode", 7.9), ("train_step", 13.4),
+    ]  # fmt: skip
     for repeat in range(5):
         yield MemoryRow(name, repeat, "weights", "exact", 6 * mib, (112, 112), 1, 60)
         yield MemoryRow(name, repeat, "kv_per_token", "exact", 4096, (112, 112), 1, 60)
@@ -227,6 +231,20 @@ def _memory(name: str, rng: random.Random) -> Iterator[Row]:
             size = size * SPEED[name] ** 0.3 + rng.random() * 0.05
             yield MemoryRow(name, repeat, stage, "live_tensors", int(size * mib), (112, 112), 1, 60)
             yield MemoryRow(name, repeat, stage, "process_above_load", int((size * 3 + 40) * mib), (112, 112), 1, 60)
+    for stage, size in stages:
+        yield MemoryPredictedRow(name, stage, "live_tensors", int(size * 1.02 * mib), (112, 112), 1, 60)
+    yield _timeline(name, rng)
+
+
+def _timeline(name: str, rng: random.Random) -> MemoryTimelineRow:
+    order: tuple[MemoryStage, ...] = ("vision_encode", "prefill", "decode", "train_step")
+    spans = tuple((stage, 100.0 * k, 100.0 * k + 80.0) for k, stage in enumerate(order))
+    points = tuple(
+        (start + 0.8 * i, int((6.2 + (1 + k) * math.sin(i / 30) ** 2 + 0.2 * rng.random()) * 2**20))
+        for k, (_, start, _) in enumerate(spans)
+        for i in range(100)
+    )
+    return MemoryTimelineRow(name, 0, "live_tensors", points, spans)
 
 
 def _tuning(name: str, rng: random.Random) -> Iterator[Row]:

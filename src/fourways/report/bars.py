@@ -29,11 +29,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """segments: (index of its shade, amount), from the left."""
+    """segments: (index of its shade, amount), from the left. reference: an amount to hold the whole against."""
 
     name: str
     text: str
     segments: Sequence[tuple[int, float]]
+    reference: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def stacks(title: str, content: Sequence[Stack], *, about: str, largest: float) 
             left, width = x.at(start), max(0.0, x.at(start + amount) - x.at(start))
             drawn.append(tag("rect", x=left, y=y + 20, width=width, height=9.0, class_=f"shade{shade}"))
             start += amount
+        if stack.reference is not None:
+            drawn.append(line(x.at(stack.reference), y + 17, x.at(stack.reference), y + 32, "reference"))
     return panel(title, len(content) * ROW + 2, *drawn, about=about)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from fourways.core.failed import FailureTally
 from fourways.core.load import Load
-from fourways.core.rows import AnswerRow, FailureRow, RequestRow, Row, TrainStepRow
+from fourways.core.rows import AnswerRow, FailureRow, MemoryTimelineRow, RequestRow, Row, TrainStepRow
 from fourways.report.answers import Answers
 
 MOST_FAILURES = 200
@@ -51,10 +51,12 @@ class Training:
 
 @dataclass(slots=True)
 class Facts:
-    """failures: the first MOST_FAILURES of each status. failure_counts: status → how many there are."""
+    """timelines: candidate → its memory over time. failures: the first MOST_FAILURES of each status. failure_counts:
+    status → how many there are."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
+    timelines: dict[str, MemoryTimelineRow] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     failed_requests: FailureTally = field(default_factory=FailureTally)
     failures: list[FailureRow] = field(default_factory=list)
@@ -73,6 +75,8 @@ def collect(rows: Iterable[Row]) -> Facts:
                 _request(facts, row)
             case TrainStepRow():
                 _step(facts, row)
+            case MemoryTimelineRow():
+                facts.timelines.setdefault(row.candidate, row)
             case FailureRow():
                 facts.failure_counts[row.status] += 1
                 if facts.failure_counts[row.status] <= MOST_FAILURES:

@@ -1,18 +1,16 @@
-"""Pictures of figures: benchmarks with their intervals, memory by stage, before and after a fine-tune."""
+"""Pictures of figures: benchmarks with their intervals, before and after a fine-tune."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from fourways.core.figure import Figure
-from fourways.figures.conditions import QUANTITIES
-from fourways.report.bars import Bar, Change, Stack, bars, changes, stacks
+from fourways.report.bars import Bar, Change, bars, changes
 from fourways.report.markup import Html, join, tag
-from fourways.report.numbers import largest, scale_for, show
+from fourways.report.numbers import largest, show
 from fourways.report.plot import bounds, legend, panels
 from fourways.report.result import interval
 from fourways.report.tables import defined
-from fourways.report.timing import shade_legend
 
 METRICS_SHOWN = 2
 _POINTS = "points of "
@@ -62,32 +60,6 @@ def _range(figures: Sequence[Figure]) -> tuple[float, float]:
     return bounds([largest(f) for f in figures])
 
 
-def memory(figures: Sequence[Figure], names: Sequence[str], texts: Mapping[str, str]) -> Html:
-    """Peaks by stage, each cut into weights and what comes on top; a panel for each candidate and quantity."""
-    by_quantity: dict[str, list[Figure]] = {}
-    for f in figures:
-        if f.metric == "stage_peak" and f.status == "ok":
-            by_quantity.setdefault(f.labels["quantity"], []).append(f)
-    weights = {f.candidate: f.value for f in figures if f.metric == "weights" and f.value is not None}
-    parts: list[Html] = []
-    for quantity, found in sorted(by_quantity.items(), key=lambda item: _rank(item[0], tuple(QUANTITIES))):
-        most = max(f.value or 0.0 for f in found)
-        drawn = [
-            _memory_panel(name, [f for f in found if f.candidate == name], weights.get(name, 0.0), most)
-            for name in names
-        ]
-        words = QUANTITIES.get(quantity, quantity)
-        parts.append(tag("h3", defined(words[:1].upper() + words[1:], found[0].definition, texts)))
-        parts.append(panels(*(panel for panel in drawn if panel is not None)))
-    seen = {f.candidate for found in by_quantity.values() for f in found}
-    reasons = {f.candidate: show(f).value for f in figures if f.headline}
-    missing = [f"{name} ({reasons.get(name, 'not run')})" for name in names if name not in seen]
-    if missing:
-        parts.append(tag("p", f"Without a breakdown: {', '.join(missing)}.", class_="muted"))
-    shades = shade_legend([(0, "weights"), (2, "on top of them, at the stage's peak")]) if by_quantity else None
-    return join([shades, *parts])
-
-
 def has_change(figures: Sequence[Figure]) -> bool:
     """Whether some candidate has a score before and one after."""
     scored = {(f.candidate, f.metric) for f in figures if f.status == "ok"}
@@ -114,23 +86,3 @@ def before_after(figures: Sequence[Figure], names: Sequence[str], texts: Mapping
     led = None if gain is None else join([": ", defined("gain", gain.definition, texts)])
     title = join(["Before (hollow) and after the fine-tune", led])
     return panels(changes(title, content, 0.0, 1.0, about=about))
-
-
-def _memory_panel(name: str, figures: Sequence[Figure], weights: float, most: float) -> Html | None:
-    if not figures:
-        return None
-    scale = scale_for("bytes", most)
-    content = []
-    for f in sorted(figures, key=lambda f: (f.labels["batch"], f.labels["image"], _rank(f.labels["stage"], _PEAKS))):
-        value = f.value or 0.0
-        base = min(weights, value)
-        what = f"{f.labels['stage'].replace('_', ' ')}, {f.labels['image']} px, batch {f.labels['batch']}"
-        content.append(Stack(what, scale.full(value), [(0, base), (2, value - base)]))
-    return stacks(name, content, about="; ".join(f"{s.name}: {s.text}" for s in content), largest=most)
-
-
-def _rank(name: str, order: Sequence[str]) -> int:
-    return order.index(name) if name in order else len(order)
-
-
-_PEAKS = ("load", "vision_encode", "prefill", "decode")

@@ -21,6 +21,7 @@ from fourways.report import (
     figures_shown,
     gallery,
     latency,
+    memory,
     pairs,
     provenance,
     published,
@@ -130,7 +131,7 @@ def _sections(m: Material) -> list[Section]:
         Section("calibration", "Calibration", calibration.section(m)),
         Section("budget", "Accuracy against visual budget", budget.section(m)),
         Section("latency", "Latency", latency.section(m)),
-        Section("memory", "Memory", _memory(m)),
+        Section("memory", "Memory", memory.section(m)),
         Section("tuning", "Tuning", _tuning(m)),
         Section("gallery", gallery.title(m.names), gallery.section(m)),
         Section("unread", "Unparsed replies", unread.section(m)),
@@ -164,13 +165,6 @@ def _pictures(names: Sequence[str], cells: result.Headlines) -> list[Html]:
 
 def _standing(m: Material, cells: result.Headlines) -> list[Html]:
     return [tag("h3", "Accuracy against latency"), result.pareto(m.names, cells, figures.pareto(m.figures))]
-
-
-def _memory(m: Material) -> Html | None:
-    found = m.of_axis("memory")
-    if not found:
-        return None
-    return join([figures_shown.memory(found, m.names, figures.TEXTS), every("memory", found, m.names)])
 
 
 def _tuning(m: Material) -> Html | None:
