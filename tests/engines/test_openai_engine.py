@@ -26,7 +26,7 @@ from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image, Text, Turn
 from fourways.core.errors import CapabilityError, EngineError, UserError
 from fourways.core.events import Done, Event
-from fourways.core.request import Generate, Plan, Rank, Request
+from fourways.core.request import Generate, Plan, Rank, Request, VisualPath
 from fourways.engines.openai import OpenAIEngine, open_openai_engine
 from fourways.engines.openai.address import find_address
 from fourways.media import read_image
@@ -154,6 +154,24 @@ async def test_a_file_that_decoders_see_differently_is_sent_as_the_pixels_that_w
         head, content = sent_image(server.chats[0].body)
     assert head == "data:image/png;base64"
     assert np.array_equal(np.asarray(Pil.open(io.BytesIO(content))), image.pixels)
+
+
+@pytest.mark.parametrize("path", ["fused", "text_only"])
+async def test_a_request_that_was_encoded_ahead_is_the_same_request(path: VisualPath) -> None:
+    request = ask('Say "what"?\n', picture(), picture("CMYK", "JPEG"), plan=Plan("c", visual_path=path))
+    async with connected() as (engine, server):
+        made = engine.encode_ahead(request)
+        assert (await collect(engine, made))[1].error is None
+        assert (await collect(engine, request))[1].error is None
+        first, second = (seen.body for seen in server.chats)
+    assert first == second and made.id == request.id and made.conversation is request.conversation
+
+
+async def test_what_a_server_cannot_be_asked_is_refused_ahead_or_not() -> None:
+    request = ask(plan=Plan("c", visual_budget=64))
+    async with connected() as (engine, server):
+        _, done = await collect(engine, engine.encode_ahead(request))
+        assert str(done.error).startswith("undefined") and server.chats == []
 
 
 async def test_the_text_only_path_sends_no_picture() -> None:
