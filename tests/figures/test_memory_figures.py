@@ -172,3 +172,10 @@ def test_blocks_shorter_than_a_counter_can_see_are_left_out_and_said() -> None:
 
 def test_one_block_is_too_few() -> None:
     assert one(compute([block(0, 400.0)]), "joules_per_answer").status == "too_few"
+
+
+def test_a_candidate_whose_energy_nobody_can_say_has_the_reason_in_place_of_a_number() -> None:
+    rows: list[Row] = [FailureRow("b", "latency", "sample", "energy", "no RAPL counter", status="undefined")]
+    found = {f.candidate: f for f in compute([*rows, block(0, 400.0), block(1, 420.0)]) if f.unit == "J"}
+    assert (found["b"].status, found["b"].reason) == ("undefined", "no RAPL counter")
+    assert found["a"].status == "ok"

@@ -80,7 +80,7 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
         *latency.figures(failures),
         *load.figures(),
         *roofline.figures(),
-        *energy.figures(),
+        *energy.figures(failures),
         *memory.figures(failures),
         *tuning.figures(failures),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fourways.core.figure import Figure
 from fourways.core.rows import EnergyRow
 from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.failures import Failures
 from fourways.figures.requests import Setting
 from fourways.stats import t_interval
 
@@ -31,7 +32,10 @@ class Energy:
         where = (row.candidate, Setting(row.workload, row.load, row.cache), row.method)
         self._blocks.setdefault(where, []).append(row)
 
-    def figures(self) -> Iterator[Figure]:
+    def figures(self, failures: Failures) -> Iterator[Figure]:
+        """By candidate and setting; one without a value for a candidate whose energy nobody could say."""
+        for candidate, (status, reason) in failures.without("latency", "energy").items():
+            yield absent(JOULES_PER_ANSWER, candidate, status, reason, {})
         for (candidate, setting, counter), rows in self._blocks.items():
             labels = {**setting.labels, "counter": counter}
             long = [row for row in rows if row.seconds >= LEAST_SECONDS and row.answers > 0]

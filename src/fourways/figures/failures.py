@@ -14,15 +14,15 @@ class Failures:
 
     _axes: dict[tuple[str, str], FailureRow] = field(default_factory=dict)
     _benchmarks: dict[tuple[str, str], FailureRow] = field(default_factory=dict)
-    _readings: dict[tuple[str, str], FailureRow] = field(default_factory=dict)
+    _readings: dict[tuple[str, str, str], FailureRow] = field(default_factory=dict)
 
     def add(self, row: FailureRow) -> None:
         if row.scope in ("candidate", "axis"):
             self._axes.setdefault((row.candidate, row.axis), row)
         elif row.scope == "benchmark" and row.axis == "accuracy":
             self._benchmarks.setdefault((row.candidate, row.where), row)
-        elif row.scope == "sample" and row.axis == "memory":
-            self._readings.setdefault((row.candidate, row.where), row)
+        elif row.scope == "sample" and row.axis in ("memory", "latency"):
+            self._readings.setdefault((row.axis, row.candidate, row.where), row)
 
     def candidates(self, axis: Axis) -> list[str]:
         """Those with a failure on that axis, in the order of the rows."""
@@ -45,6 +45,12 @@ class Failures:
         """Benchmarks that someone lost."""
         return list(dict.fromkeys(benchmark for _, benchmark in self._benchmarks))
 
-    def of_readings(self, candidate: str) -> dict[str, tuple[Status, str]]:
-        """Single readings of the memory axis that are not there: which → status and reason."""
-        return {what: (row.status, row.message) for (who, what), row in self._readings.items() if who == candidate}
+    def of_readings(self, candidate: str, axis: Axis) -> dict[str, tuple[Status, str]]:
+        """Single readings of the axis that are not there: which → status and reason."""
+        found = {where: row for (name, who, where), row in self._readings.items() if (name, who) == (axis, candidate)}
+        return {where: (row.status, row.message) for where, row in found.items()}
+
+    def without(self, axis: Axis, where: str) -> dict[str, tuple[Status, str]]:
+        """Candidate → status and reason, of those that lack this reading."""
+        lost = {who: row for (name, who, what), row in self._readings.items() if (name, what) == (axis, where)}
+        return {who: (row.status, row.message) for who, row in lost.items()}

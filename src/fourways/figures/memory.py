@@ -252,7 +252,7 @@ def _server(candidate: str, measured: _Measured) -> Iterator[Figure]:
 
 def _unknown(candidate: str, failures: Failures) -> Iterator[Figure]:
     """Single readings that nobody could say, or that broke."""
-    for what, (status, reason) in failures.of_readings(candidate).items():
+    for what, (status, reason) in failures.of_readings(candidate, "memory").items():
         if what == "train_step":
             yield absent(TRAIN_STEP, candidate, status, reason, {})
         elif what == "device":
