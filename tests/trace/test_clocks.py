@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fourways.core.clock import host_clock
 from fourways.trace.clocks import (
     TARGET_NS,
     Brackets,
@@ -17,7 +18,6 @@ from fourways.trace.clocks import (
     align,
     aligned_clock,
     elapsed_quantum_ns,
-    host_clock,
     violations,
 )
 from fourways.trace.cuda_clock import EventClock, ProfilerEvent, _Alone, _judged, on_host, wall_brackets

@@ -1,17 +1,16 @@
-"""The machine, the versions and the clock, as they stand in run.json. Reads; never sets anything."""
+"""The machine and the versions, as they stand in run.json. Reads; never sets anything."""
 
 from __future__ import annotations
 
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 import torch
 
-from fourways.core.run import ClockRecord, Environment
+from fourways.core.run import Environment
 
 _PACKAGES = (
     "torch", "transformers", "peft", "accelerate", "safetensors", "tokenizers", "huggingface_hub", "numpy", "scipy",
@@ -35,18 +34,6 @@ def environment() -> Environment:
         packages={name: found for name in _PACKAGES if (found := _version(name)) is not None},
         accelerators=tuple(_accelerators()),
         variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
-    )
-
-
-def clock() -> ClockRecord:
-    """The one host clock that stamps every row. Times of a CUDA device are taken on the host after it has synchronised,
-    so no second clock has to be aligned."""
-    info = time.get_clock_info("perf_counter")
-    return ClockRecord(
-        name="one clock: time.perf_counter",
-        resolution_ns=info.resolution * 1e9,
-        residual_ns=0.0,
-        note=f"{info.implementation}, monotonic; every process of the run is on this host",
     )
 
 

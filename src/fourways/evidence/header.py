@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from fourways.core.clock import host_clock
 from fourways.core.run import (
     RUN_SCHEMA,
     BenchmarkRecord,
@@ -25,7 +26,7 @@ from fourways.core.run import (
     WorkloadRecord,
 )
 from fourways.core.run_files import RUN_FILE, write_whole
-from fourways.evidence.environment import clock, environment
+from fourways.evidence.environment import environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
@@ -75,7 +76,7 @@ def build_header(
         suite=tuple(suite),
         definitions=definitions,
         environment=environment(),
-        clock=clock(),
+        clock=host_clock(),
         shard=shard,
         crews=tuple(crews),
         thread_choice=thread_choice,

@@ -9,7 +9,6 @@ happens to be right. Pure functions over arrays of nanoseconds; the device's par
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,20 +115,6 @@ def elapsed_quantum_ns(elapsed_ms: float) -> float:
     """Half a step of `cudaEventElapsedTime` at this length: it is a float32 of milliseconds. At most 122 ns up to 4 s,
     31 µs at 1000 s; so anchor again every 4 s."""
     return float(np.spacing(np.float32(abs(elapsed_ms)))) / 2 * 1e6
-
-
-def host_clock() -> ClockRecord:
-    """The record of a run that one clock stamped: exact by definition."""
-    info = time.get_clock_info("perf_counter")
-    return ClockRecord(
-        name="one clock: time.perf_counter",
-        resolution_ns=info.resolution * 1e9,
-        residual_ns=0.0,
-        note=f"{info.implementation}, monotonic; every process of the run is on this host",
-        residual_p50_ns=0.0,
-        residual_p99_ns=0.0,
-        met=True,
-    )
 
 
 def aligned_clock(name: str, resolution_ns: float, found: Alignment, broken: int, note: str) -> ClockRecord:
