@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -207,6 +208,19 @@ async def test_a_long_schedule_holds_tasks_only_for_what_is_inside() -> None:
             if seen == 1000:
                 break
     assert most < 500
+
+
+async def test_the_garbage_collector_does_not_walk_what_was_there_before() -> None:
+    """With torch loaded that takes a fifth of a second, in which nothing would be sent or stamped."""
+    frozen = []
+
+    async def answer(request: Request) -> AsyncIterator[Event | Done]:
+        frozen.append(gc.get_freeze_count())
+        yield Event("a", None, time.perf_counter_ns())
+        yield Done("length", Usage(1, None, 1), time.perf_counter_ns())
+
+    await all_of(Scripted(answer), asks(2), Load(concurrency=1))
+    assert min(frozen) > 10_000 and gc.get_freeze_count() == 0
 
 
 # -- media that the client decodes for the engine --------------------------------------------------------------------
