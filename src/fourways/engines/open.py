@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.engine import Engine
 from fourways.core.errors import UserError
-from fourways.engines.local import LocalEngine
-from fourways.families.contract import Family
-from fourways.families.registry import find_family
+
+if TYPE_CHECKING:
+    from fourways.engines.local import LocalEngine
+    from fourways.families.contract import Family
 
 
 async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None, *, concurrency: int | None = 64) -> Engine:
@@ -29,6 +31,9 @@ async def open_engine(candidate: Candidate, checkpoint: Checkpoint | None, *, co
 
 
 async def _open_local(candidate: Candidate, checkpoint: Checkpoint) -> LocalEngine:
+    from fourways.engines.local import LocalEngine
+    from fourways.families.registry import find_family
+
     def load() -> LocalEngine:
         family: Family = find_family(checkpoint.architecture).load(
             checkpoint, dtype=candidate.dtype, device=candidate.device, quantization=candidate.quantization
