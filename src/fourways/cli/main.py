@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, export, gate, judge, merge, mock, models, score, suite
+from fourways.cli import compare, data, export, gate, judge, load, merge, mock, models, score, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
+app.command("load", epilog=load.EXAMPLES)(load.load)
 app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)

@@ -14,7 +14,7 @@ from fourways.core.figure import AXES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.run_files import read_header
 
-_DTYPES: dict[str, Dtype] = {
+DTYPES: dict[str, Dtype] = {
     "float32": "float32",
     "fp32": "float32",
     "bfloat16": "bfloat16",
@@ -22,7 +22,7 @@ _DTYPES: dict[str, Dtype] = {
     "float16": "float16",
     "fp16": "float16",
 }
-_WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "random": "random"}
+WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "random": "random"}
 _QUICK_LIMIT = 40
 _OF_CANDIDATES = frozenset({"device", "dtype", "weights", "visual_tokens"})
 _BESIDE = frozenset({"resume", "add", "require", "dry_run"})
@@ -109,7 +109,7 @@ def foreseen_job(options: Options) -> Job:
 def asked_candidates(options: Options, words: list[str]) -> tuple[Candidate, ...]:
     """The words under the options that hold for all candidates."""
     defaults = Defaults(
-        options.device, _choice("--dtype", options.dtype, _DTYPES), _choice("--weights", options.weights, _WEIGHTS)
+        options.device, choice("--dtype", options.dtype, DTYPES), choice("--weights", options.weights, WEIGHTS)
     )
     return parse_candidates(words, defaults, parse_budgets(options.visual_tokens))
 
@@ -123,7 +123,8 @@ def check_add(options: Options) -> None:
         )
 
 
-def _choice(option: str, word: str, known: dict[str, T]) -> T:
+def choice(option: str, word: str, known: dict[str, T]) -> T:
+    """What a word means. Raises UserError naming the option and the words that are known."""
     if word not in known:
         raise UserError(f"{option} {word!r} is not known", hint=f"one of {', '.join(known)}")
     return known[word]

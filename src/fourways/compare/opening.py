@@ -112,13 +112,14 @@ class EnginePool:
         self,
         checkpoints: Checkpoints,
         threads: Mapping[str, int],
-        concurrency: int = CONCURRENCY,
+        concurrency: int | None = CONCURRENCY,
         choice: ThreadChoice | None = None,
     ) -> None:
         """threads: candidate's name → the thread count it had before, so that it is not chosen anew. choice: what the
-        run chose before for all that are given none. concurrency: what a server by URL must take at once, at least."""
+        run chose before for all that are given none. concurrency: what a server by URL must take at once, at least;
+        None: without bound."""
         self._checkpoints = checkpoints
-        self._concurrency = max(concurrency, CONCURRENCY)
+        self._concurrency = None if concurrency is None else max(concurrency, CONCURRENCY)
         self._threads = dict(threads)
         self.choice = choice
         self._open: dict[str, Opened] = {}

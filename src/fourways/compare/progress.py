@@ -13,11 +13,11 @@ _LINE_EVERY_S = 10.0
 
 
 class Show(Protocol):
-    """phase: a new thing begins. step: done of total of what; called often."""
+    """phase: a new thing begins. step: done of total of what, and how it goes; called often."""
 
     def phase(self, text: str) -> None: ...
 
-    def step(self, done: int, total: int, what: str) -> None: ...
+    def step(self, done: int, total: int, what: str, note: str = "") -> None: ...
 
     def close(self) -> None: ...
 
@@ -27,7 +27,8 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         what = TextColumn("{task.description:<44}", markup=False)
-        columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        note = TextColumn("{task.fields[note]}", markup=False)
+        columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), note)
         self._progress = Progress(*columns, console=console, transient=False, refresh_per_second=4)
         self._tasks: dict[str, TaskID] = {}
         self._progress.start()
@@ -35,10 +36,10 @@ class Bars:
     def phase(self, text: str) -> None:
         self._progress.console.print(text, style="bold", highlight=False)
 
-    def step(self, done: int, total: int, what: str) -> None:
+    def step(self, done: int, total: int, what: str, note: str = "") -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total, note=note)
+        self._progress.update(self._tasks[what], completed=done, total=total, note=note)
 
     def close(self) -> None:
         self._progress.stop()
@@ -55,10 +56,10 @@ class Lines:
     def phase(self, text: str) -> None:
         self._say(text)
 
-    def step(self, done: int, total: int, what: str) -> None:
+    def step(self, done: int, total: int, what: str, note: str = "") -> None:
         ended = done == total
         if (ended and what != self._ended) or time.monotonic() - self._said_at >= _LINE_EVERY_S:
-            self._say(f"  {what}: {done}/{total}")
+            self._say(f"  {what}: {done}/{total}{f', {note}' if note else ''}")
             self._ended = what if ended else ""
 
     def close(self) -> None:
@@ -74,7 +75,7 @@ class Silent:
 
     def phase(self, text: str) -> None: ...
 
-    def step(self, done: int, total: int, what: str) -> None: ...
+    def step(self, done: int, total: int, what: str, note: str = "") -> None: ...
 
     def close(self) -> None: ...
 

@@ -30,7 +30,7 @@ from fourways.core.failed import FailedRequests
 from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
-from fourways.core.rows import FailureRow
+from fourways.core.rows import FailureRow, TermsRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState, ThreadChoice
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import RowsNotWritten, axis_of, build_header, check_free, new_run_id, write_header
@@ -94,6 +94,11 @@ def add(folder: Path, candidates: Sequence[Candidate], argv: Sequence[str], show
 
 
 def _go_on(old: RunHeader, job: Job, folder: Path, show: Show) -> Outcome:
+    if isinstance(next(read_rows(folder / ROWS_FILE), None), TermsRow):
+        raise UserError(
+            f"{folder} is a run of `fourways load`: times from two different hours are not one measurement",
+            hint="start it again",
+        )
     if old.parts:
         raise UserError(f"{folder} was merged from shards and is finished", hint="go on with a shard, and merge again")
     check_free(folder)

@@ -109,10 +109,9 @@ def _of_slo(
     labels = {**setting.labels, "slo": ",".join(one.label for one in objectives)}
     kept = [all(request.keeps(one) for one in objectives) for request in requests]
     yield figure(ATTAINMENT, name, client.noted(_share(kept)), labels)
-    if len(objectives) > 1:
-        for one in objectives:
-            said = {**setting.labels, "objective": one.label, "needed": f"{1 - one.allowed:g}"}
-            yield figure(OBJECTIVE, name, client.noted(_share([r.keeps(one) for r in requests])), said)
+    for one in objectives:
+        said = {**setting.labels, "objective": one.label, "needed": f"{1 - one.allowed:g}"}
+        yield figure(OBJECTIVE, name, client.noted(_share([r.keeps(one) for r in requests])), said)
     rates = _per_block(requests, kept)
     yield figure(GOODPUT, name, client.noted(Estimate(float(np.mean(rates)), t_interval(rates), len(rates))), labels)
 

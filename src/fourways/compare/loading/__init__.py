@@ -4,4 +4,11 @@ It decides what is sent when (blocks, sweeps, fresh starts, a search for the gre
 rows. It must never compute a figure (figures does), time a request itself (the load client does), or call a load met
 that it has not seen met.
 
-Public face: `LoadJob` and `start_load`; `plan_of` (what would be sent)."""
+Public face: `LoadJob`, `Seek`, `Price` (what is asked for); `start_load`; `foresee_load` (what would be sent).
+"""
+
+from fourways.compare.loading.foresight import foresee_load
+from fourways.compare.loading.job import LoadJob, Price, Seek
+from fourways.compare.loading.run import start_load
+
+__all__ = ["LoadJob", "Price", "Seek", "foresee_load", "start_load"]

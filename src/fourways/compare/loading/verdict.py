@@ -32,13 +32,14 @@ _FILLING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """As in `ProbeRow`."""
+    """As in `ProbeRow`. overfull: it misses because delay grows."""
 
     verdict: ProbeVerdict
     reason: str
     judged: int
     served_per_s: float | None = None
     growth: float | None = None
+    overfull: bool = False
 
 
 def least_requests(objectives: Sequence[Objective]) -> int:
@@ -74,11 +75,13 @@ def _judged(
     grown = _growth(steady) if steady[0].arrivals != "closed" else None
     slope = None if grown is None else grown.slope
 
-    def said(verdict: ProbeVerdict, reason: str) -> Judgement:
-        return Judgement(verdict, reason, len(steady), served, slope)
+    overfull = grown is not None and grown.interval.low > 0 and grown.slope > _GROWS
 
-    if grown is not None and grown.interval.low > 0 and grown.slope > _GROWS:
-        return said("misses", f"delay grows by {1000 * grown.slope:.0f} ms a second: more is sent than is answered")
+    def said(verdict: ProbeVerdict, reason: str) -> Judgement:
+        return Judgement(verdict, reason, len(steady), served, slope, overfull)
+
+    if overfull and slope is not None:
+        return said("misses", f"delay grows by {1000 * slope:.0f} ms a second: more is sent than is answered")
     shares = [(one, _missed(steady, one)) for one in objectives]
     for one, share in shares:
         if share.low > one.allowed:

@@ -1,0 +1,123 @@
+"""The tables and sentences that `fourways load` ends with, from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from fourways.core.figure import Figure
+from fourways.core.plain_text import clean
+
+_COLUMNS = {
+    "ttft_p50": "ttft p50",
+    "ttft_p95": "ttft p95",
+    "ttft_p99": "ttft p99",
+    "tpot_p50": "tpot p50",
+    "e2e_p50": "e2e p50",
+    "e2e_p95": "e2e p95",
+    "requests_per_s": "answers",
+    "failure_rate": "failed",
+    "slo_attainment": "keeps SLO",
+    "goodput": "goodput",
+    "cost_per_1000": "cost/1,000",
+}
+_PER_CENT = ("failure_rate", "slo_attainment")
+_ALONE = ("capacity", "capacity_concurrency", "knee", "knee_concurrency")
+_DIFFERENCES = ("ttft_run_difference", "e2e_run_difference", "tpot_run_difference")
+
+
+def tables(figures: Sequence[Figure]) -> Iterator[Table]:
+    """One row a candidate and load: values, and their 95 % intervals below."""
+    cells: dict[tuple[str, str], dict[str, Figure]] = {}
+    for figure in figures:
+        if figure.axis == "latency" and figure.metric in _COLUMNS and "stage" not in figure.labels:
+            load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+            if {"load", "concurrency"} & figure.labels.keys():
+                cells.setdefault((figure.candidate, load), {})[figure.metric] = figure
+    if not cells:
+        return
+    shown = [metric for metric in _COLUMNS if any(metric in row for row in cells.values())]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=_CAPTION)
+    table.caption_justify = "left"
+    for head in ("candidate", "load"):
+        table.add_column(head, overflow="fold")
+    for metric in shown:
+        table.add_column(_COLUMNS[metric], justify="right")
+    for (candidate, load), row in cells.items():
+        table.add_row(clean(candidate), clean(load), *(_cell(row.get(metric)) for metric in shown))
+    yield table
+
+
+_CAPTION = "times in ms from the scheduled send; answers and goodput a second; [95 % interval], “few”: n too small to carry one"
+
+
+def verdicts(figures: Sequence[Figure]) -> Iterator[str]:
+    """Capacity, knee, A/B, and where the client could not keep up; a line each."""
+    for figure in figures:
+        if figure.metric in _ALONE:
+            yield f"{figure.candidate}: {_alone(figure)}"
+    for figure in figures:
+        if figure.metric in _DIFFERENCES:
+            yield f"{figure.candidate} − {figure.labels['versus']}: {_difference(figure)}"
+    bound = dict.fromkeys(_bound(figures))
+    for candidate, reason in bound:
+        yield f"CLIENT-BOUND: {candidate}: {reason}. These times may be the client's, not the server's."
+
+
+def missed(figures: Iterable[Figure]) -> bool:
+    """Whether an SLO was not met: by the observed shares at a load that was asked for, or at every load of a search."""
+    found = list(figures)
+    searched = [f for f in found if f.metric in ("capacity", "capacity_concurrency")]
+    if searched:
+        return any(f.value is None for f in searched)
+    return any(
+        float(f.value if f.value is not None else 0) < float(f.labels["needed"])
+        for f in found
+        if f.metric == "slo_objective"
+    )
+
+
+def _cell(figure: Figure | None) -> Text:
+    if figure is None or figure.value is None:
+        return Text("–", style="dim")
+    scale = 100 if figure.metric in _PER_CENT else 1
+    unit = " %" if figure.metric in _PER_CENT else ""
+    cell = Text(f"{_number(scale * figure.value)}{unit}")
+    if figure.low is not None and figure.high is not None:
+        cell.append(f"\n[{_number(scale * figure.low)}, {_number(scale * figure.high)}]", style="dim")
+    else:
+        cell.append("\nfew", style="dim")
+    return cell
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _alone(figure: Figure) -> str:
+    name = {"capacity": "capacity", "capacity_concurrency": "capacity", "knee": "knee"}.get(figure.metric, "knee")
+    of = f" ({figure.labels['arrivals']} arrivals, {figure.labels['slo']})" if "slo" in figure.labels else ""
+    if figure.value is None:
+        return f"{name}{of}: none: {figure.reason}"
+    unit = "requests/s" if figure.unit == "requests/s" else "requests at a time"
+    interval = "" if figure.low is None or figure.high is None else f" [{figure.low:.4g}, {figure.high:.4g}]"
+    reason = f"; {figure.reason}" if figure.reason else ""
+    return f"{name}{of}: {figure.value:.4g} {unit}{interval}, n = {figure.n} {figure.n_unit}{reason}"
+
+
+def _difference(figure: Figure) -> str:
+    time = figure.metric.partition("_")[0]
+    load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+    value = "" if figure.value is None else f"{figure.value:+.3g} ms "
+    interval = "" if figure.low is None or figure.high is None else f"[{figure.low:+.3g}, {figure.high:+.3g}] "
+    return f"{time} p50, {load}: {value}{interval}{figure.labels.get('verdict') or figure.reason or ''}".rstrip()
+
+
+def _bound(figures: Iterable[Figure]) -> Iterator[tuple[str, str]]:
+    for figure in figures:
+        if figure.reason and "client-bound" in figure.reason and figure.metric in _COLUMNS:
+            load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+            yield figure.candidate, f"{load}: {figure.reason.partition('client-bound ')[2] or figure.reason}"
