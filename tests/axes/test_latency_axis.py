@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import groupby
@@ -18,8 +18,9 @@ from fourways.axes.observing import Block, Tell
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Image
 from fourways.core.engine import EngineInfo
+from fourways.core.errors import EngineError
 from fourways.core.request import Plan
-from fourways.core.rows import EnergyRow, FailureRow, RequestRow, Row
+from fourways.core.rows import CeilingRow, ClientRow, EnergyRow, FailureRow, RequestRow, Row, WorkRow
 from fourways.engines import LocalEngine
 from fourways.load import Ask
 
@@ -62,8 +63,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_candidates_take_turns_and_every_request_is_a_row(open_random: Open, quick_settings: Settings) -> None:
     opened = [await open_random("a", "qwen"), await open_random("b", "internvl")]
     rows = await collect(opened, quick_settings)
-    assert all(isinstance(row, RequestRow) and row.error is None for row in rows)
     found = [row for row in rows if isinstance(row, RequestRow)]
+    assert all(row.error is None for row in found)
+    assert not [row for row in rows if isinstance(row, FailureRow)]
     assert len(found) == 2 * len(CONCURRENCIES) * 2 * 4
     order = [key for key, _ in groupby(found, key=lambda r: (r.concurrency, r.block, r.cache, r.candidate))]
     assert order == [
@@ -93,7 +95,8 @@ async def test_cold_is_computed_and_warm_is_kept_by_the_engines_own_count(
     assert isinstance(one.engine, LocalEngine)
     seen: list[tuple[str, int, int]] = []
     async for row in Latency().rows([one], quick_settings, []):
-        assert isinstance(row, RequestRow)
+        if not isinstance(row, RequestRow):
+            continue
         counters = one.engine.counters()
         seen.append((row.cache, counters["encoded_units"], counters["feature_hits"] + counters["prefix_hits"]))
     last = {cache: [s for s in seen if s[0] == cache][-1] for cache in ("cold", "warm")}
@@ -211,5 +214,37 @@ async def test_observers_are_told_of_each_block_and_add_their_rows(
     rows = await collect([await open_random("a")], quick_settings)
     seen = [(row.load.concurrency, row.block, row.cache, row.answers) for row in rows if isinstance(row, EnergyRow)]
     assert seen == [(c, block, cache, 2) for c in CONCURRENCIES for block in (0, 1) for cache in ("cold", "warm")]
-    last = [isinstance(row, EnergyRow) for row in rows]
-    assert last == [False, False, True] * (len(rows) // 3), "a block's observations follow its requests"
+    timed = [row for row in rows if isinstance(row, RequestRow | EnergyRow)]
+    last = [isinstance(row, EnergyRow) for row in timed]
+    assert last == [False, False, True] * (len(timed) // 3), "a block's observations follow its requests"
+
+
+@pytest.mark.usefixtures("small")
+async def test_the_clients_health_stands_beside_every_block_and_the_limits_follow(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    rows = await collect([await open_random("a")], quick_settings)
+    healths = [row for row in rows if isinstance(row, ClientRow)]
+    assert [(row.load.concurrency, row.block, row.cache) for row in healths] == [
+        (c, block, cache) for c in CONCURRENCIES for block in (0, 1) for cache in ("cold", "warm")
+    ]
+    assert all(row.shares_process and row.wall_ms > 0 for row in healths)
+    last_request = max(n for n, row in enumerate(rows) if isinstance(row, RequestRow))
+    limits = [n for n, row in enumerate(rows) if isinstance(row, WorkRow | CeilingRow)]
+    assert limits and min(limits) > last_request, "nothing untimed runs between the blocks"
+    first = {row.item for row in rows if isinstance(row, RequestRow) and row.concurrency == 1 and row.block == 0}
+    assert {row.item for row in rows if isinstance(row, WorkRow)} == first
+
+
+@pytest.mark.usefixtures("small")
+async def test_times_stand_where_the_limits_cannot_be_found(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(one: Opened, workload: str, asks: Sequence[Ask]) -> AsyncGenerator[WorkRow, None]:
+        raise EngineError("no room")
+        yield
+
+    monkeypatch.setattr(latency, "roofline", broken)
+    rows = await collect([await open_random("a")], quick_settings)
+    assert isinstance(rows[-1], FailureRow) and (rows[-1].scope, rows[-1].message) == ("sample", "no room")
+    assert sum(isinstance(row, RequestRow) for row in rows) == len(CONCURRENCIES) * 2 * 4

@@ -17,12 +17,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from fourways.axes.contract import Opened, Settings
-from fourways.axes.observing import Block, Observer
+from fourways.axes.observing import OBSERVERS, Block
+from fourways.axes.roofline import roofline
 from fourways.core.candidate import Candidate
+from fourways.core.errors import FourwaysError
 from fourways.core.events import Done
 from fourways.core.figure import Axis as AxisName
 from fourways.core.load import Load
@@ -36,8 +38,6 @@ BLOCK = 16
 """Pictures a block: whole rounds at either concurrency, and each size of picture equally often."""
 WARM_UP = 8
 TIMEOUT_S = 300.0
-OBSERVERS: tuple[Observer, ...] = ()
-"""What is read beside the requests of every measured block."""
 Cache = Literal["cold", "warm"]
 PASSES: tuple[Cache, ...] = ("cold", "warm")
 _SECONDS_A_REQUEST = 0.08
@@ -58,28 +58,29 @@ class Latency:
         total = len(opened) * len(CONCURRENCIES) * len(PASSES) * _pictures(settings)
         finished = 0
         lost: set[str] = set()
-        for part in parts(opened, settings):
-            left = [one for one in opened if one.candidate.name not in lost]
-            async for failure in _warm_up(part, left):
+        asked = parts(opened, settings)
+        for part in asked:
+            async for failure in _warm_up(part, [one for one in opened if one.candidate.name not in lost]):
                 lost.add(failure.candidate)
                 yield failure
             for turn in turns(part, len(opened)):
                 one = opened[turn.candidate]
                 if one.candidate.name in lost:
                     continue
-                rows: list[RequestRow] = []
-                async with aclosing(_observed(part, turn, one)) as observed:
-                    async for row in observed:
+                what = f"{one.candidate.name} · {part.load.concurrency} at a time"
+                async with aclosing(_answered(part, turn, one)) as rows:
+                    async for row in rows:
                         yield row
                         if isinstance(row, RequestRow):
-                            rows.append(row)
                             finished += 1
-                            settings.progress(
-                                finished, total, f"{one.candidate.name} · {part.load.concurrency} at a time"
-                            )
-                if all(row.error is not None for row in rows):
-                    lost.add(one.candidate.name)
-                    yield _lost(one, f"{part.workload.name}, block {turn.block}, {turn.cache}", rows[0].error)
+                            settings.progress(finished, total, what)
+                        elif isinstance(row, FailureRow):
+                            lost.add(row.candidate)
+        for one in opened:
+            if one.candidate.name not in lost:
+                async with aclosing(_limits(asked[0], one)) as found:
+                    async for limit in found:
+                        yield limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ async def _warm_up(part: Part, opened: Sequence[Opened]) -> AsyncGenerator[Failu
             yield _lost(one, f"{part.workload.name}, warm-up", errors[0])
 
 
-async def _observed(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[Row, None]:
-    """One block's rows, as the requests end; then what its observers saw."""
+async def _answered(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[Row, None]:
+    """One block's rows, as the requests end; then what its observers saw, and a FailureRow if nothing was answered."""
     block = Block(one, part.workload.name, part.load, turn.cache, turn.block)
     asks = _asks(part, one, turn.items, turn.cache)
     rows: list[RequestRow] = []
@@ -184,6 +185,22 @@ async def _observed(part: Part, turn: Turn, one: Opened) -> AsyncGenerator[Row, 
     for tell in tells:
         for row in tell(rows):
             yield row
+    if all(row.error is not None for row in rows):
+        yield _lost(one, f"{part.workload.name}, block {turn.block}, {turn.cache}", rows[0].error)
+
+
+async def _limits(part: Part, one: Opened) -> AsyncGenerator[Row, None]:
+    """What the requests of a first block require, and what the machine could do; after all that is timed. Where that
+    cannot be found, the times stand all the same."""
+    asks = _asks(part, one, part.items[:BLOCK], "limits")
+    decoded = [replace(ask, request=ask.read()) for ask in asks if ask.read is not None]
+    try:
+        async with aclosing(roofline(one, part.workload.name, decoded)) as rows:
+            async for row in rows:
+                yield row
+    except Exception as error:
+        told = error.message if isinstance(error, FourwaysError) else f"{type(error).__name__}: {error}"
+        yield FailureRow(one.candidate.name, Latency.name, "sample", "physical limits", told)
 
 
 def _asks(part: Part, one: Opened, items: range, prefix: str) -> list[Ask]:

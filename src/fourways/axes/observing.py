@@ -1,18 +1,21 @@
-"""What else is read while a block of requests is answered: the client's own health, what the device draws, …
+"""What else is read while a block of requests is answered: the client's own health, and what the device draws.
 
 An observer is told of a block and watches it from just before its first request to just after its last. It must cost
-the block nothing that could be seen in its times: samplers run in threads of their own, and read seldom.
+the block nothing that could be seen in its times: what samples does so seldom, or in a thread of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from fourways.axes.contract import Opened
+from fourways.core.errors import Undefined
 from fourways.core.load import Load
-from fourways.core.rows import Cache, RequestRow, Row
+from fourways.core.rows import Cache, EnergyRow, RequestRow, Row
+from fourways.load import Meter, client_row
+from fourways.trace.energy import EnergyMeter
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +33,55 @@ class Block:
 Tell = Callable[[Sequence[RequestRow]], Sequence[Row]]
 """A block's requests → what was seen of it; called once, after the block."""
 Observer = Callable[[Block], AbstractAsyncContextManager[Tell]]
+
+
+@asynccontextmanager
+async def client_health(block: Block) -> AsyncIterator[Tell]:
+    """A ClientRow: whether the load client kept up."""
+    async with Meter(block.one.engine) as meter:
+        yield lambda rows: [
+            client_row(
+                meter.health(rows),
+                candidate=block.one.candidate.name,
+                workload=block.workload,
+                load=block.load,
+                cache=block.cache,
+                block=block.number,
+                restart=block.restart,
+            )
+        ]
+
+
+@asynccontextmanager
+async def energy(block: Block) -> AsyncIterator[Tell]:
+    """An EnergyRow, where this machine's device counts what it draws; none for a server, whose device is elsewhere."""
+    if block.one.checkpoint is None:
+        yield lambda rows: []
+        return
+    with EnergyMeter(block.one.candidate.device) as meter:
+        yield lambda rows: _energy_rows(block, meter, rows)
+
+
+def _energy_rows(block: Block, meter: EnergyMeter, rows: Sequence[RequestRow]) -> list[Row]:
+    try:
+        drawn = meter.drawn
+    except Undefined:
+        return []
+    return [
+        EnergyRow(
+            candidate=block.one.candidate.name,
+            workload=block.workload,
+            load=block.load,
+            cache=block.cache,
+            block=block.number,
+            joules=drawn.joules,
+            seconds=drawn.seconds,
+            answers=sum(row.error is None for row in rows),
+            method=drawn.method,
+            restart=block.restart,
+        )
+    ]
+
+
+OBSERVERS: tuple[Observer, ...] = (client_health, energy)
+"""Of every measured block; entered in this order, left in the other."""

@@ -76,11 +76,11 @@ class Workload:
         self._draw(stream, drafts)
         first = drafts[0].at_s if drafts else None
         made = []
-        for item, draft in zip(items, drafts, strict=True):
+        for place, (item, draft) in enumerate(zip(items, drafts, strict=True)):
             media = [self._held[stream, medium.key] for medium in draft.media]
             conversation = Conversation.ask(draft.prompt(engine.dialect), *media, system=draft.system)
             output = _seeded(draft.output, derive_seed(run_seed, f"{self.name}/{draft.original}"))
-            request = Request(f"{prefix}/{item}", conversation, draft.planned(plan), output)
+            request = Request(f"{prefix}/{place}/{item}", conversation, draft.planned(plan), output)
             made.append(
                 Ask(
                     request,
