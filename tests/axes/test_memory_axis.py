@@ -8,17 +8,22 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
+import torch
 
-from fourways.axes import memory
+from fourways.axes import memory, memory_probe
 from fourways.axes.contract import Opened, Settings
 from fourways.axes.memory import IMAGE_SIZE, NEW_TOKENS, Memory
-from fourways.axes.memory_probe import LAST_READING, ProbeTask, decode_task, encode_task
+from fourways.axes.memory_probe import LAST_READING, ProbeTask, decode_task, encode_task, probe
+from fourways.axes.memory_training import probe_recipe
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.rows import FailureRow, MemoryRow, MemoryTimelineRow, Row
+from fourways.families.registry import find_family
+from fourways.tuning.lora import LoraRun
 
 Open = Callable[..., Awaitable[Opened]]
 STAGES = ("vision_encode", "prefill", "decode", "train_step")
@@ -88,6 +93,94 @@ async def test_the_last_words_of_a_crash_are_kept(
     assert isinstance(failure, FailureRow)
     assert message in failure.message
     assert (hint or "") in (failure.hint or "")
+
+
+TRAINING_DIES = """
+import os, signal, sys, msgspec
+from fourways.axes.memory_probe import decode_task
+from fourways.core.rows import MemoryRow
+task = decode_task(sys.stdin.buffer.read())
+for stage, quantity in (("weights", "exact"), ("decode", "live_tensors"), ("kv_per_token", "exact")):
+    row = MemoryRow(task.candidate.name, task.repeat, stage, quantity, 9, task.image_size, task.batch, 40)
+    os.write(1, msgspec.json.encode(row) + b"\\n")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_a_probe_that_is_killed_in_its_training_step_keeps_the_request_it_measured(
+    open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "PROBE_COMMAND", (sys.executable, "-c", TRAINING_DIES))
+    one = await open_random("a")
+    rows = await collect([one], quick_settings)
+    (failure,) = [row for row in rows if isinstance(row, FailureRow)]
+    assert (failure.scope, failure.where, failure.status) == ("sample", "train_step", "failed")
+    assert "SIGKILL" in failure.message
+    measured = [row for row in rows if isinstance(row, MemoryRow)]
+    assert len(measured) == 3 * memory.REPEATS_QUICK, "every repeat is measured, whatever becomes of the step"
+    assert await collect([one], quick_settings, rows) == []
+
+
+def probed(task: ProbeTask) -> list[Row]:
+    rows: list[Row] = []
+    probe(task, rows.append)
+    return rows
+
+
+def task_of(checkpoint: Checkpoint, **more: object) -> ProbeTask:
+    candidate = Candidate("a", model="zoo:qwen", **more)  # type: ignore[arg-type]  # a test's own settings
+    return ProbeTask(candidate, checkpoint, 1, 1, (160, 120), 1, 4)
+
+
+def steps_of(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if (isinstance(row, MemoryRow) and row.stage == "train_step") or
+            (isinstance(row, FailureRow) and row.where == "train_step")]  # fmt: skip
+
+
+def test_int8_weights_can_be_trained_on_and_weigh_less(random_checkpoint: Callable[[str], Checkpoint]) -> None:
+    pytest.importorskip("torchao")
+    whole, small = (
+        probed(task_of(random_checkpoint("qwen"))),
+        probed(task_of(random_checkpoint("qwen"), quantization="int8")),
+    )
+    for rows in (whole, small):
+        assert {row.quantity for row in steps_of(rows) if isinstance(row, MemoryRow)} == {
+            "live_tensors", "process_above_load",
+        }  # fmt: skip
+    weights = [
+        next(r.bytes for r in rows if isinstance(r, MemoryRow) and r.stage == "weights") for rows in (whole, small)
+    ]
+    assert weights[1] < 0.7 * weights[0]
+
+
+def test_a_candidate_with_an_adapter_is_not_tuned_again_and_says_so(
+    random_checkpoint: Callable[[str], Checkpoint], tmp_path: Path
+) -> None:
+    checkpoint = random_checkpoint("qwen")
+    family = find_family(checkpoint.architecture).load(checkpoint, dtype="float32", device="cpu")
+    with LoraRun(family, probe_recipe(1)) as run:
+        run.peft_model.save_pretrained(str(tmp_path / "adapter"), save_embedding_layers=False)
+    rows = probed(task_of(checkpoint, adapter=str(tmp_path / "adapter")))
+    (step,) = steps_of(rows)
+    assert isinstance(step, FailureRow)
+    assert (step.scope, step.status) == ("sample", "undefined")
+    assert "carries an adapter already" in step.message
+    assert [row for row in rows if isinstance(row, MemoryRow) and row.stage == "decode"]
+
+
+def test_a_training_step_that_breaks_costs_only_itself(
+    random_checkpoint: Callable[[str], Checkpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(memory_probe, "train_step", no_room)
+    rows = probed(task_of(random_checkpoint("qwen")))
+    (step,) = steps_of(rows)
+    assert isinstance(step, FailureRow)
+    assert (step.scope, step.status) == ("sample", "failed")
+    assert step.message.startswith("out of memory: CUDA out of memory")
+    assert [row for row in rows if isinstance(row, MemoryRow) and (row.stage, row.quantity) == LAST_READING]
 
 
 async def test_a_stopped_axis_leaves_no_probe_behind(

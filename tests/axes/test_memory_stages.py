@@ -10,7 +10,7 @@ import torch
 
 from fourways.axes.memory_gauges import Gauges, Reading, storage_bytes
 from fourways.axes.memory_stages import plan, run_request
-from fourways.axes.memory_training import recipe, train_step
+from fourways.axes.memory_training import probe_recipe, train_step
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import UserError
 from fourways.families.contract import Family
@@ -68,8 +68,8 @@ def test_a_training_step_holds_weights_gradients_and_the_optimisers_state_and_le
         gauges = Gauges(torch.device("cpu"), resident)
         gauges.loaded(family)
         request = plan(family, SIZE, None, NEW_TOKENS)
-        one = dict_of(train_step(family, request, recipe(1), None, gauges))
-        three = dict_of(train_step(family, request, recipe(3), None, gauges))
+        one = dict_of(train_step(family, request, probe_recipe(1), None, gauges))
+        three = dict_of(train_step(family, request, probe_recipe(3), None, gauges))
     assert one.keys() == {("train_step", "live_tensors"), ("train_step", "process_above_load")}
     rank = 8
     adapter = sum(
@@ -91,7 +91,7 @@ def test_the_timeline_touches_every_stages_peak_and_nothing_lies_above_it(family
         gauges.loaded(family)
         request = plan(family, SIZE, None, NEW_TOKENS)
         found = dict_of(run_request(family, request, 1, gauges)) | dict_of(
-            train_step(family, request, recipe(1), None, gauges)
+            train_step(family, request, probe_recipe(1), None, gauges)
         )
     assert gauges.drawn == "live_tensors"
     stages = timeline.stages()
