@@ -46,7 +46,7 @@ from fourways import trace, zoo
 from fourways.core.conversation import Conversation, Image
 from fourways.core.request import Generate, Plan, Request
 from fourways.engines import LocalEngine
-from fourways.engines.local import held, stages, worker
+from fourways.engines.local import encode, held, shown, stages, worker
 from fourways.families.registry import find_family
 from fourways.hub import resolve
 from fourways.media import read_image
@@ -76,8 +76,9 @@ class Switch:
             (stages.Stages, "until", lambda *_: None), (stages.Stages, "end", lambda *_: None),
             (stages.Stages, "ms", lambda *_: {}), (stages.Stages, "show", lambda *_: None),
             (stages.Laps, "watch", lambda *_: nothing), (held.Held, "now", lambda *_: None),
-            (worker, "shown", lambda *_: nothing), (worker.Worker, "_account", lambda *_: None),
-            (trace, "track", lambda _: 0),
+            (worker, "shown", lambda *_: nothing), (encode, "shown", lambda *_: nothing),
+            (shown.Decoding, "step", lambda *_: None), (shown.Decoding, "end", lambda *_: None),
+            (worker.Worker, "_account", lambda *_: None), (trace, "track", lambda _: 0),
         ]  # fmt: skip
         before = [getattr(owner, name) for owner, name, _ in out]
         for owner, name, empty in out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -52,20 +53,35 @@ async def test_each_request_has_its_stages_on_a_row_of_its_own(family, serve, as
         assert "deliver" in {span["name"] for span in found.spans[f"tiny {one.id}"]}
 
 
-async def test_the_models_steps_stand_on_the_engines_row(qwen, serve, ask, reply, pictures, tmp_path):
+async def test_the_models_passes_stand_on_the_engines_row(qwen, serve, ask, reply, pictures, tmp_path):
     async with serve(qwen) as engine:
         with trace.recording(tmp_path):
             asked = [ask(Conversation.ask(f"What is it, {n}?", pictures[n]), WANTED) for n in range(3)]
             await asyncio.gather(*(reply(engine, one) for one in asked))
         counts = engine.counters()
     found = Traced(tmp_path)
-    steps = counts["decode_steps"] + counts["prefill_batches"]
-    assert found.instants["forward_start"] == found.instants["forward_end"] == steps
+    assert found.instants["forward_start"] == found.instants["forward_end"] == counts["prefill_batches"]
     assert found.instants["vision_encode_start"] == found.instants["vision_encode_end"] >= 1
     (row,) = {label for label, spans in found.spans.items() if any(s["name"].startswith("decode of") for s in spans)}
     assert row.startswith("fourways-model qwen-vl")
-    batches = Counter(s["name"] for s in found.spans[row] if s["name"].startswith("decode of"))
-    assert sum(batches.values()) == counts["decode_steps"]
+    passes = [s for s in found.spans[row] if s["name"].startswith(("decode of", "prefill of", "encode of"))]
+    assert all(one["ts"] + one["dur"] <= other["ts"] for one, other in pairwise(passes)), "one thing at a time"
+
+
+async def test_decode_steps_in_a_row_with_one_batch_are_one_span(qwen, serve, ask, reply, pictures, tmp_path):
+    async with serve(qwen) as engine:
+        with trace.recording(tmp_path):
+            for n in range(2):
+                got = await reply(engine, ask(Conversation.ask("What is it?", pictures[n]), WANTED))
+                await asyncio.sleep(0.05)
+    found = Traced(tmp_path)
+    (row,) = {label for label, spans in found.spans.items() if any(s["name"].startswith("decode of") for s in spans)}
+    decodes = [span for span in found.spans[row] if span["name"] == "decode of 1"]
+    assert len(decodes) == 2
+    asked = got.done.stages_ms["decode"] + got.done.stages_ms["detokenize"]
+    assert decodes[1]["dur"] / 1e3 == pytest.approx(asked, rel=0.2, abs=1.0), (
+        "it ends with the reply, not with the next"
+    )
 
 
 async def test_memory_that_is_taken_and_given_back_is_told(qwen, serve, ask, reply, pictures, tmp_path):

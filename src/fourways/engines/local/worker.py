@@ -18,8 +18,9 @@ from fourways.core.errors import EngineError, FourwaysError
 from fourways.core.events import Done, FinishReason
 from fourways.engines.local.adapters import Adapters
 from fourways.engines.local.delivery import Delivery
+from fourways.engines.local.encode import Encoder
 from fourways.engines.local.faults import explain
-from fourways.engines.local.features import FeatureCache, FeatureKey, feature_key
+from fourways.engines.local.features import FeatureCache
 from fourways.engines.local.held import Held
 from fourways.engines.local.kv import KVStore
 from fourways.engines.local.prefix import PrefixCache
@@ -28,9 +29,9 @@ from fourways.engines.local.runner import Runner
 from fourways.engines.local.sampling import choose
 from fourways.engines.local.scheduler import Scheduler
 from fourways.engines.local.sequence import Item, Sequence
-from fourways.engines.local.shown import shown
+from fourways.engines.local.shown import Decoding, shown
 from fourways.engines.local.stages import Laps, Seen
-from fourways.families.contract import Family, VisualUnit
+from fourways.families.contract import Family
 
 T = TypeVar("T")
 
@@ -58,8 +59,9 @@ class Worker(threading.Thread):
     ) -> None:
         super().__init__(name=f"fourways-model {family.card.name}", daemon=True)
         self._family, self._store, self._scheduler, self._adapters = family, store, scheduler, adapters
-        self._features, self._prefixes, self._held = features, prefixes, held
+        self._prefixes, self._held = prefixes, held
         self._runner = Runner(family, store)
+        self._encoder = Encoder(self._runner, features, prefixes, held, family.spec.device)
         self._threads = threads
         self._again, self._broken = again, broken
         self._wake = threading.Condition()
@@ -71,6 +73,7 @@ class Worker(threading.Thread):
         self._starting: list[Sequence] = []
         self._chosen: list[tuple[Sequence, int, float]] = []
         self._delivery = Delivery()
+        self._decoding = Decoding()
         self.counts = {"requests": 0, "failed": 0, "prefill_batches": 0, "decode_steps": 0, "encoded_units": 0}
 
     # -- called from other threads -----------------------------------------------------------------------------
@@ -192,10 +195,12 @@ class Worker(threading.Thread):
         scheduler.waiting = deque(s for s in scheduler.waiting if not s.cancelled)
         for sequence in [s for s in scheduler.running if s.cancelled]:
             scheduler.finish(sequence)
+        self._decoding.end()
 
     # -- the model -----------------------------------------------------------------------------------------------
     def _prefill(self, batch: list[Sequence]) -> None:
         self._starting = batch
+        self._decoding.end()
         batch = self._guarded(batch, self._attach)
         batch = self._guarded(batch, self._encode)
         self._guarded(batch, self._prefill_step)
@@ -209,53 +214,7 @@ class Worker(threading.Thread):
             self._adapters.attach(batch[0].adapter)
 
     def _encode(self, batch: list[Sequence]) -> None:
-        """Give every sequence the features it needs; each distinct unit is encoded once."""
-        began, laps = time.perf_counter_ns(), Laps(self._family.spec.device)
-        for sequence in batch:
-            sequence.stages.until("queue", began)
-            sequence.laps, sequence.encoded = laps, False
-        known, missing = self._look_up(batch)
-        with shown(batch if missing else (), "vision_encode", f"encode {len(missing)} units", self._held):
-            encoded = dict(zip(missing, self._runner.encode(list(missing.values()), laps), strict=True))
-        self.counts["encoded_units"] += len(encoded)
-        for sequence in batch:
-            self._take_features(sequence, known, encoded)
-        for key, tensor in encoded.items():
-            self._features.put(key, tensor)
-
-    def _look_up(self, batch: list[Sequence]) -> tuple[dict[FeatureKey, Tensor], dict[FeatureKey, VisualUnit]]:
-        """Features that are cached, held from here on whatever becomes of the cache, and units that must be encoded."""
-        known: dict[FeatureKey, Tensor] = {}
-        missing: dict[FeatureKey, VisualUnit] = {}
-        for sequence in batch:
-            for shared in sequence.units if sequence.prefix is None else ():
-                for unit in shared.units.result() if shared is not None else ():
-                    key = feature_key(unit.key, sequence.adapter)
-                    if key in known or key in missing:
-                        continue
-                    if (tensor := self._features.find(key)) is not None:
-                        known[key] = tensor
-                    else:
-                        missing[key] = unit
-        return known, missing
-
-    def _take_features(
-        self, sequence: Sequence, known: dict[FeatureKey, Tensor], encoded: dict[FeatureKey, Tensor]
-    ) -> None:
-        if sequence.prefix is not None:
-            sequence.cached = [True] * len(sequence.cached)
-            self._prefixes.count(hits=1)
-            return
-        if sequence.prefix_key is not None:
-            self._prefixes.count(misses=1)
-        for n, visual in enumerate(sequence.layout.visuals):
-            keys = [feature_key(key, sequence.adapter) for key in visual.unit_keys]
-            fresh = sum(key in encoded for key in keys) if sequence.features[n] is None else 0
-            self._features.count(hits=len(keys) - fresh, misses=fresh)
-            sequence.cached[n] = fresh == 0
-            sequence.encoded |= fresh > 0
-            if sequence.features[n] is None:
-                sequence.features[n] = [encoded[key] if key in encoded else known[key] for key in keys]
+        self.counts["encoded_units"] += self._encoder.encode(batch)
 
     def _prefill_step(self, batch: list[Sequence]) -> None:
         first = self._store.add(len(batch), max(s.prompt_tokens for s in batch))
@@ -263,7 +222,7 @@ class Worker(threading.Thread):
             for row, sequence in enumerate(batch, first):
                 if sequence.prefix is not None:
                     self._store.write(row, sequence.prefix)
-            with shown(batch, "forward", f"prefill of {len(batch)}", self._held):
+            with shown(batch, "forward", "prefill", self._held):
                 logits = self._runner.prefill(first, batch)
                 for row, sequence in enumerate(batch, first):
                     sequence.keep_beginning(self._prefixes, partial(self._store.read, row))
@@ -316,14 +275,17 @@ class Worker(threading.Thread):
         self._send(sequence, sequence.done("rank", time.perf_counter_ns(), rank_logprobs=sums))
 
     def _decode(self) -> None:
-        self._guarded(list(self._scheduler.running), self._decode_step)
+        running = self._scheduler.running
+        self._decoding.step(running)
+        self._guarded(list(running), self._decode_step)
         self.counts["decode_steps"] += 1
         self._take_chosen()
+        if not running:
+            self._decoding.end()
 
     def _decode_step(self, batch: list[Sequence]) -> None:
-        with shown(batch, "forward", f"decode of {len(batch)}"):
-            logits = self._runner.decode(batch[0].row, batch)
-            drawn = choose(logits, batch, self._family.spec.eos_token_ids)
+        logits = self._runner.decode(batch[0].row, batch)
+        drawn = choose(logits, batch, self._family.spec.eos_token_ids)
         for sequence, (token, logprob) in zip(batch, drawn, strict=True):
             sequence.length += 1
             self._chosen.append((sequence, token, logprob))
@@ -377,6 +339,7 @@ class Worker(threading.Thread):
         """A fault of the engine itself: all that it had in hand is lost, but it goes on."""
         lost = {id(s): s for s in (*self._starting, *self._scheduler.running)}.values()
         self._chosen.clear()
+        self._decoding.end()
         self._scheduler.running.clear()
         self._starting = []
         self._store.reset()
