@@ -75,8 +75,8 @@ class CudaAllocator:
 
         def look(_: Any) -> None:
             nonlocal highest
-            stats = torch.cuda.memory_stats(self._device)
-            peak, now = stats["allocated_bytes.all.peak"], stats["allocated_bytes.all.current"]
+            allocated = torch.cuda.memory_stats_as_nested_dict(self._device)["allocated_bytes"]["all"]
+            peak, now = allocated["peak"], allocated["current"]
             if peak > max(highest, now):
                 changed(peak)
             highest = max(highest, peak)
