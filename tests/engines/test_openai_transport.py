@@ -7,6 +7,7 @@ import base64
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -501,3 +502,28 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(proxied: Calla
         with pytest.raises(EngineError, match="proxy did not let") as caught:
             await open_openai_engine(Candidate("c", url="https://far.example/v1"))
     assert "pw-secret" not in str(caught.value)
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+def test_without_a_bound_the_process_may_open_as_many_files_as_the_system_allows() -> None:
+    """In a process of its own, because it cannot be taken back everywhere."""
+    code = (
+        "import resource; hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 512), hard))\n"
+        "from fourways.engines.openai.transport import lift_file_limit; lift_file_limit()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(hard, 65536) or hard == -1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+async def test_a_process_without_files_left_is_told_so_and_not_that_the_server_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refused(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("fourways.engines.openai.engine.pause_s", lambda *_: 0.0)
+    async with engine_of(Raw((WHOLE,))) as engine:
+        monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", refused)
+        assert "ulimit" in str((await answered(engine)).error)

@@ -24,7 +24,7 @@ from fourways.engines.openai.fields import blamed, body, droppable
 from fourways.engines.openai.pictures import encode
 from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_after_s
 from fourways.engines.openai.sse import EventSplitter, EventTooLarge
-from fourways.engines.openai.transport import Transport, Unreachable
+from fourways.engines.openai.transport import Transport, Unreachable, lift_file_limit
 from fourways.engines.openai.waits import Waits
 from fourways.engines.openai.wire import Chunk, Models, Problem, Version, complaint
 
@@ -76,6 +76,8 @@ class OpenAIEngine:
         self._slots = asyncio.Semaphore(concurrency) if concurrency is not None else nullcontext()
         self._concurrency, self._timeout_s = concurrency, timeout_s
         self.held_back = 0
+        if concurrency is None:
+            lift_file_limit()
         self._transport = Transport(self._address)
         self._post = self._transport.head("POST", self._address.path("chat/completions"), _POST)
 
@@ -181,8 +183,11 @@ class OpenAIEngine:
                 yield failed(f"no answer for {self._timeout_s:g} s", time.perf_counter_ns())
                 return
 
-    async def _attempt(self, content: bytes, answer: Answer, waits: Waits) -> AsyncGenerator[Event | Done, None]:
-        message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % len(content), content))
+    async def _attempt(
+        self, content: tuple[bytes, ...], answer: Answer, waits: Waits
+    ) -> AsyncGenerator[Event | Done, None]:
+        length = sum(len(piece) for piece in content)
+        message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % length, *content))
         splitter = EventSplitter()
         try:
             async with self._transport.exchange(message, silence_s=self._timeout_s) as reply:

@@ -36,9 +36,9 @@ def needed(output: Generate) -> dict[str, object]:
     return fields
 
 
-def body(messages: bytes, output: Generate, *, model: str, refused: Collection[str]) -> bytes:
-    """The whole body, without the wanted fields that are in `refused`. messages: as `pictures.encode` made them; they
-    are by far the longest part, and go in as they are."""
+def body(messages: bytes, output: Generate, *, model: str, refused: Collection[str]) -> tuple[bytes, ...]:
+    """The whole body in pieces, without the wanted fields that are in `refused`. messages: as `pictures.encode` made
+    them; they are by far the longest piece, and are not copied."""
     wanted = {name: value for name, value in WANTED.items() if name not in refused}
     own: dict[str, object] = {}
     if output.temperature > 0:
@@ -58,7 +58,7 @@ def body(messages: bytes, output: Generate, *, model: str, refused: Collection[s
         **wanted,
         **needed(output),
     }
-    return b"".join((b'{"messages":', messages, b",", msgspec.json.encode(others)[1:]))
+    return b'{"messages":', messages, b",", msgspec.json.encode(others)[1:]
 
 
 def droppable(output: Generate, refused: Collection[str]) -> frozenset[str]:

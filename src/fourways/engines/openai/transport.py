@@ -8,11 +8,13 @@ Redirects are never followed, certificates always checked.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import httpx
@@ -24,6 +26,8 @@ from fourways.engines.openai.proxies import credentials, find_proxy
 from fourways.engines.openai.tunnel import TunnelOpening, TunnelRefused
 
 _CONNECT_S = 10.0
+_TOO_MANY = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL})
+_MOST_FILES = 65_536
 _ENDING_S = 1.0
 """How long the last bytes of an answer may take that has said all."""
 _KEPT_S = 3.0
@@ -36,6 +40,20 @@ class Unreachable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def lift_file_limit() -> None:
+    """Let this process open as many connections as the system lets it ask for: shells start it with 1,024, and an open
+    loop has no bound on what is inside."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class Transport:
@@ -125,7 +143,9 @@ class Transport:
             raise Unreachable(f"the server cannot be reached: no connection within {_CONNECT_S:g} s") from None
         except TunnelRefused:
             raise Unreachable("the proxy did not let the connection through") from None
-        except (OSError, UnicodeError, ValueError):
+        except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in _TOO_MANY:
+                raise Unreachable("this machine lets the client open no more connections: raise `ulimit -n`") from None
             raise Unreachable(
                 "the server cannot be reached (refused, unknown host, or its certificate is not trusted)"
             ) from None
