@@ -1,4 +1,4 @@
-"""`fourways export`: a run's answers in the files of others."""
+"""`fourways export`: a run's answers and times in the files of others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ fourways export runs/2026-11-22T10-04-05Z-qwen-llava-internvl --to vlmevalkit --
 
 fourways export runs/2026-11-22T10-04-05Z-qwen --to mmbench-submission --out submission --candidate qwen
 
-Every format: docs/score.md.
+fourways export runs/2026-11-22T10-04-05Z-load-qwen --to benchstat --out bench
+
+Every format: docs/score.md; benchstat: docs/load.md.
 """
-_TO = "vlmevalkit, lmms-eval, mmbench-submission or vqav2-submission."
+_TO = "vlmevalkit, lmms-eval, mmbench-submission, vqav2-submission, or benchstat (times)."
+_BENCHSTAT = "benchstat"
 
 
 def export(
@@ -33,11 +36,14 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if it is not there.")],
     candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only this one's answers.")] = None,
 ) -> None:
-    """Write a run's answers as prediction files of the kits, or as a submission."""
+    """Write a run's answers as prediction files of the kits, or as a submission; or its times for benchstat."""
     from fourways.cli.terminal import notes, results
     from fourways.core.run_files import write_whole
 
     console = results()
+    if to == _BENCHSTAT:
+        console.print(f"{_export_times(run, out, candidate)}", highlight=False, soft_wrap=True)
+        return
     made = list(_exports(run, to, candidate))
     for name in _unfinished(run, candidate):
         notes().print(f"note: {name} has not answered everything yet: fourways compare --resume {run}", soft_wrap=True)
@@ -50,6 +56,30 @@ def export(
         console.print(f"{out / one.name}: {one.rows:,} answers", highlight=False, soft_wrap=True)
         for odd in one.oddities.listed():
             console.print(f"  {odd.count:,} × {odd.what}", highlight=False, soft_wrap=True)
+
+
+def _export_times(run: Path, out: Path, candidate: str | None) -> Path:
+    """The file that was written. Raises UserError where the run timed nothing."""
+    from fourways.core.rows import RequestRow
+    from fourways.core.run_files import ROWS_FILE, read_header, read_rows, write_whole
+    from fourways.figures import benchstat
+
+    header = read_header(run)
+    names = [record.candidate.name for record in header.candidates]
+    if candidate is not None and candidate not in names:
+        raise UserError(f"{run}: no candidate is called {candidate!r}", hint=f"one of {', '.join(names)}")
+    rows = (row for row in read_rows(run / ROWS_FILE) if isinstance(row, RequestRow))
+    text = benchstat(header, (row for row in rows if candidate in (None, row.candidate)))
+    if not text:
+        raise UserError(f"{run}: no request in it was answered and timed", hint="its times come from `fourways load`")
+    path = out / f"{header.run_id}.bench.txt"
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file", hint="name a folder")
+    if path.exists():
+        raise UserError(f"{out} has {path.name} already", hint="name another --out, or move it away")
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.encode())
+    return path
 
 
 def _check(out: Path, made: list[Export]) -> None:
@@ -70,7 +100,7 @@ def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
     from fourways.core.run_files import read_header
 
     if to not in FORMATS:
-        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join(FORMATS)}")
+        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join((*FORMATS, _BENCHSTAT))}")
     editions = {record.key: record.edition for record in read_header(run).suite}
     held = _answers(run)
     names = list(dict.fromkeys(name for name, _ in held))

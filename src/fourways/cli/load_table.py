@@ -42,8 +42,8 @@ def tables(figures: Sequence[Figure]) -> Iterator[Table]:
     shown = [metric for metric in _COLUMNS if any(metric in row for row in cells.values())]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=_CAPTION)
     table.caption_justify = "left"
-    for head in ("candidate", "load"):
-        table.add_column(head, overflow="fold")
+    table.add_column("candidate", overflow="fold", min_width=9)
+    table.add_column("load", overflow="fold", min_width=14)
     for metric in shown:
         table.add_column(_COLUMNS[metric], justify="right")
     for (candidate, load), row in cells.items():
@@ -51,7 +51,9 @@ def tables(figures: Sequence[Figure]) -> Iterator[Table]:
     yield table
 
 
-_CAPTION = "times in ms from the scheduled send; answers and goodput a second; [95 % interval], “few”: n too small to carry one"
+_CAPTION = (
+    "times in ms from the scheduled send; answers, goodput: a second; [95 % interval]; “few”: n too small for one"
+)
 
 
 def verdicts(figures: Sequence[Figure]) -> Iterator[str]:

@@ -6,8 +6,9 @@ version.
 
 Public face: `compute`, `DEFINITIONS` and `TEXTS` (what every definition is), `conditions` and
 `process_growth` (how a headline was measured), `pareto`, `parse_requirements` and `judge`, `against_published`,
-`sampling_in_words`, `gate` (did it get worse since an older run?)."""
+`sampling_in_words`, `gate` (did it get worse since an older run?), `benchstat` (times as Go benchmark text)."""
 
+from fourways.figures.benchstat import benchstat
 from fourways.figures.catalogue import DEFINITIONS, TEXTS, definitions
 from fourways.figures.compute import compute
 from fourways.figures.conditions import conditions, process_growth
@@ -30,6 +31,7 @@ __all__ = [
     "Side",
     "Verdict",
     "against_published",
+    "benchstat",
     "compute",
     "conditions",
     "definitions",

@@ -45,7 +45,7 @@ class Grid:
     least: float
 
 
-RATES = Grid(lambda size: size, lambda low, high: high <= low * (1 + WITHIN), 1e-3)
+RATES = Grid(lambda size: float(f"{size:.4g}"), lambda low, high: high <= low * (1 + WITHIN), 1e-3)
 CONCURRENCIES = Grid(lambda size: max(1.0, round(size)), lambda low, high: high - low < 1.5 or high <= 1.03 * low, 1.0)
 
 
@@ -96,8 +96,12 @@ class _Search:
                 size = max(self.grid.least, self.grid.snap(size / 2))
 
     async def _take(self, size: float, purpose: Purpose) -> ProbeVerdict:
+        """A probe in which the client could not keep up is made again, once: a busy machine may have passed by."""
         self.probes += 1
         reading = await self.probe(size, purpose)
+        if reading.verdict == "client_bound":
+            self.probes += 1
+            reading = await self.probe(size, purpose)
         if reading.verdict == "meets":
             self.met = sorted({*self.met, size})
         elif reading.verdict == "misses":
