@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from fourways.core.errors import FourwaysError
+from fourways.core.run_files import TRACE_FILE
 from fourways.trace import spool as spools
 from fourways.trace.record import INSTANT, VALUE_SHIFT
 from fourways.trace.ring import Records
@@ -25,7 +26,6 @@ from fourways.trace.session import MORE_NAMES
 from fourways.trace.spans import Spans, kinds, lanes, names, rows, spans
 from fourways.trace.spool import Spool
 
-TRACE_FILE = "trace.json"
 TRACE_SCHEMA = "fourways.trace/v1"
 PROGRAM, REQUESTS = 1, 2
 FIRST_EXTRA_ROW = 1 << 31

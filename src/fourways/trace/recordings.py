@@ -14,6 +14,7 @@ from pathlib import Path
 import fourways
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import ClockRecord
+from fourways.core.run_files import TRACE_FILE
 from fourways.trace import chrome, recorder, shared, spool
 from fourways.trace.messages import Counts, Started, Stopped, decode, encode
 from fourways.trace.session import RING_BYTES, Session
@@ -24,7 +25,7 @@ class Recording:
     events, once the recording has ended. path: the trace, then."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / chrome.TRACE_FILE
+        self.path = folder / TRACE_FILE
         self.clock: ClockRecord | None = None
         self.counts: Counts | None = None
 
@@ -62,8 +63,8 @@ def _check(folder: Path, share: float) -> None:
         raise UserError(f"the share of requests to trace is within 0 and 1, not {share}")
     if recorder.active() is not None:
         raise UserError("a trace is being recorded already", hint="end that one first: a process has one at a time")
-    if (folder / chrome.TRACE_FILE).exists():
-        raise UserError(f"{folder} has a {chrome.TRACE_FILE} already", hint="name another folder, or move it away")
+    if (folder / TRACE_FILE).exists():
+        raise UserError(f"{folder} has a {TRACE_FILE} already", hint="name another folder, or move it away")
     if spool.present(folder):
         raise UserError(
             f"{folder} holds a recording that was never finished",
