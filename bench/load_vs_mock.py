@@ -33,7 +33,7 @@ from fourways.core.load import Load
 from fourways.core.request import Generate, Plan, Request
 from fourways.core.rows import RequestRow
 from fourways.engines.openai import open_openai_engine
-from fourways.load import Ask, request_row, send
+from fourways.load import Ask, Timing, request_row, send
 from fourways.load.mock import MockSettings, Running, Served, running
 from fourways.load.mock.script import WorkingTime
 
@@ -75,16 +75,17 @@ def asks(count: int, tokens: int) -> list[Ask]:
     return [Ask(Request(str(item), question, plan, output), item, "") for item in range(count)]
 
 
-async def measured(server: Running, load: Load, count: int, tokens: int, seed: int) -> list[RequestRow]:
-    engine = await open_openai_engine(Candidate("mock", url=f"{server.url}/v1"), concurrency=2048)
+async def measured(server: Running, load: Load, count: int, tokens: int, seed: int) -> list[tuple[int, RequestRow]]:
+    """Each request's row, and when it was due on the clock that client and server share."""
+    engine = await open_openai_engine(Candidate("mock", url=f"{server.url}/v1"), concurrency=None)
+    wanted = asks(count, tokens)
+
+    def row(timing: Timing) -> RequestRow:
+        ask = wanted[timing.index]
+        return request_row(timing, ask, candidate="mock", workload="text", load=load, cache="cold", block=0)
+
     try:
-        wanted = asks(count, tokens)
-        return [
-            request_row(
-                timing, wanted[timing.index], candidate="mock", workload="text", load=load, cache="cold", block=0
-            )
-            async for timing in send(engine, wanted, load, seed=seed)
-        ]
+        return [(timing.scheduled_ns, row(timing)) async for timing in send(engine, wanted, load, seed=seed)]
     finally:
         await engine.close()
 
@@ -97,7 +98,7 @@ def told(server: Running, tokens: int) -> list[Served]:
 def one_case(concurrency: int | None, count: int, seed: int) -> Seen:
     load = Load("closed", concurrency) if concurrency else Load("poisson", rate_per_s=RATE)
     with running(MockSettings(tokens=TOKENS)) as server:
-        rows = asyncio.run(measured(server, load, count, TOKENS, seed))
+        rows = [row for _, row in asyncio.run(measured(server, load, count, TOKENS, seed))]
         log = told(server, TOKENS)
     good = [row for row in rows if row.error is None]
     late = [sent - due for one in log for sent, due in zip(one.sent_ns, one.due_ns, strict=True)]
@@ -117,17 +118,11 @@ def stalled(load: Load, count: int, seed: int) -> tuple[list[RequestRow], float]
     """The rows, and the p99 of ttft that the instants at which they were due imply."""
     settings = MockSettings(tokens=SHORT, stalls=(STALL_S,))
     with running(settings) as server:
-        rows = asyncio.run(measured(server, load, count, SHORT, seed))
-        log = sorted(server.log(), key=lambda one: one.arrival_ns)
-    # The stall counts from the first request the server saw, the question on connecting; ours is the next.
-    between_s = (log[1].arrival_ns - log[0].arrival_ns) / 1e9
-    first_ms = min(row.scheduled_ms for row in rows)
-    time = WorkingTime(settings.stalls, 0)
-    implied = []
-    for row in rows:
-        due_ns = round((between_s * 1e3 + row.scheduled_ms - first_ms) * 1e6)
-        implied.append((time.after(due_ns, round(settings.ttft_ms * 1e6)) - due_ns) / 1e6)
-    return rows, float(np.percentile(implied, 99))
+        found = asyncio.run(measured(server, load, count, SHORT, seed))
+        first_ns = min(one.arrival_ns for one in server.log())
+    time = WorkingTime(settings.stalls, first_ns)
+    implied = [(time.after(due_ns, round(settings.ttft_ms * 1e6)) - due_ns) / 1e6 for due_ns, _ in found]
+    return [row for _, row in found], float(np.percentile(implied, 99))
 
 
 def show_stall(seed: int) -> dict[str, object]:
