@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from fourways.core.rows import Row
+from fourways.core.rows import RequestRow, Row
 from fourways.figures import compute, conditions, process_growth
 from fourways.figures.latency import WORKLOADS
-from fourways.load.workload import DESCRIBE_32
+from fourways.load.workload import DESCRIBE_32, read_workload
 
 
 def test_headlines_say_under_which_conditions_they_hold(full_run: Callable[[], list[Row]]) -> None:
@@ -23,8 +23,10 @@ def test_what_has_no_value_has_no_conditions() -> None:
     assert conditions([]) == {}
 
 
-def test_the_workload_that_is_timed_is_known_in_words() -> None:
-    assert DESCRIBE_32 in WORKLOADS
+def test_the_workload_that_is_timed_is_known_in_words(full_run: Callable[[], list[Row]]) -> None:
+    timed = read_workload(DESCRIBE_32).spec.label
+    rows = [msgspec.structs.replace(row, workload=timed) if isinstance(row, RequestRow) else row for row in full_run()]
+    assert conditions(compute(rows))["latency"].startswith(f"{timed} ({WORKLOADS[DESCRIBE_32]}), one request")
 
 
 def test_growth_is_named_only_where_it_exceeds_the_tensors(full_run: Callable[[], list[Row]]) -> None:

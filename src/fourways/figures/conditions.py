@@ -61,7 +61,8 @@ def _accuracy(figure: Figure) -> str:
 
 def _latency(figure: Figure) -> str:
     workload, at_once = figure.labels.get("workload", ""), figure.labels.get("concurrency", "")
-    named = f"{workload} ({WORKLOADS[workload]})" if workload in WORKLOADS else workload
+    words = WORKLOADS.get(workload.partition("@")[0])  # of every version
+    named = f"{workload} ({words})" if words else workload
     queue = "one request at a time" if at_once == "1" else f"{at_once} requests at a time"
     return ", ".join(part for part in (named, queue, _CACHES.get(figure.labels.get("cache", ""), "")) if part)
 
