@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fourways.cli.telemetry import OTEL, export_telemetry
 from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ fourways export runs/2026-11-22T10-04-05Z-qwen --to mmbench-submission --out sub
 
 fourways export runs/2026-11-22T10-04-05Z-load-qwen --to benchstat --out bench
 
-Every format: docs/score.md; benchstat: docs/load.md.
+fourways export runs/2026-11-22T10-04-05Z-load-qwen --to otel --out telemetry
+
+Every format: docs/score.md; benchstat: docs/load.md; otel: docs/trace.md.
 """
-_TO = "vlmevalkit, lmms-eval, mmbench-submission, vqav2-submission, or benchstat (times)."
+_TO = "vlmevalkit, lmms-eval, mmbench-submission, vqav2-submission, or benchstat, otel (times)."
 _BENCHSTAT = "benchstat"
 
 
@@ -36,13 +39,18 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if it is not there.")],
     candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only this one's answers.")] = None,
 ) -> None:
-    """Write a run's answers as prediction files of the kits, or as a submission; or its times for benchstat."""
+    """Write a run's answers as prediction files of the kits, or as a submission; or its times for benchstat
+    or OpenTelemetry."""
     from fourways.cli.terminal import notes, results
     from fourways.core.run_files import write_whole
 
     console = results()
     if to == _BENCHSTAT:
         console.print(f"{_export_times(run, out, candidate)}", highlight=False, soft_wrap=True)
+        return
+    if to == OTEL:
+        for path, became in export_telemetry(run, out, candidate).items():
+            console.print(f"{path}: {became}", highlight=False, soft_wrap=True)
         return
     made = list(_exports(run, to, candidate))
     for name in _unfinished(run, candidate):
@@ -100,7 +108,7 @@ def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
     from fourways.core.run_files import read_header
 
     if to not in FORMATS:
-        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join((*FORMATS, _BENCHSTAT))}")
+        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join((*FORMATS, _BENCHSTAT, OTEL))}")
     editions = {record.key: record.edition for record in read_header(run).suite}
     held = _answers(run)
     names = list(dict.fromkeys(name for name, _ in held))
