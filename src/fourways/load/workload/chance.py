@@ -89,7 +89,12 @@ def amount_at(amount: Amount, u: float) -> int:
 
 def _floor(count: int, share: float) -> int:
     """In decimal, as it was written: 0.1 of 30 are 3."""
-    return math.floor(count * Fraction(str(share)))
+    return math.floor(count * _exact(share))
+
+
+@lru_cache(maxsize=64)
+def _exact(share: float) -> Fraction:
+    return Fraction(str(share))
 
 
 def _number(*key: object) -> int:

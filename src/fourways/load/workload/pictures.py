@@ -3,7 +3,8 @@
 A photo is made of brightness at every scale, as natural pictures are (their contrast falls with the frequency; Field,
 JOSA A 4, 1987), a slower colour, and grain; a page is dark marks in lines on a light ground, with the grain of a scan.
 Integers only, from one fixed generator, so that the pixels are the same on every machine. Every pixel depends on the
-number, so that no tile of a picture is a tile of another one, and no cache can know it.
+number, so that no tile of a photo is a tile of another one, and no cache can know it. (Of a page as JPEG the grain of
+the empty margins may be lost: a tile that holds no mark may be another's.)
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ class _Noise:
 
 
 def _photo(width: int, height: int, noise: _Noise) -> Pixels:
-    light = _field(width, height, noise, _CONTRAST)
+    light = _field(width, height, noise, _CONTRAST) + np.int16(128)
     warm, cold = (_smooth(width, height, noise) for _ in range(2))
-    planes = (light + warm, light - ((warm + cold) >> 1), light + cold)
-    return np.stack([np.clip(plane + 128, 0, 255).astype(np.uint8) for plane in planes], axis=2)
+    pixels = np.empty((height, width, 3), np.uint8)
+    for channel, plane in enumerate((light + warm, light - ((warm + cold) >> 1), light + cold)):
+        pixels[:, :, channel] = np.clip(plane, 0, 255, out=plane)
+    return pixels
 
 
 def _field(width: int, height: int, noise: _Noise, contrast: tuple[int, ...]) -> Plane:

@@ -15,7 +15,7 @@ _SENTENCE = 12
 
 
 def text(chance: Chance, key: tuple[object, ...], language: Language, words: int) -> str:
-    """So many words, in sentences of a dozen. Another key gives another text from its first words on."""
+    """So many words, in sentences of a dozen. Another key gives another text from its first few words on."""
     known = _words(language)
     number = chance.number("text", *key)
     chosen = []
