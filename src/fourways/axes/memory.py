@@ -21,9 +21,11 @@ import msgspec
 from fourways.axes.contract import Opened, Settings
 from fourways.axes.memory_probe import LAST_READING, LastWords, ProbeTask, encode_task
 from fourways.axes.memory_server import server_rows
-from fourways.core.candidate import Candidate
+from fourways.axes.prediction import predicted_rows
+from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.errors import FourwaysError
 from fourways.core.figure import Axis as AxisName
-from fourways.core.rows import FailureRow, MemoryRow, MemoryTimelineRow, Row
+from fourways.core.rows import FailureRow, MemoryPredictedRow, MemoryRow, MemoryTimelineRow, Row
 
 IMAGE_SIZE = (640, 480)
 """Width and height in pixels: the same picture for every candidate, however many visual tokens each makes of it."""
@@ -33,6 +35,7 @@ REPEATS, REPEATS_QUICK = 5, 3
 PROBE_COMMAND = (sys.executable, "-m", "fourways.axes.memory_probe")
 PROBE_LIMIT_S = 1800
 _SECONDS_A_PROBE = 8.0
+_LAST_PREDICTED = ("predicted kv_per_token", "exact")
 _row = msgspec.json.Decoder(Row)
 
 
@@ -56,6 +59,10 @@ class Memory:
                 for row in await server_rows(one.candidate):
                     if _key(row) not in known:
                         yield row
+            elif one.checkpoint is not None and (one.candidate.name, -1, *_LAST_PREDICTED) not in known:
+                for predicted in await _predicted(one.candidate, one.checkpoint):
+                    if _key(predicted) not in known:
+                        yield predicted
         tasks = [task for task in _tasks(opened, settings) if task.candidate.name not in lost]
         left = [task for task in tasks if (task.candidate.name, task.repeat, *LAST_READING) not in known]
         settings.progress(len(tasks) - len(left), len(tasks), "memory")
@@ -76,6 +83,15 @@ class Memory:
                     yield failure
 
 
+async def _predicted(candidate: Candidate, checkpoint: Checkpoint) -> Sequence[Row]:
+    """What the probe will read, said from the config alone; or why it cannot be said."""
+    try:
+        return await asyncio.to_thread(predicted_rows, checkpoint, candidate, IMAGE_SIZE, BATCH, NEW_TOKENS)
+    except Exception as error:  # a prediction that fails costs no measurement
+        known = error if isinstance(error, FourwaysError) else FourwaysError(f"{type(error).__name__}: {error}")
+        return [FailureRow(candidate.name, Memory.name, "sample", "predicted", known.message, known.hint)]
+
+
 def _repeats(settings: Settings) -> int:
     return REPEATS_QUICK if settings.quick else REPEATS
 
@@ -90,6 +106,8 @@ def _key(row: Row) -> Key:
             return row.candidate, row.repeat, row.stage, row.quantity
         case MemoryTimelineRow():
             return row.candidate, row.repeat, "timeline", row.quantity
+        case MemoryPredictedRow():
+            return row.candidate, -1, f"predicted {row.stage}", row.quantity
         case FailureRow():
             return row.candidate, -1, row.scope, row.where
         case _:

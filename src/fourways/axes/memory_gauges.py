@@ -186,5 +186,5 @@ class _Cuda:
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes of these tensors by their shapes, those of one storage once (tied weights), quantised ones as stored."""
-    distinct = {t.untyped_storage().data_ptr(): t for tensor in tensors for t in stored(tensor)}
+    distinct = {t.untyped_storage()._cdata: t for tensor in tensors for t in stored(tensor)}
     return sum(t.numel() * t.element_size() for t in distinct.values())

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
+from torch._subclasses.fake_tensor import is_fake
 from transformers import AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.initialization import no_init_weights
@@ -186,6 +187,8 @@ def draw_weights(model: nn.Module, seed: int) -> None:
     minutes. The block's length is prime, so no two rows of a matrix are equal.
     """
     first = next(model.parameters())
+    if is_fake(first):  # a model of shapes alone has no weights to draw
+        return
     generator = torch.Generator(first.device).manual_seed(seed)
     block = torch.empty(_BLOCK, device=first.device).normal_(0.0, 0.02, generator=generator).to(first.dtype)
     place = 0
