@@ -21,8 +21,9 @@ from fourways.core.engine import EngineInfo
 from fourways.core.errors import EngineError
 from fourways.core.request import Plan
 from fourways.core.rows import CeilingRow, ClientRow, EnergyRow, FailureRow, RequestRow, Row, WorkRow
-from fourways.engines import LocalEngine
+from fourways.engines import LocalEngine, open_engine
 from fourways.load import Ask
+from fourways.load.mock import MockSettings, running
 
 Open = Callable[..., Awaitable[Opened]]
 
@@ -248,3 +249,23 @@ async def test_times_stand_where_the_limits_cannot_be_found(
     rows = await collect([await open_random("a")], quick_settings)
     assert isinstance(rows[-1], FailureRow) and (rows[-1].scope, rows[-1].message) == ("sample", "no room")
     assert sum(isinstance(row, RequestRow) for row in rows) == len(CONCURRENCIES) * 2 * 4
+
+
+@pytest.mark.usefixtures("small")
+async def test_a_server_takes_turns_with_a_local_candidate_on_the_same_pictures(
+    open_random: Open, quick_settings: Settings
+) -> None:
+    local = await open_random("local")
+    with running(MockSettings(ttft_ms=2, gap_ms=0.1)) as mock:
+        candidate = Candidate("server", url=mock.url)
+        server = Opened(candidate, None, await open_engine(candidate, None))
+        rows = await collect([local, server], quick_settings)
+        await server.engine.close()
+    assert not [row for row in rows if isinstance(row, FailureRow)]
+    found = [row for row in rows if isinstance(row, RequestRow)]
+    shown = {name: [(r.item, r.image, r.cache) for r in found if r.candidate == name] for name in ("local", "server")}
+    assert sorted(shown["local"]) == sorted(shown["server"])
+    assert all(("media_decode" in row.stages_ms) == (row.candidate == "local") for row in found)
+    shares = {row.candidate: row.shares_process for row in rows if isinstance(row, ClientRow)}
+    assert shares == {"local": True, "server": False}
+    assert {row.candidate for row in rows if isinstance(row, WorkRow | CeilingRow)} == {"local"}

@@ -41,6 +41,7 @@ TIMEOUT_S = 300.0
 Cache = Literal["cold", "warm"]
 PASSES: tuple[Cache, ...] = ("cold", "warm")
 _SECONDS_A_REQUEST = 0.08
+_SECONDS_OF_LIMITS = 2.0
 
 
 class Latency:
@@ -51,7 +52,8 @@ class Latency:
     def estimate(self, candidates: Sequence[Candidate], settings: Settings) -> tuple[int, float]:
         """Timed requests, and seconds for models as small as the embedded ones."""
         requests = len(candidates) * len(CONCURRENCIES) * len(PASSES) * _pictures(settings)
-        return requests, requests * _SECONDS_A_REQUEST
+        local = sum(candidate.model is not None for candidate in candidates)
+        return requests, requests * _SECONDS_A_REQUEST + local * _SECONDS_OF_LIMITS
 
     async def rows(self, opened: Sequence[Opened], settings: Settings, done: Sequence[Row]) -> AsyncIterator[Row]:
         """A RequestRow for each timed request, failed ones too; a FailureRow for a candidate that answers nothing."""
