@@ -12,6 +12,7 @@ from typing import Literal
 from fourways import figures
 from fourways.axes import latency
 from fourways.axes.contract import Axis, Opened, Settings
+from fourways.axes.kernels import device_clock
 from fourways.compare.axes import AXES, ENGINES
 from fourways.compare.crew import Crews, check_scale, connected, record_of, scale_of, to_find
 from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make, reopen
@@ -31,10 +32,11 @@ from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow, TermsRow
-from fourways.core.run import BenchmarkRecord, CandidateRecord, RunHeader, RunState, ThreadChoice
+from fourways.core.run import BenchmarkRecord, CandidateRecord, ClockRecord, RunHeader, RunState, ThreadChoice
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import RowsNotWritten, axis_of, build_header, check_free, new_run_id, write_header
 from fourways.evidence.redact import MASK
+from fourways.trace import Recording
 
 
 class Interrupted(FourwaysError):
@@ -256,20 +258,31 @@ async def _measure_group(
                 folder.append(_failure(result.candidate.name, axis.name, "candidate", result.error))
                 lost |= {result.candidate.name} if result.status == "failed" else set()
         opened = [result for result in results if isinstance(result, Opened)]
-        with _traced(axis, opened, settings, folder, show):
+        with _traced(axis, opened, settings, folder, show) as recording:
             lost |= await _take_rows(axis, opened, settings, folder)
+            if recording is not None:
+                recording.clock = await _device_clock(opened, settings, show)
     for name in sorted({record.candidate.name for record in records} - lost):
         folder.finish(axis.name, name)
 
 
 def _traced(
     axis: Axis, opened: Sequence[Opened], settings: Settings, folder: RunFolder, show: Show
-) -> AbstractContextManager[None]:
+) -> AbstractContextManager[Recording | None]:
     """Times of single requests are taken on one axis only."""
     if axis.name != "latency" or not opened:
         return nullcontext()
     requests, _ = axis.estimate([one.candidate for one in opened], settings)
     return traced(folder, axis.name, requests, show.phase)
+
+
+async def _device_clock(opened: Sequence[Opened], settings: Settings, show: Show) -> ClockRecord | None:
+    """A clock that cannot be judged costs no row."""
+    try:
+        return await device_clock(opened, settings)
+    except Exception as error:
+        show.phase(f"the device's clock could not be judged: {explain(error).message}")
+        return None
 
 
 async def _take_rows(axis: Axis, opened: Sequence[Opened], settings: Settings, folder: RunFolder) -> set[str]:

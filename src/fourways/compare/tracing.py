@@ -31,9 +31,9 @@ _GROWING = ".trace"
 
 
 @contextmanager
-def traced(folder: RunFolder, axis: str, requests: int, say: Callable[[str], None]) -> Iterator[None]:
+def traced(folder: RunFolder, axis: str, requests: int, say: Callable[[str], None]) -> Iterator[Recording | None]:
     """What engines and clients tell in this block becomes the axis's trace. requests: about how many will be sent.
-    say: is told why, if there can be none."""
+    say: is told why, if there can be none. A clock that is given to the recording goes into the header."""
     place = folder.path / _GROWING
     share = min(1.0, TRACED / max(1, requests))
     made: Recording | None = None
@@ -44,7 +44,7 @@ def traced(folder: RunFolder, axis: str, requests: int, say: Callable[[str], Non
     except (FourwaysError, OSError) as error:
         say(f"{axis}: no trace is recorded: {_reason(error)}")
     try:
-        yield
+        yield made
     finally:
         try:
             closing.close()
@@ -67,7 +67,7 @@ def _keep(folder: RunFolder, axis: str, share: float, made: Recording) -> None:
     shutil.rmtree(made.path.parent)
     counts = made.counts or Counts(0, 0)
     record = TraceRecord(axis, name, share, counts.events, counts.dropped)
-    folder.rewrite(msgspec.structs.replace(header, traces=(*others, record)))
+    folder.rewrite(msgspec.structs.replace(header, traces=(*others, record), clock=made.clock or header.clock))
 
 
 def _set_aside(place: Path, folder: Path) -> None:
