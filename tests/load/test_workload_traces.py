@@ -59,6 +59,14 @@ def test_each_line_is_a_request_of_its_size_at_its_instant(tmp_path: Path) -> No
         ask(workload, range(4))
 
 
+def test_a_warm_up_may_be_longer_than_the_trace_and_still_shows_other_pictures(tmp_path: Path) -> None:
+    trace = lines(tmp_path / "t.jsonl", {"at_s": 0, "images": ["30x20"]}, {"at_s": 1, "images": 0})
+    workload = draw(read_workload(trace))
+    warm = workload.warm_up(Plan("c"), engine=SERVER, items=range(5), run_seed=1, prefix="w")
+    assert [sizes(one) for one in warm] == [[(30, 20)], [], [(30, 20)], [], [(30, 20)]]
+    assert len({one.image for one in (*warm[::2], *ask(workload, range(1)))}) == 4
+
+
 def test_what_a_trace_does_not_say_comes_from_the_file_beside_it(tmp_path: Path) -> None:
     lines(tmp_path / "t.jsonl", {"at_s": 0, "images": 2}, {"at_s": 1})
     (tmp_path / "w.yaml").write_text("trace: t.jsonl\nimages: {size: 16x24}\nanswer: {tokens: 5}\nprompt: {words: 3}\n")

@@ -45,7 +45,7 @@ class Made:
     def draft(self, item: int) -> Draft:
         again = self._chance.again("request", item, self._spec.repeated)
         number = self._chance.new_before("request", item, self._spec.repeated) if again is None else again
-        line = self._trace[item] if self._trace else _NOTHING
+        line = self._line(number)
         tokens = line.answer_tokens or max(1, self._amount("answer", self._answer.tokens, number))
         return Draft(
             original=f"{self._stream}/{number}",
@@ -56,6 +56,10 @@ class Made:
             planned=planner(self._spec, self._chance, number, line.adapter),
             at_s=line.at_s if self._trace else None,
         )
+
+    def _line(self, number: int) -> TraceLine:
+        """The warm-up may be longer than a trace; then it begins again, with other pictures."""
+        return self._trace[number % len(self._trace)] if self._trace else _NOTHING
 
     # -- lengths, and what is chosen among ------------------------------------------------------------------------
     def _amount(self, name: str, amount: Amount, number: int) -> int:
@@ -100,7 +104,7 @@ class Made:
         images = self._images
         if images is None:
             return []
-        line = self._trace[number] if self._trace else _NOTHING
+        line = self._line(number)
         sizes = line.images if isinstance(line.images, list) else None
         slots = self._slots("image", images.count, number)
         return [self._picture(images, slot, sizes[n] if sizes else None) for n, slot in enumerate(slots)]
@@ -158,7 +162,7 @@ class Made:
         return range(starts[number], starts[number + 1])
 
     def _count(self, kind: str, count: Amount, number: int) -> int:
-        told = self._trace[number].images if self._trace and kind == "image" else None
+        told = self._line(number).images if kind == "image" else None
         if told is not None:
             return len(told) if isinstance(told, list) else told
         return self._amount(f"{kind}s", count, number)
