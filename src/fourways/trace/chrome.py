@@ -57,8 +57,8 @@ def finish(folder: Path) -> tuple[int, int]:
 
 
 def write(spool: Spool, stream: IO[bytes]) -> None:
-    """The whole trace, piece by piece: events stay on disk, and what is held is 27 bytes for each span."""
-    found, unmatched = spans(spool.events)
+    """The whole trace, piece by piece: events stay on disk; what is held is some 80 bytes for each span."""
+    found, unmatched = spans(spool.pieces())
     lane = lanes(found)
     origin = _origin(spool)
     stream.write(b'{"displayTimeUnit":"ns","otherData":' + _json(_about(spool, unmatched)) + b',"traceEvents":[\n')
@@ -72,7 +72,7 @@ def _origin(spool: Spool) -> int:
     """Where time begins in the trace, by `perf_counter_ns`: at the recording's start, or at its first event."""
     if spool.started is not None:
         return spool.started.origin_ns
-    return int(spool.events["timestamp_ns"].min()) if len(spool.events) else 0
+    return min((int(events["timestamp_ns"].min()) for events in spool.pieces()), default=0)
 
 
 def _about(spool: Spool, unmatched: int) -> dict[str, object]:
@@ -169,8 +169,7 @@ def _spans(
 
 def _instants(spool: Spool, origin: int) -> Iterator[bytes]:
     quoted = _quoted(spool)
-    for at in range(0, len(spool.events), _CHUNK):
-        part = spool.events[at : at + _CHUNK]
+    for part in spool.pieces():
         yield "".join(_instant(quoted, origin, *fields) for fields in _fields(part[kinds(part) == INSTANT])).encode()
 
 

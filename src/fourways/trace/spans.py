@@ -5,14 +5,17 @@ A *row* is what a trace draws as one line: a request (its track's number), or a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
-from fourways.trace.record import BEGIN, END, KIND_MASK, NAME_MASK, SPAN, VALUE_SHIFT
+from fourways.trace.record import BEGIN, DTYPE, END, KIND_MASK, NAME_MASK, SPAN, VALUE_SHIFT
 from fourways.trace.ring import Records
 
-SPAN_DTYPE = np.dtype([("row", "i8"), ("start", "u8"), ("end", "u8"), ("name", "u2"), ("open", "?")])
+SPAN_DTYPE = np.dtype([("row", "i4"), ("start", "u8"), ("end", "u8"), ("name", "u2"), ("open", "?")])
 Spans = NDArray[np.void]
+_SOME = 1 << 16
 
 
 def rows(events: Records) -> NDArray[np.int64]:
@@ -29,18 +32,18 @@ def kinds(events: Records) -> NDArray[np.uint16]:
     return (events["word"] & np.uint64(KIND_MASK)).astype(np.uint16)
 
 
-def spans(events: Records) -> tuple[Spans, int]:
+def spans(pieces: Iterable[Records]) -> tuple[Spans, int]:
     """All spans, by row, then start, then the longest first; and how many ends had lost their begin. A begin without
     an end is a span that is open: its end is that of the last event."""
-    kind = kinds(events)
-    whole = events[kind == SPAN]
-    halves = events[(kind == BEGIN) | (kind == END)]
-    paired, unmatched = _paired(halves, _last_instant(events, whole))
-    found = np.zeros(len(whole) + len(paired), SPAN_DTYPE)
-    part = found[: len(whole)]
-    part["row"], part["name"], part["start"] = rows(whole), names(whole), whole["timestamp_ns"]
-    part["end"] = whole["timestamp_ns"] + (whole["word"] >> np.uint64(VALUE_SHIFT))
-    found[len(whole) :] = paired
+    parts, halves, last = list[Spans](), [np.zeros(0, DTYPE)], 0
+    for events in pieces:
+        kind = kinds(events)
+        parts.append(_whole(events[kind == SPAN]))
+        halves.append(events[(kind == BEGIN) | (kind == END)])
+        last = max(last, int(events["timestamp_ns"].max(initial=0)), int(parts[-1]["end"].max(initial=0)))
+    paired, unmatched = _paired(np.concatenate(halves), last)
+    found = np.concatenate([*parts, paired])
+    parts.clear()
     longest_first = np.iinfo(np.uint64).max - found["end"]
     return found[np.lexsort((longest_first, found["start"], found["row"]))], unmatched
 
@@ -49,13 +52,25 @@ def lanes(found: Spans) -> NDArray[np.int32]:
     """A lane for each of `spans`' spans, from 0 in each row, so that within one lane spans nest or are apart."""
     out = np.zeros(len(found), np.int32)
     row, stacks = 0, list[list[int]]()
-    for at, (its_row, start, end) in enumerate(
-        zip(found["row"].tolist(), found["start"].tolist(), found["end"].tolist(), strict=True)
-    ):
+    for at, (its_row, start, end) in enumerate(_by_start(found)):
         if its_row != row:
             row, stacks = its_row, []
         out[at] = _lane(stacks, start, end)
     return out
+
+
+def _by_start(found: Spans) -> Iterator[tuple[int, int, int]]:
+    for at in range(0, len(found), _SOME):
+        part = found[at : at + _SOME]
+        yield from zip(part["row"].tolist(), part["start"].tolist(), part["end"].tolist(), strict=True)
+
+
+def _whole(events: Records) -> Spans:
+    """Of records that are a span each."""
+    part = np.zeros(len(events), SPAN_DTYPE)
+    part["row"], part["name"], part["start"] = rows(events), names(events), events["timestamp_ns"]
+    part["end"] = events["timestamp_ns"] + (events["word"] >> np.uint64(VALUE_SHIFT))
+    return part
 
 
 def _lane(stacks: list[list[int]], start: int, end: int) -> int:
@@ -93,8 +108,3 @@ def _paired(halves: Records, last: int) -> tuple[Spans, int]:
             unmatched += 1
     found.extend((group[0], start, max(last, start), group[1], True) for start in open_now)
     return np.array(found, SPAN_DTYPE), unmatched
-
-
-def _last_instant(events: Records, whole: Records) -> int:
-    ends = whole["timestamp_ns"] + (whole["word"] >> np.uint64(VALUE_SHIFT))
-    return max(int(events["timestamp_ns"].max(initial=0)), int(ends.max(initial=0)))

@@ -7,6 +7,7 @@ kills the reader leaves both readable; a torn last record or line is left out. T
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fourways.trace.ring import Records
 
 EVENTS_FILE = "trace.events"
 TABLES_FILE = "trace.tables"
+_PIECE = 1 << 16
 
 
 class SpoolWriter:
@@ -50,9 +52,11 @@ class SpoolWriter:
 
 @dataclass
 class Spool:
-    """What the files of a folder hold. stopped: None if the program ended without closing its recording."""
+    """What the files of a folder hold. total: events in it, which stay on disk. stopped: None if the program ended
+    without closing its recording."""
 
-    events: Records
+    path: Path
+    total: int
     started: Started | None = None
     stopped: Stopped | None = None
     owners: dict[int, Owner] = field(default_factory=dict)
@@ -60,10 +64,16 @@ class Spool:
     tracks: dict[int, str] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
 
+    def pieces(self) -> Iterator[Records]:
+        """The events as they were written, some at a time."""
+        with self.path.open("rb") as stream:
+            for left in range(self.total, 0, -_PIECE):
+                yield np.fromfile(stream, DTYPE, min(left, _PIECE))
+
     def count(self) -> tuple[int, int]:
         """Events that are here, and events that are not."""
         refused = 0 if self.stopped is None else self.stopped.refused
-        return len(self.events), sum(self.dropped.values()) + refused
+        return self.total, sum(self.dropped.values()) + refused
 
 
 def present(folder: Path) -> bool:
@@ -74,11 +84,10 @@ def read(folder: Path) -> Spool:
     """Raises UserError if the folder holds no recording, or a damaged one."""
     try:
         lines = (folder / TABLES_FILE).read_bytes().split(b"\n")[:-1]
-        size = (folder / EVENTS_FILE).stat().st_size // DTYPE.itemsize
+        total = (folder / EVENTS_FILE).stat().st_size // DTYPE.itemsize
     except OSError as error:
         raise UserError(f"{folder} holds no recording: {error.strerror or error}") from error
-    events = np.memmap(folder / EVENTS_FILE, DTYPE, "r", shape=(size,)) if size else np.zeros(0, DTYPE)
-    spool = Spool(events)
+    spool = Spool(folder / EVENTS_FILE, total)
     for number, line in enumerate(lines, 1):
         try:
             _learn(spool, decode(line))
