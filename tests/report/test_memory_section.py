@@ -75,7 +75,7 @@ def test_a_servers_own_profile_is_quoted_and_what_it_hides_says_so(
     said = words(memory(make_run(tmp_path / "server", rows, made_up_header)))
     assert "What servers reserved" in said
     assert f"{SERVER} 15.0 GiB undefined: no access 53.0 GiB 158,656" in said
-    assert f"{SERVER}: undefined: it reserves its memory as it starts" in said
+    assert f"{SERVER}: undefined: it reserves its memory as it starts, which is no request" in said
 
 
 def test_a_reading_that_nobody_could_say_is_listed_beside_those_that_are_there(

@@ -98,7 +98,7 @@ _TENSORS: tuple[MemoryQuantity, ...] = ("allocated", "live_tensors")
 _WITH_KEYS: tuple[MemoryStage, ...] = ("prefill", "decode")
 _REQUEST: tuple[MemoryStage, ...] = ("vision_encode", *_WITH_KEYS)
 _SERVER_SAYS: tuple[MemoryQuantity, ...] = ("weights", "activation_peak", "kv_cache")
-_RESERVED = "it reserves its memory as it starts; what it said of itself stands below"
+_RESERVED = "it reserves its memory as it starts, which is no request's need; server_memory says what for"
 
 
 class Reading(NamedTuple):
