@@ -11,6 +11,7 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 
 import msgspec
 
@@ -59,7 +60,7 @@ async def started(task: Task, show: Show) -> AsyncGenerator[Row, None]:
     told = Telling(show, f"{name} · start {task.restart + 1}")
     told.block(task.blocks * len(task.loads) * max(1, (task.requests or 0) // task.blocks), 1)
     try:
-        process.stdin.write(msgspec.json.encode(task))
+        process.stdin.write(msgspec.json.encode(task, enc_hook=str))
         process.stdin.write_eof()
         async for line in process.stdout:
             row = _row.decode(line)
@@ -102,6 +103,11 @@ async def _rows(task: Task) -> AsyncGenerator[Row, None]:
         await pool.close()
 
 
+def _decoded(said: bytes) -> Task:
+    """Folders are written as text."""
+    return msgspec.json.decode(said, type=Task, dec_hook=lambda kind, text: Path(text))
+
+
 async def _tell(task: Task) -> None:
     async with aclosing(_rows(task)) as rows:
         async for row in rows:
@@ -110,4 +116,4 @@ async def _tell(task: Task) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_tell(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))
+    asyncio.run(_tell(_decoded(sys.stdin.buffer.read())))

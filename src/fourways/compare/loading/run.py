@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fourways import figures
 from fourways.axes.contract import Opened
 from fourways.compare.folder import RunFolder, check_new, make
-from fourways.compare.loading.fresh import Task, started
 from fourways.compare.loading.job import LoadJob, requests_a_block
 from fourways.compare.loading.probing import Prober
+from fourways.compare.loading.restarting import Restarting, not_opened
 from fourways.compare.loading.sending import Supply
 from fourways.compare.loading.sweeping import AXIS, Round, dead, swept
 from fourways.compare.losses import losses
-from fourways.compare.opening import Checkpoints, EnginePool, Failed, find_checkpoints, threads_of
+from fourways.compare.opening import Checkpoints, EnginePool, find_checkpoints
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish
 from fourways.compare.run import Interrupted, Outcome
@@ -36,6 +36,9 @@ from fourways.core.run import CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, RUN_FILE, read_header, read_rows
 from fourways.evidence import build_header, new_run_id, write_header
 from fourways.load import Workload
+
+_OF_A_SEARCH = 2000
+"""About as many requests as a search sends."""
 
 
 def start_load(job: LoadJob, show: Show) -> Outcome:
@@ -139,7 +142,7 @@ class _Run:
         try:
             for terms in self._terms():
                 folder.append(terms)
-            with traced(folder, AXIS, self._foreseen(), self.show.phase):
+            with self._traced(folder):
                 async with aclosing(self._measured(header, pool, folder)) as rows:
                     async for row in rows:
                         folder.append(row)
@@ -164,87 +167,35 @@ class _Run:
             for candidate in self.job.candidates
         ]
 
-    def _foreseen(self) -> int:
-        """About how many requests there will be."""
-        starts = max(1, self.job.restarts)
+    def _traced(self, folder: RunFolder) -> AbstractContextManager[object]:
+        """Fresh starts are processes of their own, which this one's trace does not see."""
+        if self.job.restarts:
+            return nullcontext()
         a_load = [self.job.blocks * requests_a_block(self.job, load, None) for load in self.job.loads]
-        return starts * len(self.job.candidates) * sum(a_load) or 2000
+        return traced(folder, AXIS, len(self.job.candidates) * sum(a_load) or _OF_A_SEARCH, self.show.phase)
 
     async def _measured(self, header: RunHeader, pool: EnginePool, folder: RunFolder) -> AsyncGenerator[Row, None]:
-        if self.job.restarts:
-            async with aclosing(self._restarted(header, pool)) as rows:
+        job, drawn = self.job, self.drawn
+        if job.restarts:
+            restarting = Restarting(job, drawn, self.workload_seed, self.checkpoints, self.show)
+            async with aclosing(restarting.rows(header.candidates, pool)) as rows:
                 async for row in rows:
                     yield row
             return
-        results = await pool.only(self.job.candidates)
-        for failed in results:
-            if isinstance(failed, Failed):
-                yield _failed(failed)
-        opened = [one for one in results if isinstance(one, Opened)]
-        self.show.phase(f"load: {', '.join(one.candidate.name for one in opened)}")
-        if self.job.seek is None:
-            async with aclosing(swept(opened, self.drawn, Supply(self.drawn), self.job, Round(), self.show)) as rows:
+        opened: list[Opened] = []
+        for result in await pool.only(job.candidates):
+            if isinstance(result, Opened):
+                opened.append(result)
+            else:
+                yield not_opened(result)
+        if opened:
+            self.show.phase(f"load: {', '.join(one.candidate.name for one in opened)}")
+        if job.seek is None:
+            async with aclosing(swept(opened, drawn, Supply(drawn), job, Round(), self.show)) as rows:
                 async for row in rows:
                     yield row
             return
         for one in opened:
-            prober = Prober(one, self.drawn, Supply(self.drawn), self.job, self.job.seek, folder.append, self.show)
-            found = await prober.search()
-            if isinstance(found, str):
-                yield dead(one, f"{self.drawn.name}, warm-up", found)
-
-    async def _restarted(self, header: RunHeader, pool: EnginePool) -> AsyncGenerator[Row, None]:
-        """A B A B …: a fresh process for each local candidate; a server by URL, which is not started from here, takes
-        its turn with a round of blocks."""
-        records = {record.candidate.name: record for record in header.candidates}
-        servers = [c for c in self.job.candidates if c.url is not None]
-        results = {one.candidate.name: one for one in await pool.only(servers)}
-        lost: set[str] = set()
-        supplies = {candidate.name: Supply(self.drawn) for candidate in self.job.candidates}
-        for restart in range(self.job.restarts):
-            for candidate in self.job.candidates:
-                if candidate.name in lost:
-                    continue
-                rows = (
-                    started(self._task(records[candidate.name], restart), self.show)
-                    if candidate.url is None
-                    else self._server_round(results[candidate.name], supplies[candidate.name], restart)
-                )
-                async with aclosing(rows):
-                    async for row in rows:
-                        lost |= {row.candidate} if isinstance(row, FailureRow) else set()
-                        yield row
-
-    async def _server_round(self, result: Opened | Failed, supply: Supply, restart: int) -> AsyncGenerator[Row, None]:
-        if isinstance(result, Failed):
-            yield _failed(result)
-            return
-        at = Round(0, restart * self.job.blocks)
-        async with aclosing(swept([result], self.drawn, supply, self.job, at, self.show)) as rows:
-            async for row in rows:
-                yield row
-
-    def _task(self, record: CandidateRecord, restart: int) -> Task:
-        job, candidate = self.job, record.candidate
-        checkpoint = self.checkpoints[candidate.name]
-        assert checkpoint is not None  # local
-        return Task(
-            candidate=next(c for c in job.candidates if c.name == candidate.name),
-            checkpoint=checkpoint,
-            threads=candidate.threads or threads_of(record.engine),
-            workload=job.workload,
-            workload_seed=self.workload_seed,
-            loads=job.loads,
-            requests=job.requests,
-            duration_s=job.duration_s,
-            warm_up=job.warm_up,
-            blocks=job.blocks,
-            seed=job.seed,
-            restart=restart,
-            skip=restart * sum(job.blocks * requests_a_block(job, load, None) for load in job.loads),
-        )
-
-
-def _failed(result: Failed) -> FailureRow:
-    error = result.error
-    return FailureRow(result.candidate.name, AXIS, "candidate", "", error.message, error.hint, status=result.status)
+            prober = Prober(one, drawn, Supply(drawn), job, job.seek, folder.append, self.show)
+            if isinstance(found := await prober.search(), str):
+                yield dead(one, f"{drawn.name}, warm-up", found)
