@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, export, gate, judge, load, merge, mock, models, score, suite
+from fourways.cli import compare, data, export, gate, judge, load, memory, merge, mock, models, score, suite
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.command("load", epilog=load.EXAMPLES)(load.load)
+app.command("memory", epilog=memory.EXAMPLES)(memory.memory)
 app.command("merge", epilog=merge.EXAMPLES)(merge.merge)
 app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)

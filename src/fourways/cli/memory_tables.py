@@ -1,0 +1,152 @@
+"""A forecast as tables, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import RenderableType
+from rich.table import Table
+
+from fourways.axes.prediction import Ask, Card, Forecast, Workload, fits, needed_bytes
+
+GIB = 1 << 30
+_NOTE = (
+    "All requests are prefilled at once, as the memory axis measures; an engine that takes them in turn needs less. "
+    "A peak holds all that is alive then."
+)
+_CUDA_NOTE = (
+    "Allocated bytes on CUDA: tensors in the allocator's blocks. A card must also hold 0.75 GiB (context, workspaces) "
+    "and 3 % of what comes and goes (fragments)."
+)
+
+
+def tables(
+    model: str,
+    ask: Ask,
+    workload: Workload,
+    forecast: Forecast,
+    cards: Sequence[Card],
+    card: Card | None,
+    limits: dict[str, int | None] | None,
+) -> list[RenderableType]:
+    """What `fourways memory` prints."""
+    shown: list[RenderableType] = [_title(model, ask, workload, forecast), _weights(forecast), _stages(forecast)]
+    if ask.target == "cuda":
+        shown += [_NOTE, _CUDA_NOTE, _cards(forecast, cards)]
+    else:
+        shown.append(_NOTE + " Live tensor bytes on the CPU, weights included.")
+    if card is not None and limits is not None:
+        shown.append(_limits(card, limits))
+    return shown
+
+
+def as_json(
+    model: str,
+    ask: Ask,
+    workload: Workload,
+    forecast: Forecast,
+    cards: Sequence[Card],
+    card: Card | None,
+    limits: dict[str, int | None] | None,
+) -> str:
+    """One object; sizes in bytes."""
+    found = {
+        "schema": "fourways.memory/v1",
+        "model": model,
+        "dtype": ask.dtype,
+        "device": ask.target,
+        "quantization": ask.quantization,
+        "kv_quantization": ask.kv_quantization,
+        "lora": ask.lora,
+        "train": ask.train,
+        "images": workload.images,
+        "batch": workload.batch,
+        "new_tokens": workload.new_tokens,
+        "forecast": forecast,
+        "cards": [
+            {
+                "gigabytes": one.gigabytes,
+                "example": one.example,
+                "usable_bytes": one.usable_bytes,
+                "needed_bytes": _needed(forecast),
+                "fits": fits(forecast, one),
+            }
+            for one in cards
+            if ask.target == "cuda"
+        ],
+        "largest": None if card is None else {"card_gigabytes": card.gigabytes, **(limits or {})},
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+
+
+def _title(model: str, ask: Ask, workload: Workload, forecast: Forecast) -> str:
+    counts = ", ".join(
+        f"{workload.images.count(size)} of {size[0]}×{size[1]} px" for size in dict.fromkeys(workload.images)
+    )
+    forms: list[str] = [ask.dtype]
+    forms += [f"{ask.quantization} weights"] if ask.quantization else []
+    forms += [f"{ask.kv_quantization} keys and values"] if ask.kv_quantization else []
+    forms += [f"LoRA r={ask.lora.rank} on {ask.lora.targets}"] if ask.lora else []
+    work = "a training step of " if ask.train else ""
+    each = f"{counts}; {forecast.visual_tokens:,} visual tokens, context {forecast.context:,}"
+    return f"{model} · {', '.join(forms)} · {work}{workload.batch} × ({each})"
+
+
+def _weights(forecast: Forecast) -> Table:
+    table = Table(title="Weights, and keys and values", title_justify="left")
+    table.add_column("part")
+    table.add_column("GiB", justify="right")
+    for part, size in forecast.parts.items():
+        table.add_row(part, _gib(size) if size else "tied")
+    table.add_row("all weights", _gib(forecast.weights_bytes), style="bold")
+    if forecast.lora_parameters:
+        table.add_row(f"LoRA, {forecast.lora_parameters:,} parameters in float32", _gib(4 * forecast.lora_parameters))
+    table.add_row(f"keys and values, {forecast.kv_bytes_per_token:,} bytes a token", _gib(forecast.kv_bytes))
+    return table
+
+
+def _stages(forecast: Forecast) -> Table:
+    names = list(dict.fromkeys(name for stage in forecast.stages for name in stage.shares))
+    table = Table(title="Peak of each stage, GiB", title_justify="left")
+    table.add_column("stage")
+    for name in (*names, "peak"):
+        table.add_column(name, justify="right")
+    for stage in forecast.stages:
+        shares = [_gib(stage.shares[name]) if name in stage.shares else "–" for name in names]
+        style = "bold" if stage is forecast.peak else ""
+        table.add_row(stage.stage.replace("_", " "), *shares, _gib(stage.peak_bytes), style=style)
+    return table
+
+
+def _cards(forecast: Forecast, cards: Sequence[Card]) -> Table:
+    table = Table(title=f"Fits on (needs {_gib(_needed(forecast))} GiB, reserve included)", title_justify="left")
+    table.add_column("card")
+    table.add_column("for example")
+    table.add_column("usable GiB", justify="right")
+    table.add_column("fits")
+    table.add_column("left GiB", justify="right")
+    for card in cards:
+        left = card.usable_bytes - _needed(forecast)
+        table.add_row(
+            f"{card.gigabytes} GB", card.example, _gib(card.usable_bytes), "yes" if left >= 0 else "no", _gib(left)
+        )
+    return table
+
+
+def _limits(card: Card, limits: dict[str, int | None]) -> Table:
+    table = Table(title=f"The most that fits {card.gigabytes} GB, the rest as asked", title_justify="left")
+    table.add_column("what")
+    table.add_column("largest", justify="right")
+    unit = {"batch": "requests at once", "context": "tokens of context", "image_side": "px, side of square pictures"}
+    for name, most in limits.items():
+        table.add_row(unit[name], "none fits" if most is None else f"{most:,}")
+    return table
+
+
+def _needed(forecast: Forecast) -> int:
+    return needed_bytes(forecast.peak.peak_bytes, forecast.weights_bytes)
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f}"
