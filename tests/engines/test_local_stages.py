@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import statistics
 import time
 
 import pytest
+from peft import LoraConfig, get_peft_model
 
 from fourways.core.conversation import Conversation
 from fourways.core.events import STAGES, Done
@@ -81,6 +83,20 @@ async def test_the_connector_is_told_from_the_tower(family, serve, ask, pictures
     async with serve(family) as engine:
         _, _, done = await timed(engine, ask(Conversation.ask("Describe.", *pictures[:2]), WANTED))
     assert done.stages_ms["vision_encode"] > 0 and done.stages_ms["project"] > 0
+
+
+async def test_the_connector_is_told_apart_under_an_adapter_that_touches_it_and_keeps_no_hook(
+    family, serve, ask, pictures, tmp_path
+):
+    model = copy.deepcopy(family.module)
+    pattern = family.card.lora_targets["llm+connector"]
+    get_peft_model(model, LoraConfig(r=4, target_modules=pattern)).save_pretrained(tmp_path / "a")
+    async with serve(family) as engine:
+        await engine.load_adapter("a", tmp_path / "a")
+        _, _, done = await timed(engine, ask(Conversation.ask("Describe.", pictures[0]), WANTED, adapter="a"))
+        assert done.error is None
+    assert done.stages_ms["vision_encode"] > 0 and done.stages_ms["project"] > 0
+    assert not [name for name, m in family.module.named_modules() if m._forward_hooks or m._forward_pre_hooks]
 
 
 async def test_a_picture_from_the_cache_costs_no_encoding(family, serve, ask, pictures):
