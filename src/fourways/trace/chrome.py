@@ -63,8 +63,9 @@ def write(spool: Spool, stream: IO[bytes]) -> None:
     origin = _origin(spool)
     stream.write(b'{"displayTimeUnit":"ns","otherData":' + _json(_about(spool, unmatched)) + b',"traceEvents":[\n')
     stream.write(_meta(PROGRAM, 0, "process_name", {"name": _program(spool)}))
-    for piece in (*_row_names(spool, found, lane), *_spans(spool, found, lane, origin), *_instants(spool, origin)):
-        stream.write(piece)
+    stream.writelines(_row_names(spool, found, lane))
+    stream.writelines(_spans(spool, found, lane, origin))
+    stream.writelines(_instants(spool, origin))
     stream.write(b"\n]}\n")
 
 

@@ -59,16 +59,24 @@ class Brackets:
 
 @dataclass(frozen=True)
 class Alignment:
-    """host = device + offset_ns + (device - reference_ns) × drift. Of the brackets that it rests on: how far a laid-on
-    instant can lie from the true one, in ns (p50, p99, largest), and how many they are."""
+    """host = device + whole_ns + part_ns + (device - reference_ns) × drift. Of the brackets that it rests on: how far a
+    laid-on instant can lie from the true one, in ns (p50, p99, largest), and how many they are.
+
+    The offset is in two pieces because a float cannot hold it: a wall clock is 1.8e18 ns ahead, where floats are 256
+    ns apart."""
 
     reference_ns: int
-    offset_ns: float
+    whole_ns: int
+    part_ns: float
     drift: float
     residual_p50_ns: float
     residual_p99_ns: float
     residual_max_ns: float
     brackets: int
+
+    @property
+    def offset_ns(self) -> float:
+        return self.whole_ns + self.part_ns
 
     @property
     def drift_ppb(self) -> float:
@@ -77,7 +85,7 @@ class Alignment:
     def to_host(self, device: Nanoseconds) -> Nanoseconds:
         """The host's instants of these instants of the device."""
         since = (device - self.reference_ns).astype(np.float64)
-        return device + np.rint(self.offset_ns + since * self.drift).astype(np.int64)
+        return device + self.whole_ns + np.rint(self.part_ns + since * self.drift).astype(np.int64)
 
 
 def align(start: Brackets, end: Brackets) -> Alignment:
@@ -86,24 +94,24 @@ def align(start: Brackets, end: Brackets) -> Alignment:
     if min(len(start.before), len(end.before)) < FEWEST:
         raise ValueError(f"an alignment needs {FEWEST} brackets at each end")
     kept = start.tightest(), end.tightest()
-    reference = int(np.median(kept[0].device))
-    (at, ahead), (later, ahead_later) = (_middle(part, reference) for part in kept)
+    reference, whole = int(kept[0].device[0]), int(kept[0].before[0] - kept[0].device[0])
+    (at, ahead), (later, ahead_later) = (_middle(part, reference, whole) for part in kept)
     if later <= at:
         raise ValueError("the brackets at the end were not taken after those at the start")
     drift = (ahead_later - ahead) / (later - at)
-    offset = ahead - drift * at
-    both = kept[0] + kept[1]
-    residual = residuals(both, reference, offset, drift)
+    part = ahead - drift * at
+    residual = residuals(kept[0] + kept[1], reference, whole, part, drift)
     p50, p99 = (float(value) for value in np.percentile(residual, [50, 99]))
-    return Alignment(reference, offset, drift, p50, p99, float(residual.max()), len(residual))
+    return Alignment(reference, whole, part, drift, p50, p99, float(residual.max()), len(residual))
 
 
-def residuals(brackets: Brackets, reference_ns: int, offset_ns: float, drift: float) -> NDArray[np.float64]:
+def residuals(
+    brackets: Brackets, reference_ns: int, whole_ns: int, part_ns: float, drift: float
+) -> NDArray[np.float64]:
     """For each bracket the distance of its laid-on instant from the farther of its two host readings, ns."""
-    laid_on = offset_ns + (brackets.device - reference_ns) * drift
-    return np.maximum(
-        np.abs(laid_on - (brackets.before - brackets.device)), np.abs(laid_on - (brackets.after - brackets.device))
-    )
+    laid_on = part_ns + (brackets.device - reference_ns) * drift
+    shifted = brackets.device + whole_ns
+    return np.maximum(np.abs(laid_on - (brackets.before - shifted)), np.abs(laid_on - (brackets.after - shifted)))
 
 
 def violations(caused_ns: Nanoseconds, began_ns: Nanoseconds) -> int:
@@ -134,7 +142,8 @@ def aligned_clock(name: str, resolution_ns: float, found: Alignment, broken: int
     )
 
 
-def _middle(brackets: Brackets, reference_ns: int) -> tuple[float, float]:
-    """The device's mean time after the reference, and how far the host was ahead then, by the brackets' middles."""
-    ahead = (brackets.before - brackets.device) + brackets.half_widths
+def _middle(brackets: Brackets, reference_ns: int, whole_ns: int) -> tuple[float, float]:
+    """The device's mean time after the reference, and how far beyond `whole_ns` the host was ahead then, by the
+    brackets' middles."""
+    ahead = (brackets.before - brackets.device - whole_ns) + brackets.half_widths
     return float(np.mean(brackets.device - reference_ns)), float(np.median(ahead))

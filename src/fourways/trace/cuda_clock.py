@@ -245,7 +245,7 @@ def _judged(found: list[Kernel], to_perf: Alignment, first: _Alone, last: _Alone
     tight = [part.tightest() for part in parts if part is not None]
     if len(tight) < 2:
         return None
-    residual = residuals(tight[0] + tight[1], 0, 0.0, 0.0)
+    residual = residuals(tight[0] + tight[1], 0, 0, 0.0, 0.0)
     p50, p99 = (float(value) for value in np.percentile(residual, [50, 99]))
     seen = replace(
         to_perf, residual_p50_ns=p50, residual_p99_ns=p99, residual_max_ns=float(residual.max()), brackets=len(residual)

@@ -2,7 +2,7 @@
 
 It empties the rings into the spool's files, and at the end makes trace.json of them. It ends when it is told to, or
 when the program that records is gone; then it still reads what that program's rings hold, since they are its memory
-too. It looks more often the fuller it finds a ring, from every 2 ms to every 10 ms, at a low priority.
+too. It looks more often the fuller it finds a ring, from every 2 ms to every 20 ms, at a low priority.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fourways.trace.messages import Counts, Dropped, Message, NewRing, Owner, Re
 from fourways.trace.ring import Reader, Records, Slots
 from fourways.trace.spool import SpoolWriter
 
-SHORTEST_S, LONGEST_S = 0.002, 0.01
+SHORTEST_S, LONGEST_S = 0.002, 0.02
 _LINE_BYTES = 1 << 18
 
 
@@ -144,7 +144,8 @@ class Drain:
 
 
 def main(line: int, folder: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then ends the recording
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the program: when it has ended, so does this
     with contextlib.suppress(OSError):
         os.nice(5)
     connection = socket.socket(fileno=line)

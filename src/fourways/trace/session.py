@@ -130,9 +130,9 @@ class Session:
             return None
 
     def _new_ring(self) -> Ring | None:
-        number = next(self._ring_numbers)
-        if number >= MAX_RINGS or self.reader_lost:
+        if len(self.rings) >= MAX_RINGS or self.reader_lost:
             return None
+        number = next(self._ring_numbers)
         try:
             descriptor = shared.create(self._ring_bytes)
         except OSError:
