@@ -76,7 +76,7 @@ class Latency:
                         if isinstance(row, RequestRow):
                             finished += 1
                             settings.progress(finished, total, what)
-                        elif isinstance(row, FailureRow):
+                        elif isinstance(row, FailureRow) and row.scope == "axis":
                             lost.add(row.candidate)
         for one in opened:
             if one.candidate.name not in lost:
