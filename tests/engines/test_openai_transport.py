@@ -323,6 +323,58 @@ async def test_pieces_carry_the_instant_of_their_read_however_late_they_are_take
     assert third <= time.perf_counter_ns() - 15_000_000
 
 
+async def test_a_patient_reader_is_woken_less_often_and_for_the_end_at_once() -> None:
+    connection, _ = opened()
+    connection.data_received(HEAD + chunk(b"one"))
+    await connection.more()
+    connection.be_patient(0.1, last_words=b"[DONE]")
+    before = time.perf_counter()
+    taking = asyncio.create_task(connection.more())
+    await asyncio.sleep(0)
+    for piece in (b"two", b"three"):
+        connection.data_received(chunk(piece))
+        await asyncio.sleep(0.02)
+    found = await taking
+    assert [piece for piece, _ in found] == [b"two", b"three"] and time.perf_counter() - before > 0.09
+    assert found[1][1] - found[0][1] > 15_000_000, "each has the instant of its own read"
+    for last in (chunk(b"data: [DONE]"), LAST):
+        before, taking = time.perf_counter(), asyncio.create_task(connection.more())
+        await asyncio.sleep(0)
+        connection.data_received(last)
+        await taking
+        assert time.perf_counter() - before < 0.05
+
+
+async def test_a_patient_reader_is_told_of_a_loss_at_once() -> None:
+    connection, _ = opened()
+    connection.data_received(HEAD)
+    connection.be_patient(30.0, last_words=b"[DONE]")
+    taking = asyncio.create_task(connection.more())
+    await asyncio.sleep(0)
+    connection.data_received(chunk(b"one"))
+    connection.connection_lost(None)
+    assert [piece for piece, _ in await taking] == [b"one"]
+    with pytest.raises(Lost):
+        await connection.more()
+
+
+@pytest.mark.parametrize("patience_s", [0.0, 0.05])
+async def test_events_keep_their_own_instants_and_the_end_its_own(patience_s: float) -> None:
+    word = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    raw = Raw((HEAD, *[chunk(word)] * 6, chunk(EVENT), chunk(END) + LAST), gap_s=0.02)
+    request = Request("r", Conversation.ask("Hi"), Plan("c"), Generate(7))
+    handed, items = [], []
+    async with engine_of(raw, patience_s=patience_s) as engine:
+        async for item in engine.stream(request):
+            handed.append(time.perf_counter_ns())
+            items.append(item)
+    *events, done = items
+    gaps_ms = [(after.time_ns - before.time_ns) / 1e6 for before, after in pairwise(events)]
+    assert len(events) == 7 and all(12 < gap < 200 for gap in gaps_ms)
+    assert (handed[0] - events[0].time_ns) / 1e6 < 15, "the first is handed over at once"
+    assert events[-1].time_ns < done.time_ns and (handed[-1] - done.time_ns) / 1e6 < 15
+
+
 async def test_what_came_before_a_loss_is_given_and_then_the_loss_is_told() -> None:
     connection, _ = opened()
     connection.data_received(HEAD + chunk(b"one"))

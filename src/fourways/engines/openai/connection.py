@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._silence_ns = 0
+        self._later: asyncio.TimerHandle | None = None
         self._closed = False
         self._afterwards: Callable[[Connection], None] | None = None
         self._reset()
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._fault: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._heard_ns = self._now_ns = 0
+        self._patience_s, self._last_words, self._hurry = 0.0, b"", False
 
     # -- an exchange ---------------------------------------------------------------------------------------------
     def ask(self, message: bytes, *, silence_s: float) -> None:
@@ -86,6 +88,11 @@ class Connection(asyncio.Protocol):
             self._heard_ns = time.perf_counter_ns()
             self._transport.resume_reading()
         return pieces
+
+    def be_patient(self, seconds: float, *, last_words: bytes) -> None:
+        """From now on `more` may give pieces up to so much later than they came, several at a time; the answer's end, a
+        fault, and a piece that ends with these words come at once. Being woken costs more than reading does."""
+        self._patience_s, self._last_words = seconds, last_words
 
     @property
     def reusable(self) -> bool:
@@ -136,7 +143,11 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self.hang_up()
-        self._wake()
+        if self._patience_s and not self._hurry:
+            if self._later is None:
+                self._later = asyncio.get_running_loop().call_later(self._patience_s, self._wake)
+        else:
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
@@ -161,6 +172,8 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append((body, self._now_ns))
+        if self._patience_s and body.endswith(self._last_words):
+            self._hurry = True
         self._waiting_bytes += len(body)
         if self._waiting_bytes > _MAX_WAITING_BYTES and not self._paused and self._transport is not None:
             self._paused = True
@@ -180,6 +193,9 @@ class Connection(asyncio.Protocol):
             self._waiter = None
 
     def _wake(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

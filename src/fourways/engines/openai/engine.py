@@ -31,6 +31,7 @@ from fourways.engines.openai.wire import Chunk, Models, Problem, Version, compla
 _MAX_ERROR_BYTES = 64 << 10
 _MAX_MODELS_BYTES = 4 << 20
 _POST = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+_DONE = b"[DONE]"
 _CHUNKS = msgspec.json.Decoder(Chunk)
 _PROBE = Conversation.ask("Hello")
 
@@ -55,10 +56,14 @@ class OpenAIEngine:
 
     concurrency: requests in flight at once; more wait here, and are counted in `held_back`; None: no bound.
     timeout_s: longest silence of the server, before the first token as between two. Redirects are never followed: the
-    URL given is the one that is measured. A plan's adapter is the name under which the server serves it, as a model.
+    URL given is the one that is measured. patience_s: events after a reply's first may be handed over so much later
+    than they came, several at a time, which costs half as much; their `time_ns` are those of their reads, and the end
+    comes at once. For a screen: 0. A plan's adapter is the name under which the server serves it, as a model.
     """
 
-    def __init__(self, candidate: Candidate, *, concurrency: int | None = 64, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self, candidate: Candidate, *, concurrency: int | None = 64, timeout_s: float = 120.0, patience_s: float = 0.05
+    ) -> None:
         if candidate.url is None:
             raise UserError(f"candidate {candidate.name!r} names no URL")
         own = {"adapter": candidate.adapter, "quantisation": candidate.quantization, "budget": candidate.visual_budget}
@@ -74,7 +79,7 @@ class OpenAIEngine:
         self._refused: frozenset[str] = frozenset()
         self._connected = False
         self._slots = asyncio.Semaphore(concurrency) if concurrency is not None else nullcontext()
-        self._concurrency, self._timeout_s = concurrency, timeout_s
+        self._concurrency, self._timeout_s, self._patience_s = concurrency, timeout_s, patience_s
         self.held_back = 0
         if concurrency is None:
             lift_file_limit()
@@ -188,24 +193,26 @@ class OpenAIEngine:
     ) -> AsyncGenerator[Event | Done, None]:
         length = sum(len(piece) for piece in content)
         message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % length, *content))
-        splitter = EventSplitter()
+        splitter, now_ns = EventSplitter(), 0
         try:
             async with self._transport.exchange(message, silence_s=self._timeout_s) as reply:
                 waits.until("first_byte")
                 await self._check(reply)
                 while not reply.said_all and (pieces := await reply.more()):
-                    for piece, now_ns in pieces:
-                        for data in splitter.feed(piece):
-                            if data == b"[DONE]":
-                                reply.said_all = True
-                                break
-                            chunk = _CHUNKS.decode(data)
-                            if chunk.error is not None:
-                                told = chunk.error.message if isinstance(chunk.error, Problem) else chunk.error
-                                yield failed(f"the server failed: {self._address.hide(told)}", now_ns)
-                                return
-                            if (event := answer.take(chunk, now_ns)) is not None:
-                                yield event
+                    for data, now_ns in [(data, at) for piece, at in pieces for data in splitter.feed(piece)]:
+                        if data == _DONE:
+                            reply.said_all = True
+                            break
+                        chunk = _CHUNKS.decode(data)
+                        if chunk.error is not None:
+                            told = chunk.error.message if isinstance(chunk.error, Problem) else chunk.error
+                            yield failed(f"the server failed: {self._address.hide(told)}", now_ns)
+                            return
+                        if (event := answer.take(chunk, now_ns)) is not None:
+                            yield event
+                    now_ns = pieces[-1][1]
+                    if answer.began:
+                        reply.be_patient(self._patience_s, last_words=_DONE + b"\n\n")
         except (msgspec.DecodeError, UnicodeDecodeError, EventTooLarge):
             yield failed("the server sent what is not an event of this API", time.perf_counter_ns())
             return
@@ -215,7 +222,7 @@ class OpenAIEngine:
             raise Again("the connection was lost") from None
         if answer.finish is None:
             raise Again("the connection ended before the answer did")
-        for ending in (answer.rest(time.perf_counter_ns()), answer.done(time.perf_counter_ns())):
+        for ending in (answer.rest(now_ns), answer.done(now_ns)):
             if ending is not None:
                 yield ending
 

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 import httpx
 
@@ -153,6 +153,8 @@ class Transport:
     async def _dial(self) -> Connection:
         loop = asyncio.get_running_loop()
         first = self._proxy or self._base
+        # Names with addresses of both kinds; uvloop's loop does not know the word.
+        eyeballs: dict[str, Any] = {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
         secure = first.scheme == "https"
         protocol_of: Callable[[], asyncio.Protocol] = TunnelOpening if self._proxy and self._tunnels else Connection
         transport, protocol = await loop.create_connection(
@@ -160,7 +162,7 @@ class Transport:
             first.raw_host.decode("ascii"),
             first.port or (443 if secure else 80),
             ssl=self._checks() if secure else None,
-            happy_eyeballs_delay=0.25,
+            **eyeballs,
         )
         if self._proxy is None or not isinstance(protocol, TunnelOpening):
             return cast(Connection, protocol)
