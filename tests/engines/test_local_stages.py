@@ -96,7 +96,7 @@ async def test_the_connector_is_told_apart_under_an_adapter_that_touches_it_and_
         _, _, done = await timed(engine, ask(Conversation.ask("Describe.", pictures[0]), WANTED, adapter="a"))
         assert done.error is None
     assert done.stages_ms["vision_encode"] > 0 and done.stages_ms["project"] > 0
-    assert not [name for name, m in family.module.named_modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in family.connectors)
 
 
 async def test_a_picture_from_the_cache_costs_no_encoding(family, serve, ask, pictures):
