@@ -3,10 +3,11 @@
     FOURWAYS_GUIDELLM=…/bin/guidellm FOURWAYS_AIPERF=…/bin/aiperf python bench/load_clients.py
 
 Each client in turn sends the same questions at one offered load to a mock server of its own: an open loop at a constant
-rate, then a closed loop; 100 ms to the first token, 10 ms from token to token, 64 tokens. Counted: user and system time
-of the client's processes, all of them: this process adopts those whose parent ends first, and waits until none is left
-(getrusage(2), RUSAGE_CHILDREN). A client's start (imports, workers, tokenizers) and end (reports) are told apart by two
-runs of different length: the difference is what its requests cost, the rest is its start.
+rate, a closed loop, and the open loop with a picture in each question (eight JPEG files of 448x448); 100 ms to the
+first token, 10 ms from token to token, 64 tokens. Counted: user and system time of the client's processes, all of them:
+this process adopts those whose parent ends first, and waits until none is left (getrusage(2), RUSAGE_CHILDREN). A
+client's start (imports, workers, tokenizers, reading the questions) and end (reports) are told apart by two runs of
+different length: the difference is what its requests cost, the rest is its start.
 
 The bars: per request at most half of each rival's; medians of ttft within 5 ms of each rival's, and of the server's own
 log. A rival that is not installed is left out, and said. Exit status 1 if a bar is missed, or a rival is missing.
@@ -31,7 +32,9 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+import numpy as np
 import psutil
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from fourways.load.mock import MockSettings, running
@@ -49,14 +52,16 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True)
 class Offer:
-    """rate_per_s: of an open loop with constant gaps; else so many at a time."""
+    """rate_per_s: of an open loop with constant gaps; else so many at a time. asked: "text" or "picture"."""
 
     rate_per_s: float | None
     concurrency: int | None
+    asked: str = "text"
 
     @property
     def label(self) -> str:
-        return f"constant {self.rate_per_s:g}/s" if self.rate_per_s else f"closed {self.concurrency}"
+        load = f"constant {self.rate_per_s:g}/s" if self.rate_per_s else f"closed {self.concurrency}"
+        return f"{load}, {self.asked}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ def guidellm(room: Room, offer: Offer, count: int) -> list[str]:
         "--profile", f"kind={profile}", "--constraint", f"kind=max_requests,count={count}",
         "--tokenizer", f"kind=hf_auto,model={room.folder / 'words'}", "--data", f"kind=json_file,path={room.questions}",
         "--output", f"kind=json,path={room.folder / 'guidellm.json'}", "--disable-console",
+        *(["--data-preprocessor", "kind=encode_media"] if offer.asked == "picture" else []),
     ]  # fmt: skip
 
 
@@ -147,12 +153,29 @@ OURS = Client("fourways", ours, ours_ttft)
 RIVALS = (Client("guidellm", guidellm, guidellm_ttft), Client("aiperf", aiperf, aiperf_ttft))
 
 
-def write_room(folder: Path, count: int) -> None:
-    """Questions that all clients read (each takes the field it knows), and a tokenizer that needs no network: as a
-    folder, and again as a cache of the Hub that has it, because AIPerf takes no path."""
-    questions = (f"Describe what number {item} means to a load generator." for item in range(count))
-    lines = [json.dumps({"text": text, "prompt": text, "output_tokens_count": TOKENS}) for text in questions]
-    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
+def write_questions(folder: Path, offer: Offer, count: int) -> None:
+    """All clients read the same file; each takes the fields it knows."""
+    pictures = _pictures(folder) if offer.asked == "picture" else []
+    with (folder / "questions.jsonl").open("w") as out:
+        for item in range(count):
+            text = f"Describe what number {item} means to a load generator."
+            line: dict[str, object] = {"text": text, "prompt": text, "output_tokens_count": TOKENS}
+            if pictures:
+                line["image"] = str(pictures[item % len(pictures)])
+            out.write(json.dumps(line) + "\n")
+
+
+def _pictures(folder: Path) -> list[Path]:
+    draw, paths = np.random.default_rng(20261122), [folder / f"{index}.jpg" for index in range(8)]
+    for path in paths:
+        coarse = Image.fromarray(draw.integers(0, 256, (28, 28, 3), dtype=np.uint8))
+        coarse.resize((448, 448), Image.Resampling.BICUBIC).save(path, quality=90)
+    return paths
+
+
+def write_tokenizer(folder: Path) -> None:
+    """One that needs no network: as a folder, and again as a cache of the Hub that has it, because AIPerf takes no
+    path."""
     known = {word: id for id, word in enumerate(("<unk>", "</s>", "the", "of", "and", "a", "in", "to"))}
     words = Tokenizer(models.WordLevel(known, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -176,14 +199,14 @@ def adopt_orphans() -> None:
 
 def cpu_of(command: Sequence[str], env: dict[str, str], log: Path, spare: int) -> float:
     """Seconds of user and system time until the last of its processes has ended. spare: a child that is not of it.
-    Raises CalledProcessError with the end of what it said."""
+    Raises RuntimeError with the end of what it said where it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with log.open("wb") as out:
         status = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env).wait()
     while left := [child.pid for child in psutil.Process().children() if child.pid != spare]:
         os.waitpid(left[0], 0)
     if status != 0:
-        raise subprocess.CalledProcessError(status, command, log.read_bytes()[-2000:])
+        raise RuntimeError(f"{command[0]} ended with {status}: {log.read_text(errors='replace')[-2000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -273,11 +296,12 @@ def measure(clients: Sequence[Client], offers: Sequence[Offer], lengths: tuple[i
             for client in clients[repeat % len(clients) :] + clients[: repeat % len(clients)]:
                 for count in lengths:
                     with tempfile.TemporaryDirectory(prefix="fourways-clients-") as name:
-                        write_room(Path(name), max(lengths) + 64)
+                        write_tokenizer(Path(name))
+                        write_questions(Path(name), offer, max(lengths) + 64)
                         ran = run(client, offer, count, repeat, Path(name))
                     runs.append(ran)
                     print(
-                        f"{ran.offer:<14} {ran.client:<9} n {ran.n:>5} over {ran.sent_over_s:5.1f} s: processor "
+                        f"{ran.offer:<22} {ran.client:<9} n {ran.n:>5} over {ran.sent_over_s:5.1f} s: processor "
                         f"{ran.cpu_s:6.2f} s, wall {ran.wall_s:5.1f} s; ttft {ran.client_ttft_ms:.2f} ms, log "
                         f"{ran.log_ttft_ms:.2f}",
                         flush=True,
@@ -294,13 +318,13 @@ def main() -> int:
     asked = parser.parse_args()
     adopt_orphans()
     clients, lengths = present(), (asked.lengths[0], asked.lengths[1])
-    offers = (Offer(asked.rate, None), Offer(None, asked.concurrency))
+    offers = (Offer(asked.rate, None), Offer(None, asked.concurrency), Offer(asked.rate, None, "picture"))
     runs = measure(clients, offers, lengths, asked.repeats)
     pairs = zip(runs[::2], runs[1::2], strict=True)
     costs = [cost(short, long) for short, long in pairs]
     for one in costs:
         print(
-            f"{one.offer:<14} {one.client:<9} {one.per_1000_requests_s:6.2f} s per 1,000 requests, "
+            f"{one.offer:<22} {one.client:<9} {one.per_1000_requests_s:6.2f} s per 1,000 requests, "
             f"{one.per_million_chunks_s:7.1f} s per million chunks; start {one.start_cpu_s:.2f} s"
         )
     compared = compare(costs)

@@ -11,18 +11,29 @@ from statistics import median
 import msgspec
 
 from fourways.core.candidate import Candidate
-from fourways.core.conversation import Conversation
+from fourways.core.conversation import Conversation, Image
 from fourways.core.load import Load
 from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai import open_openai_engine
 from fourways.load import Ask, Meter, request_row, send
+from fourways.media import read_image
 
 
-async def measure(url: str, questions: list[str], load: Load, report: Path) -> None:
+def read_asks(lines: list[str]) -> list[Ask]:
     plan, output = Plan("mock"), Generate(64, min_tokens=64, ignore_eos=True)
-    asks = [
-        Ask(Request(str(item), Conversation.ask(text), plan, output), item, "") for item, text in enumerate(questions)
-    ]
+    pictures, asks = dict[str, Image](), list[Ask]()
+    for item, line in enumerate(lines):
+        question = json.loads(line)
+        path = question.get("image")
+        if path is not None and path not in pictures:
+            pictures[path] = read_image(Path(path).read_bytes(), name=path)
+        shown = [] if path is None else [pictures[path]]
+        asked = Conversation.ask(question["text"], *shown)
+        asks.append(Ask(Request(str(item), asked, plan, output), item, shown[0].source_sha256 if shown else ""))
+    return asks
+
+
+async def measure(url: str, asks: list[Ask], load: Load, report: Path) -> None:
     engine = await open_openai_engine(Candidate("mock", url=f"{url}/v1"), concurrency=None)
     rows = []
     try:
@@ -54,7 +65,7 @@ def main() -> None:
     asked = parser.parse_args()
     load = Load("constant", rate_per_s=asked.rate) if asked.rate else Load("closed", asked.concurrency)
     lines = asked.questions.read_text().splitlines()[: asked.count]
-    asyncio.run(measure(asked.url, [json.loads(line)["text"] for line in lines], load, asked.report))
+    asyncio.run(measure(asked.url, read_asks(lines), load, asked.report))
 
 
 if __name__ == "__main__":
