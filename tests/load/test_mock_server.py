@@ -345,3 +345,15 @@ def test_a_taken_port_is_said(quick: Running) -> None:
     tried = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert tried.returncode == 2
     assert b"cannot be listened on" in tried.stderr and b"--port 0" in tried.stderr
+
+
+def test_a_client_of_http_1_0_gets_its_stream_to_the_end_of_the_connection(quick: Running) -> None:
+    async def old() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(quick.url.rpartition(":")[2]))
+        body = msgspec.json.encode(ask(max_tokens=2, stream=True))
+        writer.write(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        return await reader.read()
+
+    said = asyncio.run(old())
+    assert b"Transfer-Encoding" not in said
+    assert said.endswith(b"data: [DONE]\n\n")
