@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from fourways.axes.contract import Opened
+from fourways.core.engine import Engine
 from fourways.core.errors import Undefined
 from fourways.core.load import Load
-from fourways.core.rows import Cache, EnergyRow, RequestRow, Row
+from fourways.core.rows import Cache, EnergyRow, FailureRow, RequestRow, Row
 from fourways.load import Meter, client_row
 from fourways.trace.energy import EnergyMeter
 
@@ -54,19 +56,31 @@ async def client_health(block: Block) -> AsyncIterator[Tell]:
 
 @asynccontextmanager
 async def energy(block: Block) -> AsyncIterator[Tell]:
-    """An EnergyRow, where this machine's device counts what it draws; none for a server, whose device is elsewhere."""
+    """An EnergyRow, where this machine's device counts what it draws; else one FailureRow with the reason, beside the
+    engine's first block. A block too short for a counter is written down all the same; the figure leaves it out."""
     if block.one.checkpoint is None:
-        yield lambda rows: []
+        yield lambda rows: _without_energy(block, "no access: a server's device is its own")
         return
     with EnergyMeter(block.one.candidate.device) as meter:
         yield lambda rows: _energy_rows(block, meter, rows)
 
 
+_SAID: WeakSet[Engine] = WeakSet()
+"""Engines of which it was written that nobody can say what they draw."""
+
+
+def _without_energy(block: Block, why: str) -> list[Row]:
+    if block.one.engine in _SAID:
+        return []
+    _SAID.add(block.one.engine)
+    return [FailureRow(block.one.candidate.name, "latency", "sample", "energy", why, status="undefined")]
+
+
 def _energy_rows(block: Block, meter: EnergyMeter, rows: Sequence[RequestRow]) -> list[Row]:
     try:
         drawn = meter.drawn
-    except Undefined:
-        return []
+    except Undefined as error:
+        return _without_energy(block, error.reason)
     return [
         EnergyRow(
             candidate=block.one.candidate.name,
