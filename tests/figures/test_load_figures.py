@@ -51,6 +51,14 @@ def test_attainment_counts_requests_that_keep_every_limit_and_goodput_only_those
     assert one(rows, "slo_objective", objective="failures=1%").value == 0.99
 
 
+def test_failed_and_answered_requests_that_were_due_together_are_both_counted(request_row: MakeRow) -> None:
+    together = {"scheduled_ms": 0.0, "dispatched_ms": 0.0, "block": 0}
+    bad = request_row(9, error="x", ttft_ms=None, e2e_ms=None, tpot_ms=None, **together)
+    rows: list[Row] = [TermsRow("a", SLO), bad, *(request_row(i, **together) for i in range(9))]
+    assert one(rows, "slo_attainment").value == 0.9
+    assert one(rows, "slo_attainment") == one([*reversed(rows)], "slo_attainment")
+
+
 def test_cost_is_price_over_answers_a_second_and_its_interval_is_that_of_the_rate(request_row: MakeRow) -> None:
     rows: list[Row] = [TermsRow("a", (), 3.6, "EUR"), *(request_row(i, 300.0) for i in range(100))]
     cost = one(rows, "cost_per_1000")

@@ -52,6 +52,10 @@ class Request(NamedTuple):
     tpot_ms: float | None
     failed: bool
 
+    def place(self) -> tuple[float, ...]:
+        """In the order in which they were due; where that is the same instant, in any order that is always the same."""
+        return self.block, self.due_ms, self.failed, self.e2e_ms or 0.0
+
     def keeps(self, objective: Objective) -> bool:
         return not objective.missed(self.ttft_ms, self.e2e_ms, self.tpot_ms, self.failed)
 
@@ -89,7 +93,7 @@ class LoadFigures:
         ordered: dict[str, dict[Setting, list[Request]]] = {}
         for name in self._terms:
             settings = sorted(self._found.get(name, {}).items(), key=lambda found: found[0].place)
-            ordered[name] = {setting: sorted(requests) for setting, requests in settings}
+            ordered[name] = {setting: sorted(requests, key=Request.place) for setting, requests in settings}
         for name, terms in self._terms.items():
             for setting, requests in ordered[name].items():
                 client = self._clients[name, setting]
