@@ -175,6 +175,18 @@ async def test_closing_the_engine_ends_every_connection() -> None:
     assert raw.ended == raw.connections == 4
 
 
+async def test_closing_the_engine_ends_what_runs_and_asks_nothing_again() -> None:
+    raw = Raw((HEAD, chunk(EVENT)), gap_s=20.0)
+    async with engine_of(raw) as engine:
+        running = asyncio.create_task(answered(engine))
+        while not raw.heads:
+            await asyncio.sleep(0.01)
+        await engine.close()
+        async with asyncio.timeout(2):
+            assert (await running).error == "the connection was lost (attempt 1)"
+    assert len(raw.heads) == 1
+
+
 # -- answers -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "before", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 2]

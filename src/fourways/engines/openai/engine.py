@@ -77,7 +77,7 @@ class OpenAIEngine:
         self._model = candidate.served_model
         self._version: str | None = None
         self._refused: frozenset[str] = frozenset()
-        self._connected = False
+        self._connected = self._closed = False
         self._slots = asyncio.Semaphore(concurrency) if concurrency is not None else nullcontext()
         self._concurrency, self._timeout_s, self._patience_s = concurrency, timeout_s, patience_s
         self.held_back = 0
@@ -149,6 +149,7 @@ class OpenAIEngine:
         """Nothing: a server's caches are out of reach."""
 
     async def close(self) -> None:
+        self._closed = True
         await self._transport.close()
 
     # -- one request ---------------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ class OpenAIEngine:
                         yield item
                 return
             except Again as again:
-                if answer.began or attempt >= ATTEMPTS:
+                if answer.began or self._closed or attempt >= ATTEMPTS:
                     yield failed(f"{again.reason} (attempt {attempt})", time.perf_counter_ns())
                     return
                 await asyncio.sleep(pause_s(attempt, again.after_s, request.id))
@@ -192,7 +193,7 @@ class OpenAIEngine:
         self, content: tuple[bytes, ...], answer: Answer, waits: Waits
     ) -> AsyncGenerator[Event | Done, None]:
         length = sum(len(piece) for piece in content)
-        message = b"".join((self._post, b"Content-Length: %d\r\n\r\n" % length, *content))
+        message = (self._post, b"Content-Length: %d\r\n\r\n" % length, *content)
         splitter, now_ns = EventSplitter(), 0
         try:
             async with self._transport.exchange(message, silence_s=self._timeout_s) as reply:
@@ -293,7 +294,7 @@ class OpenAIEngine:
             return None
 
     async def _get(self, url: httpx.URL, *, silence_s: float) -> tuple[int, bytes]:
-        message = self._transport.head("GET", url, {"Accept": "application/json"}) + b"\r\n"
+        message = (self._transport.head("GET", url, {"Accept": "application/json"}), b"\r\n")
         async with self._transport.exchange(message, silence_s=silence_s) as reply:
             return reply.status, await _beginning(reply, _MAX_MODELS_BYTES)
 

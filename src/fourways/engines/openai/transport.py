@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
@@ -90,13 +90,13 @@ class Transport:
         return f"{method} {target} HTTP/1.1\r\n{self._fixed}{more}".encode("ascii")
 
     @asynccontextmanager
-    async def exchange(self, message: bytes, *, silence_s: float) -> AsyncIterator[Connection]:
-        """Sends a whole request; its answer's head has come. On leaving, the connection is kept if the answer came
-        whole or has `said_all`, else ended. Raises Unreachable, `Lost` and `Silent`."""
+    async def exchange(self, message: Sequence[bytes], *, silence_s: float) -> AsyncIterator[Connection]:
+        """Sends a whole request, given in pieces; its answer's head has come. On leaving, the connection is kept if the
+        answer came whole or has `said_all`, else ended. Raises Unreachable, `Lost` and `Silent`."""
         connection = self._kept() or await self._connect()
         self._busy.add(connection)
         try:
-            connection.ask(message, silence_s=silence_s)
+            connection.ask(b"".join(message), silence_s=silence_s)  # megabytes, kept by nobody while it waits
             await connection.head()
             yield connection
         finally:
