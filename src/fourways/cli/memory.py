@@ -144,8 +144,11 @@ def _limits(
     def with_context(tokens: int) -> Forecast:
         return forecaster.foresee(replace(workload, context=max(tokens, least)))
 
-    def with_side(side: int) -> Forecast:
-        return forecaster.foresee(replace(workload, images=((side, side),) * len(workload.images)))
+    def with_side(side: int) -> Forecast | None:
+        try:
+            return forecaster.foresee(replace(workload, images=((side, side),) * len(workload.images)))
+        except UserError:  # more visual tokens than the context holds
+            return None
 
     say("looking for the largest batch …")
     batch = largest(with_batch, card, workload.batch, _MOST_BATCH)

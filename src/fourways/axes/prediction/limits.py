@@ -7,23 +7,27 @@ from collections.abc import Callable
 from fourways.axes.prediction.cards import Card, needed_bytes
 from fourways.axes.prediction.forecast import Forecast
 
+_IMPOSSIBLE = 1 << 62
+"""What a workload needs that the model cannot take: more than any card has."""
+
 
 def fits(forecast: Forecast, card: Card) -> bool:
     """Whether the highest peak fits the card, the reserve included."""
     return _need(forecast) <= card.usable_bytes
 
 
-def largest(foresee: Callable[[int], Forecast], card: Card, start: int, most: int, step: int = 1) -> int | None:
+def largest(foresee: Callable[[int], Forecast | None], card: Card, start: int, most: int, step: int = 1) -> int | None:
     """The largest multiple of `step`, from `step` to `most`, whose workload fits the card; None if none does.
 
-    foresee: the workload of a number; a larger number must not need less. start: where to look first.
-    Raises what foreseeing `step` raises.
+    foresee: the workload of a number, None if there can be none; a larger number must not need less. start: where to
+    look first.
     """
     known: dict[int, int] = {}
 
     def need(count: int) -> int:
         if count not in known:
-            known[count] = _need(foresee(count * step))
+            forecast = foresee(count * step)
+            known[count] = _IMPOSSIBLE if forecast is None else _need(forecast)
         return known[count]
 
     room, high = card.usable_bytes, most // step
