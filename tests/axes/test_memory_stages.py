@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from fourways.axes.memory_gauges import Gauges, Reading, storage_bytes
 from fourways.axes.memory_stages import plan, run_request
@@ -101,6 +103,61 @@ def test_the_timeline_touches_every_stages_peak_and_nothing_lies_above_it(family
     assert [at for at, _ in points] == sorted(at for at, _ in points)
     for name, start, end in stages:
         assert max(size for at, size in points if start <= at <= end) == found[name, "live_tensors"]
+
+
+class Witness:
+    """Stands where `Gauges` stand, counts nothing, and marks the stages for PyTorch's profiler."""
+
+    def hold(self, tensors: Iterable[torch.Tensor]) -> None:
+        """The profiler saw them."""
+
+    def settle(self) -> None:
+        """Nothing to give back."""
+
+    def watch(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        with record_function(f"stage:{name}"):
+            yield
+
+    def readings(self, stage: str) -> list[Reading]:
+        return []
+
+
+def allocated(program: Callable[[Witness], object]) -> dict[str, int]:
+    """Stage → most bytes that PyTorch's CPU allocator had given out since the program began, by its own account."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        program(Witness())
+    events = list(seen.profiler.kineto_results.events())  # type: ignore[union-attr]  # it ran
+    spans = {e.name().partition(":")[2]: (e.start_ns(), e.end_ns()) for e in events if e.name().startswith("stage:")}
+    running, peaks = 0, dict.fromkeys(spans, 0)
+    for event in sorted((e for e in events if e.name() == "[memory]"), key=lambda e: e.start_ns()):
+        before, running = running, running + event.nbytes()
+        for name, (start, end) in spans.items():
+            if start <= event.start_ns() <= end:
+                peaks[name] = max(peaks[name], before, running)
+    return peaks
+
+
+def test_live_tensors_are_what_pytorchs_own_allocator_gave_out(family: Family) -> None:
+    """But for what it does not own (pixels in numpy's memory, while training), what was there before (some position
+    tables), and scratch space inside a kernel, which is no tensor (the convolution of LLaVA's tower)."""
+    request = plan(family, SIZE, None, NEW_TOKENS)
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device("cpu"), resident)
+        weights = next(size for stage, _, size in gauges.loaded(family) if stage == "weights")
+        live = dict_of(run_request(family, request, 1, gauges))
+        live |= dict_of(train_step(family, request, probe_recipe(1), None, gauges))
+    witness = allocated(lambda w: list(run_request(family, request, 1, w)))
+    witness |= allocated(lambda w: list(train_step(family, request, probe_recipe(1), None, w)))
+    pixels = sum(unit.pixels.nbytes for unit in request.units)
+    apart = {stage: live[stage, "live_tensors"] - weights - size for stage, size in witness.items()}
+    assert set(apart) == {"vision_encode", "prefill", "decode", "train_step"}
+    assert abs(apart["prefill"]) < 4096 and abs(apart["decode"]) < 4096
+    assert abs(apart["train_step"] - pixels) < 4096
+    assert -0.25 * live["vision_encode", "live_tensors"] < apart["vision_encode"] < 4096
 
 
 def test_a_request_beyond_the_context_is_refused_in_words(family: Family) -> None:
