@@ -255,9 +255,11 @@ class MemoryRow(msgspec.Struct, frozen=True, tag_field="kind", tag="memory_sampl
 
     live_tensors: bytes of tensors alive (CPU). process_above_load: peak resident size of the process above its value
     before the model was loaded. allocated, reserved, active, inactive_split: CUDA's caching allocator; the last two at
-    the stage's end. non_torch: in use on the device beyond what the allocator reserved. device: of this process, by
-    NVML. exact: from shapes (weights, KV per token). Of stage "server" (a server that reserves its memory at the start
-    and says how): weights, activation_peak and kv_cache as it reported them.
+    the stage's end. non_torch: in use on the device beyond what the allocator reserved, device: of this process, by
+    NVML; both at the stage's end. exact: from shapes (weights, KV per token). train_step: the second step of a LoRA
+    fine-tune on the same picture and as many tokens. Of stage "server" (a server that reserves its memory at the start
+    and says how): weights, activation_peak and kv_cache as it reported them, on the device that holds most; `context`
+    is then how many tokens of keys and values fit, and the picture and the batch are 0.
     """
 
     candidate: str
