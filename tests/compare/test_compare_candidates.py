@@ -92,7 +92,7 @@ candidates:
     threads: 2
     sampling: {temperature: 0.7, top_p: 0.9}
   - {name: served, url: "http://host/v1", served_model: q, dialect: qwen2.5-vl, api_key_env: MY_KEY,
-     box_format: {space: seen_pixels, syntax: json_bbox_2d}}
+     server_log: logs/vllm.log, box_format: {space: seen_pixels, syntax: json_bbox_2d}}
 """
     )
     small, served = parse_candidates(["c.yaml"], Defaults(device="cuda"))
@@ -105,6 +105,7 @@ candidates:
         "qwen2.5-vl",
         None,
     )
+    assert (small.server_log, served.server_log) == (None, "logs/vllm.log")
     assert served.box_format is not None and served.box_format.space == "seen_pixels"
 
 
@@ -121,6 +122,7 @@ candidates:
         ("- {url: 'http://b'}", "name must be"),
         ("- {name: 'a b', model: zoo:qwen}", "name must be"),
         ("- {name: x, url: 'http://b', quantization: int4}", "the server's own choice"),
+        ("- {model: zoo:qwen, server_log: a.log}", "server_log is for a server"),
         ("- 3", "candidate 1: Expected `object`"),
         ("{}", "holds no candidates"),
         ("[]", "holds no candidates"),
