@@ -3,8 +3,9 @@
     FOURWAYS_GUIDELLM=…/bin/guidellm FOURWAYS_AIPERF=…/bin/aiperf python bench/load_clients.py
 
 Each client in turn sends the same questions at one offered load to a mock server of its own: an open loop at a constant
-rate, a closed loop, and the open loop with a picture in each question (eight JPEG files of 448x448); 100 ms to the
-first token, 10 ms from token to token, 64 tokens. Counted: user and system time of the client's processes, all of them:
+rate, a closed loop, and the open loop with a picture in each question (JPEG, 448x448, few different ones); 100 ms to
+the first token, 10 ms from token to token, 64 tokens. Each as a person runs it, report included; of ours, that is
+`fourways load`. Counted: user and system time of the client's processes, all of them:
 this process adopts those whose parent ends first, and waits until none is left (getrusage(2), RUSAGE_CHILDREN). A
 client's start (imports, workers, tokenizers, reading the questions) and end (reports) are told apart by two runs of
 different length: the difference is what its requests cost, the rest is its start.
@@ -104,14 +105,20 @@ class Ran:
 
 # -- the clients -----------------------------------------------------------------------------------------------------
 def ours(room: Room, offer: Offer, count: int) -> list[str]:
-    load = f"--rate={offer.rate_per_s}" if offer.rate_per_s else f"--concurrency={offer.concurrency}"
-    side = Path(__file__).with_name("load_clients_ours.py")
-    return [sys.executable, str(side), room.url, str(room.questions), str(room.folder / "ours.json"), load, str(count)]
+    load = ["--concurrency", str(offer.concurrency)]
+    if offer.rate_per_s:
+        load = ["--rate", str(offer.rate_per_s), "--arrivals", "constant"]
+    return [
+        sys.executable, "-c", "from fourways.cli import main; main()", "load", f"mock={room.url}/v1", *load,
+        "--requests", str(count), "--blocks", "1", "--warm-up", "1", "--workload", str(room.folder / "workload.yaml"),
+        "--out", str(room.folder / "run"),
+    ]  # fmt: skip
 
 
 def ours_ttft(room: Room) -> tuple[float, int]:
-    told = json.loads((room.folder / "ours.json").read_text())
-    return told["ttft_p50_ms"], told["n"]
+    rows = [json.loads(line) for line in (room.folder / "run" / "rows.jsonl").read_text().splitlines()]
+    ttft = [row["ttft_ms"] for row in rows if row["kind"] == "request" and row["ttft_ms"] is not None]
+    return median(ttft), len(ttft)
 
 
 def guidellm(room: Room, offer: Offer, count: int) -> list[str]:
@@ -154,7 +161,11 @@ RIVALS = (Client("guidellm", guidellm, guidellm_ttft), Client("aiperf", aiperf, 
 
 
 def write_questions(folder: Path, offer: Offer, count: int) -> None:
-    """All clients read the same file; each takes the fields it knows."""
+    """The rivals read one file, each the fields it knows; ours draws such questions from a description."""
+    described = {"name": "questions", "prompt": {"words": 9}, "answer": {"tokens": TOKENS, "length": "exact"}}
+    if offer.asked == "picture":  # about as many different ones as the rivals are given
+        described["images"] = {"size": "448x448", "quality": 90, "repeated": 0.98}
+    (folder / "workload.yaml").write_text(json.dumps(described))
     pictures = _pictures(folder) if offer.asked == "picture" else []
     with (folder / "questions.jsonl").open("w") as out:
         for item in range(count):
@@ -219,8 +230,8 @@ def run(client: Client, offer: Offer, count: int, repeat: int, folder: Path) -> 
         wall_s = perf_counter() - began
         log = [one for one in server.log() if len(one.sent_ns) == TOKENS and one.outcome == "ok"]
     ttft_ms, told = client.ttft_ms(room)
-    if told != len(log):
-        print(f"{client.name} tells of {told} requests, and the server answered {len(log)}")
+    if told != count:
+        print(f"{client.name} tells of {told} requests, and was asked for {count}")
     arrivals = [one.arrival_ns for one in log]
     return Ran(
         client.name, offer.label, repeat, count, len(log), sum(len(one.sent_ns) for one in log), cpu_s, wall_s,
@@ -314,7 +325,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rate", type=float, default=25.0, help="requests a second")
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--lengths", type=int, nargs=2, default=(150, 750), help="requests of the two runs")
+    parser.add_argument("--lengths", type=int, nargs=2, default=(150, 900), help="requests of the two runs")
     asked = parser.parse_args()
     adopt_orphans()
     clients, lengths = present(), (asked.lengths[0], asked.lengths[1])
