@@ -191,6 +191,19 @@ def test_a_forked_child_records_nothing_and_harms_nothing(tmp_path: Path) -> Non
     assert {e["name"] for e in events(tmp_path, "i")} == {"parent"}
 
 
+def test_a_forked_child_may_record_into_a_folder_of_its_own(tmp_path: Path) -> None:
+    with trace.recording(tmp_path / "parent") as made:
+        trace.emit("parent")
+        child = os.fork()
+        if child == 0:
+            with trace.recording(tmp_path / "child") as own:
+                trace.emit("child")
+            os._exit(0 if own.counts == trace.Counts(1, 0) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert made.counts == trace.Counts(1, 0)
+    assert [e["name"] for e in events(tmp_path / "child", "i")] == ["child"]
+
+
 def test_a_program_that_is_killed_leaves_its_trace(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; from fourways import trace\n"
@@ -220,7 +233,7 @@ def _kill_reader() -> None:
 def test_a_reader_that_dies_costs_what_it_had_not_read_and_the_program_goes_on(tmp_path: Path) -> None:
     with trace.recording(tmp_path) as made:
         trace.emit("early")
-        time.sleep(0.2)
+        time.sleep(1)  # it looks four times a second
         _kill_reader()
         for n in range(100):
             trace.emit("late")
@@ -297,7 +310,7 @@ def test_messages_that_the_reader_cannot_take_yet_are_kept_and_a_new_thread_is_r
     ours, theirs = shared.pair()
     with ours, theirs:
         ours.setblocking(False)
-        session = Session(ours, share=1, seed=0, ring_bytes=32)
+        session = Session(ours, share=1, seed=0, ring_bytes=128)
         labels = [f"request {n}" for n in range(5000)]
         for label in labels:
             assert session.track(label) > 0
@@ -316,7 +329,7 @@ def test_a_closed_line_is_no_error_of_the_program() -> None:
     ours, theirs = shared.pair()
     with ours:
         theirs.close()
-        session = Session(ours, share=1, seed=0, ring_bytes=32)
+        session = Session(ours, share=1, seed=0, ring_bytes=128)
         assert session.track("request") == 1
         assert session.reader_lost
     assert isinstance(ours, socket.socket)

@@ -242,7 +242,7 @@ def test_the_record_is_what_numpy_reads() -> None:
 def test_the_writer_knows_how_much_it_wrote_across_turns(events: int) -> None:
     import mmap
 
-    ring = Ring(0, mmap.mmap(-1, 8 * RECORD_BYTES))
+    ring = Ring(0, mmap.mmap(-1, 8 * RECORD_BYTES))  # quarters of two records
     for _ in range(events):
         ring.at = at = ring.at + RECORD_BYTES
         if at >= ring.size:

@@ -2,7 +2,7 @@
 
 It empties the rings into the spool's files, and at the end makes trace.json of them. It ends when it is told to, or
 when the program that records is gone; then it still reads what that program's rings hold, since they are its memory
-too. It looks more often the fuller it finds a ring, from every 2 ms to every 20 ms, at a low priority.
+too. It looks when a quarter of a ring is full, or every quarter of a second, at a low priority.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import bisect
 import contextlib
 import itertools
 import os
+import select
 import signal
 import socket
 import sys
@@ -19,20 +20,21 @@ from pathlib import Path
 
 from fourways.trace import shared
 from fourways.trace.chrome import finish
-from fourways.trace.messages import Counts, Dropped, Message, NewRing, Owner, Ready, Stopped, decode, encode
+from fourways.trace.messages import Counts, Dropped, Filled, Message, NewRing, Owner, Ready, Stopped, decode, encode
 from fourways.trace.ring import Reader, Records, Slots
 from fourways.trace.spool import SpoolWriter
 
-SHORTEST_S, LONGEST_S = 0.002, 0.02
+LONGEST_S = 0.25
+SHORTEST_S = 0.002
+"""Between two looks at the line: what was told in between is heard at once."""
 _LINE_BYTES = 1 << 18
 
 
 class Tail:
     """One ring as the reader knows it: where it stands, and who wrote what."""
 
-    def __init__(self, reader: Reader, count: int) -> None:
+    def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        self.count = count
         self._firsts: list[int] = []
         self._owners: list[int] = []
         self._dropped = 0
@@ -69,18 +71,19 @@ class Drain:
         self._tails: dict[int, Tail] = {}
         self._parent = os.getppid()
         self._gone = False
+        self._woken = False
         self.stopped: Stopped | None = None
 
     def run(self) -> None:
         """Until the program ends its recording, or ends itself."""
-        pause = SHORTEST_S
-        while True:
+        swept = time.monotonic()
+        while self.stopped is None and not self._gone and os.getppid() == self._parent:
+            select.select([self._line], [], [], LONGEST_S)
             self.listen()
-            if self.stopped is not None or self._gone or os.getppid() != self._parent:
-                break
-            filled = self.sweep()
-            pause = max(pause / 2, SHORTEST_S) if filled > 1 / 16 else min(pause * 1.25, LONGEST_S)
-            time.sleep(pause)
+            if self._woken or time.monotonic() - swept >= LONGEST_S:
+                self.sweep()
+                swept = time.monotonic()
+            time.sleep(SHORTEST_S)
         self._last()
         self._spool.close()
 
@@ -98,42 +101,41 @@ class Drain:
                 return
             self._take(decode(data), descriptors)
 
-    def sweep(self) -> float:
-        """Read every ring once; the share of its ring that the fullest had filled."""
+    def sweep(self) -> None:
+        """Read every ring."""
+        self._woken = False
         found = {number: tail.reader.poll() for number, tail in self._tails.items()}
         self.listen()  # whose records they are was told before they were written
-        return max((self._keep(self._tails[number], pieces) for number, pieces in found.items()), default=0.0)
+        for number, pieces in found.items():
+            self._keep(self._tails[number], pieces)
 
     def _last(self) -> None:
         written = self.stopped.written if self.stopped is not None else {}
         for number, tail in self._tails.items():
-            pieces = tail.reader.poll()
-            while pieces and self._keep(tail, pieces):
-                pieces = tail.reader.poll()
+            while pieces := tail.reader.poll():
+                self._keep(tail, pieces)
             self._keep(tail, tail.reader.finish(written.get(number, 0)))
 
-    def _keep(self, tail: Tail, pieces: list[tuple[int, Records]]) -> float:
-        kept = 0
+    def _keep(self, tail: Tail, pieces: list[tuple[int, Records]]) -> None:
         for first, records in pieces:
             for place, owner, part in tail.by_owner(first, records):
                 self._spool.put(place, owner, part)
-            kept += len(records)
         lost = tail.newly_dropped()
         if lost is not None:
             self._spool.note(Dropped(*lost))
-        if kept or lost is not None:
+        if pieces or lost is not None:
             self._spool.flush()
-        return kept / tail.count
 
     def _take(self, message: Message, descriptors: list[int]) -> None:
         match message:
             case NewRing():
                 memory = shared.mapped(descriptors[0], message.bytes)
-                slots = Slots(memory)
-                self._tails[message.ring] = Tail(Reader(slots), slots.count)
+                self._tails[message.ring] = Tail(Reader(Slots(memory)))
             case Owner():
                 self._tails[message.ring].owned(message)
                 self._spool.note(message)
+            case Filled():
+                self._woken = True
             case Stopped():
                 self.stopped = message
                 self._spool.note(message)

@@ -175,7 +175,7 @@ def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) ->
 
 
 def _store_odd(ring: Ring, at: int, track: int, stamp: int, word: int, kb: int) -> None:
-    """Where a plain write failed: the place lies behind the ring's end, or a value is out of range. A value that is no
+    """Where a plain write failed: the place lies behind a quarter's end, or a value is out of range. A value that is no
     integer raises TypeError and leaves a hole, which the reader counts as dropped."""
     while at >= ring.size:
         at = ring.turn()
@@ -183,6 +183,8 @@ def _store_odd(ring: Ring, at: int, track: int, stamp: int, word: int, kb: int) 
     word = value << VALUE_SHIFT | word & (KIND_MASK | NAME_MASK)
     stamp, track, kb = clamped(stamp, MAX_STAMP), clamped(track, MAX_TRACK) or THREAD, clamped(kb, MAX_KB)
     _write(ring.buffer, at, ring.lap, track, stamp, word, kb, ring.lap)
+    if at == 0 and _session is not None:
+        _session.wake()
 
 
 def start(session: Session) -> None:

@@ -34,6 +34,7 @@ Marks = NDArray[np.uint32]
 KEEPS_ORDER = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
 """Whether this machine shows stores to other processors in the order in which they were made."""
 
+QUARTERS = 4
 _MARK = struct.Struct("@I")
 _END = RECORD_BYTES - _MARK.size
 _order = threading.local()
@@ -50,7 +51,7 @@ def fence() -> None:
 
 
 def write_fenced(
-    buffer: mmap.mmap, at: int, begin: int, track: int, timestamp_ns: int, word: int, kb: int, end: int
+    buffer: memoryview, at: int, begin: int, track: int, timestamp_ns: int, word: int, kb: int, end: int
 ) -> None:
     """As `RECORD.pack_into`, for machines that do not keep the order of stores."""
     _MARK.pack_into(buffer, at + _END, 0)
@@ -60,37 +61,49 @@ def write_fenced(
     _MARK.pack_into(buffer, at + _END, end)
 
 
-write: Callable[[mmap.mmap, int, int, int, int, int, int, int], None]
+write: Callable[[memoryview, int, int, int, int, int, int, int], None]
 write = RECORD.pack_into if KEEPS_ORDER else write_fenced
 
 
 class Ring:
-    """The writer's side. at: byte offset of the record that was reserved last; lap: how often the ring was begun."""
+    """The writer's side, a quarter at a time: a plain write fails at a quarter's end, which costs the writer nothing
+    until then and is the moment to wake the reader.
 
-    __slots__ = ("at", "buffer", "lap", "number", "size")
+    buffer: the quarter under way. at: byte offset in it of the record that was reserved last. lap: of the ring.
+    """
 
-    def __init__(self, number: int, buffer: mmap.mmap) -> None:
-        size = len(buffer)
-        if size < RECORD_BYTES or size & (size - 1):
-            raise ValueError(f"a ring's size is a power of two of at least {RECORD_BYTES} bytes, not {size}")
+    __slots__ = ("_quarter", "_quarters", "at", "buffer", "lap", "number", "size")
+
+    def __init__(self, number: int, memory: mmap.mmap) -> None:
+        whole = memoryview(memory)
+        size = len(whole)
+        if size < QUARTERS * RECORD_BYTES or size & (size - 1):
+            raise ValueError(f"a ring is a power of two of at least {QUARTERS * RECORD_BYTES} bytes, not {size}")
         self.number = number
-        self.buffer = buffer
-        self.size = size
+        self.size = size // QUARTERS
+        self._quarters = [whole[at : at + self.size] for at in range(0, size, self.size)]
+        self._quarter = 0
+        self.buffer = self._quarters[0]
         self.at = -RECORD_BYTES
         self.lap = 1
 
     def turn(self) -> int:
-        """Reserve again, where the place that was reserved lies behind the end."""
+        """Reserve again, where the place that was reserved lies behind the quarter's end. Calls nothing, so nothing
+        comes in between."""
         at = self.at + RECORD_BYTES if self.at < self.size else 0
         if at == 0:
-            self.lap += 1
+            self._quarter = (self._quarter + 1) % QUARTERS
+            self.buffer = self._quarters[self._quarter]
+            if self._quarter == 0:
+                self.lap += 1
         self.at = at
         return at
 
     @property
     def written(self) -> int:
         """Records that were reserved so far."""
-        return ((self.lap - 1) * self.size + min(self.at + RECORD_BYTES, self.size)) // RECORD_BYTES
+        quarters = (self.lap - 1) * QUARTERS + self._quarter
+        return (quarters * self.size + min(self.at + RECORD_BYTES, self.size)) // RECORD_BYTES
 
 
 class Slots:

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 
 from fourways.trace import shared
-from fourways.trace.messages import Message, Name, NewRing, Owner, Track, encode
+from fourways.trace.messages import Filled, Message, Name, NewRing, Owner, Track, encode
 from fourways.trace.record import MAX_NAMES, MAX_TRACK
 from fourways.trace.ring import Ring
 
@@ -20,6 +20,7 @@ MAX_RINGS = 1024
 MORE_NAMES = 0
 """The number of every name beyond `MAX_NAMES`."""
 LABEL = 200
+_FILLED = encode(Filled())
 
 
 class Lease:
@@ -96,6 +97,10 @@ class Session:
         """The reader learns this sooner or later: what it cannot take now is kept for the next time."""
         self._unsent.append(encode(message))
         self.flush()
+
+    def wake(self) -> None:
+        """The reader should look at the rings. If its line is full it is on its way already."""
+        self._send(_FILLED)
 
     def flush(self) -> bool:
         """Whether the reader has been told everything."""
