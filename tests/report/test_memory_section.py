@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fourways.core.rows import FailureRow, MemoryRow, MemoryTimelineRow, Row
+from fourways.core.rows import FailureRow, MemoryQuantity, MemoryRow, MemoryTimelineRow, Row
 from fourways.core.run import RunHeader
 from fourways.report import write_report
 from fourways.report.bars import Stack, stacks
@@ -93,6 +93,25 @@ def test_a_run_without_predictions_or_timelines_says_nothing_of_them(
     said = words(memory(make_run(tmp_path / "plain", rows, made_up_header)))
     assert "prefill, 112×112 px" in said
     assert "foretold" not in said and "over time" not in said and "training step" not in said
+
+
+def test_on_a_gpu_the_page_says_what_the_card_gives_beside_tensors(
+    make_run: MakeRun, made_up_header: RunHeader, tmp_path: Path
+) -> None:
+    sizes: dict[MemoryQuantity, int] = {
+        "allocated": 15_000, "reserved": 16_000, "active": 15_100, "inactive_split": 800, "non_torch": 600,
+        "device": 16_600,
+    }  # fmt: skip
+    rows: list[Row] = [
+        MemoryRow("zoo:qwen2_5_vl", repeat, "prefill", quantity, size * MIB, (112, 112), 1, 60)
+        for repeat in range(3)
+        for quantity, size in sizes.items()
+    ]
+    said = words(memory(make_run(tmp_path / "gpu", rows, made_up_header)))
+    table = said.partition("What else the card gives")[2]
+    assert "15.6 GiB reserved 5.0 % of it in pieces 16.2 GiB by the driver's count" in table.replace("&#x27;", "'")
+    assert "600 MiB beside the allocator" in table
+    assert "Counted: allocated ." in said and "Reserved by the allocator" in said
 
 
 def test_memory_stays_as_it_is_until_it_changes() -> None:

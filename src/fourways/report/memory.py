@@ -46,6 +46,7 @@ def section(m: Material) -> Html | None:
             *(_stages(tensors, found, names) if tensors else []),
             *over_time.chart(m.facts.timelines, names, NAMES),
             *_table(tensors, found, names),
+            *_device(found, names),
             *_beside(found, names),
             *_servers(found, names),
             _missing(found, names),
@@ -150,6 +151,34 @@ def _beside(found: Sequence[Figure], names: Sequence[str]) -> list[Html]:
         parts.append(tag("h3", defined(words[:1].upper() + words[1:], _definition(peaks, quantity), figures.TEXTS)))
         parts.append(panels(*drawn))
     return parts
+
+
+def _device(found: Sequence[Figure], names: Sequence[str]) -> list[Html]:
+    """On a GPU: what a stage takes of the card beside its tensors."""
+    beside = [f for f in found if f.metric == "non_torch" and f.status == "ok"]
+    if not beside:
+        return []
+    shown = [name for name in names if any(f.candidate == name for f in beside)]
+    lines: list[tuple[Child, Sequence[Html]]] = []
+    for stage in {_stage(f): f for f in sorted(beside, key=_place)}:
+        mine = {f.candidate: f for f in beside if _stage(f) == stage}
+        lines.append((stage, [_beyond(mine.get(name), found) for name in shown]))
+    title = "What else the card gives"
+    return [tag("h3", title), grid(title, "stage", shown, lines)]
+
+
+def _beyond(f: Figure | None, found: Sequence[Figure]) -> Html:
+    if f is None or f.value is None:
+        return tag("td", "not measured", class_="num")
+    where = {name: f.labels[name] for name in ("stage", "image", "batch")}
+    same = [
+        g for g in found if g.candidate == f.candidate and g.value is not None and where.items() <= g.labels.items()
+    ]
+    sizes = {g.labels.get("quantity", g.metric): g for g in same if not g.metric.startswith("predicted")}
+    words = (("reserved", "reserved"), ("fragmentation", "of it in pieces"), ("device", "by the driver's count"))
+    said = [f"{show(sizes[name]).value} {what}" for name, what in words if name in sizes]
+    below = [tag("span", line, class_="n") for line in (*said, f"{_bytes(f.value)} beside the allocator")]
+    return tag("td", *below, class_="num wide")
 
 
 def _servers(found: Sequence[Figure], names: Sequence[str]) -> list[Html]:
