@@ -29,6 +29,7 @@ import numpy as np
 import psutil
 
 from fourways import trace
+from fourways.core.clock import host_clock
 from fourways.trace import recorder, shared
 from fourways.trace.messages import Stopped, encode
 from fourways.trace.session import RING_BYTES, Session
@@ -136,7 +137,8 @@ def past_a_slow_reader(events: int) -> dict[str, float]:
 
 def _ended(line: socket.socket, session: Session) -> dict[str, int]:
     line.setblocking(True)
-    line.send(encode(Stopped({ring.number: ring.written for ring in session.rings}, session.refused())))
+    written = {ring.number: ring.written for ring in session.rings}
+    line.send(encode(Stopped(written, session.refused(), host_clock())))
     told: dict[str, int] = json.loads(line.recv(1 << 12))
     return told
 

@@ -12,8 +12,10 @@ import pytest
 from google.protobuf import json_format
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+from typer.testing import CliRunner, Result
 
 from fourways import trace
+from fourways.cli.main import app
 from fourways.core.candidate import Candidate
 from fourways.core.clock import host_clock
 from fourways.core.errors import UserError
@@ -175,12 +177,12 @@ def test_a_file_that_is_no_trace_of_ours_is_said_to_be_none(tmp_path: Path, cont
 
 
 def test_the_command_writes_both_files_and_overwrites_none(run: Path, tmp_path: Path) -> None:
-    from fourways.cli.telemetry import export_telemetry
+    def export(*more: str) -> Result:
+        return CliRunner().invoke(app, ["export", str(run), "--to", "otel", "--out", str(tmp_path / "out"), *more])
 
-    made = export_telemetry(run, tmp_path / "out", None)
-    assert [path.name for path in made] == ["traces.jsonl", "metrics.jsonl"]
-    assert all(path.stat().st_size for path in made)
-    with pytest.raises(UserError, match="already"):
-        export_telemetry(run, tmp_path / "out", None)
-    with pytest.raises(UserError, match="no candidate"):
-        export_telemetry(run, tmp_path / "other", "nobody")
+    assert export("--candidate", "nobody").exit_code != 0
+    assert export().exit_code == 0
+    assert all((tmp_path / "out" / name).stat().st_size for name in ("traces.jsonl", "metrics.jsonl"))
+    again = export()
+    assert isinstance(again.exception, UserError)
+    assert "already" in again.exception.message

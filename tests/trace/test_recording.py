@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from fourways import trace
+from fourways.core.clock import host_clock
 from fourways.core.errors import FourwaysError, UserError
 from fourways.trace import recorder, shared, spool
 from fourways.trace.messages import Stopped, encode
@@ -43,6 +44,7 @@ def test_two_lines_put_an_event_of_anyone_into_the_trace(tmp_path: Path) -> None
     assert event["args"].pop("timestamp_ns") > before
     assert event["args"] == {"tensor_alloc_bytes": 2**40 + 1, "mem_reserved_peak_kb": 7}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trace.json"]
+    assert about(tmp_path)["clock"]["met"] is True, "one clock"
 
 
 def test_nothing_is_recorded_and_nothing_breaks_while_nobody_records() -> None:
@@ -297,7 +299,8 @@ def test_a_million_events_past_a_slow_reader_are_read_or_counted_and_none_is_tor
         finally:
             recorder.stop()
         ours.setblocking(True)
-        ours.send(encode(Stopped({ring.number: ring.written for ring in session.rings}, session.refused())))
+        written = {ring.number: ring.written for ring in session.rings}
+        ours.send(encode(Stopped(written, session.refused(), host_clock())))
         told = json.loads(ours.recv(1 << 12))
         assert reader.wait() == 0
     assert told["torn"] == told["out_of_order"] == 0

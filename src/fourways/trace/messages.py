@@ -63,7 +63,7 @@ class Stopped(msgspec.Struct, frozen=True, tag=True):
 
     written: dict[int, int]
     refused: int
-    clock: ClockRecord | None = None
+    clock: ClockRecord
 
 
 class Counts(msgspec.Struct, frozen=True, tag=True):

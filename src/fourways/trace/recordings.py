@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import fourways
+from fourways.core.clock import host_clock
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.run import ClockRecord
 from fourways.core.run_files import TRACE_FILE
@@ -21,12 +22,12 @@ from fourways.trace.session import RING_BYTES, Session
 
 
 class Recording:
-    """One recording. clock: goes into the trace; None: there was only one, the host's. counts: what became of the
-    events, once the recording has ended. path: the trace, then."""
+    """One recording. clock: goes into the trace; to be set where a device's was laid on the host's. counts: what became
+    of the events, once the recording has ended. path: the trace, then."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / TRACE_FILE
-        self.clock: ClockRecord | None = None
+        self.clock = host_clock()
         self.counts: Counts | None = None
 
 
@@ -99,7 +100,7 @@ def _wait_for(reader: subprocess.Popen[bytes], line: socket.socket, folder: Path
         )
 
 
-def _end(session: Session, reader: subprocess.Popen[bytes], folder: Path, clock: ClockRecord | None) -> Counts:
+def _end(session: Session, reader: subprocess.Popen[bytes], folder: Path, clock: ClockRecord) -> Counts:
     """Tell the reader to finish, and wait for it. If it died, its files are made a trace here."""
     stopped = Stopped({ring.number: ring.written for ring in session.rings}, session.refused(), clock)
     line = session.line
