@@ -22,12 +22,12 @@ from fourways.trace.session import RING_BYTES, Session
 
 
 class Recording:
-    """One recording. clock: goes into the trace; to be set where a device's was laid on the host's. counts: what became
-    of the events, once the recording has ended. path: the trace, then."""
+    """One recording. clock: goes into the trace, where a device's was laid on the host's; None: the host's alone stamped
+    it. counts: what became of the events, once the recording has ended. path: the trace, then."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / TRACE_FILE
-        self.clock = host_clock()
+        self.clock: ClockRecord | None = None
         self.counts: Counts | None = None
 
 
@@ -56,7 +56,7 @@ def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Re
             yield made
         finally:
             recorder.stop()
-            made.counts = _end(session, reader, folder, made.clock)
+            made.counts = _end(session, reader, folder, made.clock or host_clock())
 
 
 def _check(folder: Path, share: float) -> None:
