@@ -24,7 +24,7 @@ from PIL import Image as Pil
 from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Image, Text, Turn
-from fourways.core.errors import CapabilityError, EngineError, UserError
+from fourways.core.errors import CapabilityError, EngineError, MediaError, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Generate, Plan, Rank, Request, VisualPath
 from fourways.engines.openai import OpenAIEngine, open_openai_engine
@@ -165,6 +165,23 @@ async def test_a_request_that_was_encoded_ahead_is_the_same_request(path: Visual
         assert (await collect(engine, request))[1].error is None
         first, second = (seen.body for seen in server.chats)
     assert first == second and made.id == request.id and made.conversation is request.conversation
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(MediaError("r: not a picture"), "not a picture"), (OSError("/secret"), "no longer")]
+)
+async def test_a_picture_that_cannot_be_read_when_it_is_due_fails_its_request_only(error: Exception, says: str) -> None:
+    class Gone(Image):
+        __slots__ = ()
+
+        @property
+        def source(self) -> bytes:
+            raise error
+
+    async with connected() as (engine, server):
+        _, done = await collect(engine, ask("What?", Gone.__new__(Gone)))
+        assert says in str(done.error) and "/secret" not in str(done.error) and server.chats == []
+        assert (await collect(engine, ask()))[1].error is None
 
 
 async def test_what_a_server_cannot_be_asked_is_refused_ahead_or_not() -> None:

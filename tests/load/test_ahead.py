@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import threading
 import time
@@ -81,6 +82,23 @@ async def test_a_request_taken_before_its_turn_is_left_as_it_is_and_the_later_on
 
 async def test_what_cannot_be_encoded_is_left_for_the_engine_to_refuse() -> None:
     async with Ahead(Encoder(broken="r1"), requests(3)) as made:
+        assert [made.take(index) is not None for index in range(3)] == [True, False, True]
+
+
+async def test_a_picture_that_can_no_longer_be_read_holds_nothing_up() -> None:
+    class Gone(Image):
+        __slots__ = ()
+
+        @property
+        def source(self) -> bytes:
+            raise OSError("gone")
+
+    own = requests(3)
+    image = own[1].conversation.visuals[0]
+    lost = Gone.__new__(Gone)
+    object.__setattr__(lost, "source_sha256", image.source_sha256)
+    own[1] = Request("r1", Conversation.ask("Hi", lost), Plan("c"), Generate(1))
+    async with asyncio.timeout(5), Ahead(Encoder(), own) as made:
         assert [made.take(index) is not None for index in range(3)] == [True, False, True]
 
 

@@ -66,21 +66,29 @@ class Ahead:
         self._full.set()
 
     def _run(self) -> None:
-        for index, request in self._requests.items():
-            size = _media_bytes(request)
+        try:
+            for index, request in self._requests.items():
+                if not self._encode(index, request):
+                    return
+        finally:
+            self._full.set()
+
+    def _encode(self, index: int, request: Request) -> bool:
+        """Encodes one request when there is room for it. False: no more are wanted."""
+        try:
+            size = sum(len(visual.source) for visual in request.conversation.visuals)
             if not self._wait_for_room(size):
-                return
+                return False
             if index <= self._taken:
-                continue
-            try:
-                made = self._engine.encode_ahead(request)
-            except Exception:  # the engine will say so when it is asked
-                continue
-            with self._changed:
-                if index > self._taken:
-                    self._made[index] = made, size
-                    self._made_bytes += size
-        self._full.set()
+                return True
+            made = self._engine.encode_ahead(request)
+        except Exception:  # the engine will say so when it is asked
+            return True
+        with self._changed:
+            if index > self._taken:
+                self._made[index] = made, size
+                self._made_bytes += size
+        return True
 
     def _wait_for_room(self, size: int) -> bool:
         """Whether to go on."""
@@ -92,7 +100,3 @@ class Ahead:
 
     def _has_room(self, size: int) -> bool:
         return len(self._made) < MOST and self._made_bytes + size <= MOST_BYTES
-
-
-def _media_bytes(request: Request) -> int:
-    return sum(len(visual.source) for visual in request.conversation.visuals)

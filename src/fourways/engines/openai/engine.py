@@ -14,7 +14,7 @@ import msgspec
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation, Text, Turn
 from fourways.core.engine import Capability, EngineInfo
-from fourways.core.errors import CapabilityError, EngineError, UserError
+from fourways.core.errors import CapabilityError, EngineError, FourwaysError, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai.address import Address, find_address
@@ -127,7 +127,12 @@ class OpenAIEngine:
             yield failed(told, time.perf_counter_ns(), hint="give it to the local engine, or leave it out")
             return
         waits = Waits(f"{request.plan.candidate} {request.id}")
-        messages = await self._messages(request)
+        try:
+            messages = await self._messages(request)
+        except (FourwaysError, OSError) as error:
+            told = error.message if isinstance(error, FourwaysError) else "its pictures can no longer be read"
+            yield failed(told, time.perf_counter_ns())
+            return
         if isinstance(self._slots, asyncio.Semaphore) and self._slots.locked():
             self.held_back += 1
         async with self._slots, aclosing(self._answered(request, output, messages, waits)) as items:
