@@ -5,6 +5,20 @@ seen in, tokens, log-probabilities), repeat a request that has begun to answer, 
 or show one.
 """
 
-from fourways.engines.openai.engine import OpenAIEngine, open_openai_engine
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fourways.engines.openai.engine import OpenAIEngine, open_openai_engine
 
 __all__ = ["OpenAIEngine", "open_openai_engine"]
+
+
+def __getattr__(name: str) -> object:
+    """Imported when first asked for: a machine that only runs models needs no HTTP parser."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fourways.engines.openai import engine
+
+    return getattr(engine, name)

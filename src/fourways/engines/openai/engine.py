@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 
-import httpx
 import msgspec
 
 from fourways.core.candidate import Candidate
@@ -20,16 +19,15 @@ from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai.address import Address, find_address
 from fourways.engines.openai.answer import Answer, failed
 from fourways.engines.openai.connection import Connection, Lost, Silent
+from fourways.engines.openai.discovery import MAX_ERROR_BYTES, ask_version, beginning, find_model
 from fourways.engines.openai.fields import blamed, body, droppable
 from fourways.engines.openai.pictures import encode
 from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_after_s
 from fourways.engines.openai.sse import EventSplitter, EventTooLarge
 from fourways.engines.openai.transport import Transport, Unreachable, lift_file_limit
 from fourways.engines.openai.waits import Waits
-from fourways.engines.openai.wire import Chunk, Models, Problem, Version, complaint
+from fourways.engines.openai.wire import Chunk, Problem, complaint
 
-_MAX_ERROR_BYTES = 64 << 10
-_MAX_MODELS_BYTES = 4 << 20
 _POST = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 _DONE = b"[DONE]"
 _CHUNKS = msgspec.json.Decoder(Chunk)
@@ -106,8 +104,8 @@ class OpenAIEngine:
         """Find the served model, ask the version, and learn from one short question which fields the server takes.
         Raises EngineError (not reachable, or it cannot answer) and UserError (which model?)."""
         if self._model is None:
-            self._model = await self._discover()
-        self._version = await self._ask_version()
+            self._model = await find_model(self._transport, self._address, silence_s=self._timeout_s)
+        self._version = await ask_version(self._transport, self._address)
         first = Request("connect", _PROBE, Plan(self._candidate.name), Generate(max_tokens=1))
         async with aclosing(self.stream(first)) as items:
             async for item in items:
@@ -243,7 +241,7 @@ class OpenAIEngine:
             raise _Refused(status, f"it answered with {self._address.hide(kind)}, not with a stream of events")
         if 300 <= status < 400:
             raise _Refused(status, "the server sends requests elsewhere; give the URL where it ends up")
-        told = self._address.hide(complaint(await _beginning(reply, _MAX_ERROR_BYTES)))
+        told = self._address.hide(complaint(await beginning(reply, MAX_ERROR_BYTES)))
         if status in BUSY:
             raise Again(f"the server is busy (HTTP {status}): {told}", retry_after_s(reply.headers))
         raise _Refused(status, told)
@@ -267,41 +265,6 @@ class OpenAIEngine:
             return failed(f"undefined: the server does not take {field!r}: {refusal.complaint}", now)
         hint = "name the environment variable of its key with `api_key_env`" if refusal.status in (401, 403) else None
         return failed(f"the server refused (HTTP {refusal.status}): {refusal.complaint}", now, hint=hint)
-
-    # -- on connecting -------------------------------------------------------------------------------------------
-    async def _discover(self) -> str:
-        hint = "say which with `served_model`"
-        try:
-            status, content = await self._get(self._address.path("models"), silence_s=self._timeout_s)
-        except (Unreachable, Lost, Silent) as error:
-            raise EngineError(
-                f"{self._address.shown}: {_lost(error)}", hint="is the server running, and is this its URL?"
-            ) from None
-        if status != 200:
-            told = self._address.hide(complaint(content[:_MAX_ERROR_BYTES]))
-            raise EngineError(f"{self._address.shown}: the server said HTTP {status}: {told}")
-        try:
-            names = [model.id for model in msgspec.json.decode(content, type=Models).data]
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UserError(f"{self._address.shown}: the server does not list its models", hint=hint) from None
-        if len(names) != 1:
-            raise UserError(f"{self._address.shown}: the server has {len(names)} models: {', '.join(names)}", hint=hint)
-        return names[0]
-
-    async def _ask_version(self) -> str | None:
-        """vLLM tells it beside /v1; nobody needs to."""
-        base = self._address.base
-        url = base.copy_with(path=base.path.removesuffix("/v1") + "/version")
-        try:
-            status, content = await self._get(url, silence_s=5.0)
-            return msgspec.json.decode(content, type=Version).version if status == 200 else None
-        except (Unreachable, Lost, Silent, msgspec.DecodeError, UnicodeDecodeError):
-            return None
-
-    async def _get(self, url: httpx.URL, *, silence_s: float) -> tuple[int, bytes]:
-        message = (self._transport.head("GET", url, {"Accept": "application/json"}), b"\r\n")
-        async with self._transport.exchange(message, silence_s=silence_s) as reply:
-            return reply.status, await _beginning(reply, _MAX_MODELS_BYTES)
 
 
 async def open_openai_engine(candidate: Candidate, *, concurrency: int | None = 64) -> OpenAIEngine:
@@ -330,17 +293,3 @@ def _seen(request: Request) -> Conversation:
         return request.conversation
     turns = request.conversation.turns
     return Conversation(tuple(Turn(t.role, tuple(p for p in t.parts if isinstance(p, Text))) for t in turns))
-
-
-def _lost(error: Unreachable | Lost | Silent) -> str:
-    if isinstance(error, Unreachable):
-        return error.reason
-    return "the connection was lost" if isinstance(error, Lost) else "the server did not answer in time"
-
-
-async def _beginning(reply: Connection, most: int) -> bytes:
-    """The body, or its first `most` bytes and a few more."""
-    content = b""
-    while len(content) < most and (pieces := await reply.more()):
-        content += b"".join(piece for piece, _ in pieces)
-    return content
