@@ -150,7 +150,7 @@ def test_a_server_that_is_not_there_is_a_failure_and_the_other_finishes(
     assert said.code == 1 and "gone" in said.err and "cannot be reached" in said.err
     rows = list(read_rows(tmp_path / "run" / "rows.jsonl"))
     assert {row.candidate for row in rows if isinstance(row, RequestRow)} == {"m"}
-    assert [row.candidate for row in rows if isinstance(row, FailureRow)] == ["gone"]
+    assert [r.candidate for r in rows if isinstance(r, FailureRow) and r.scope != "sample"] == ["gone"]
 
 
 def test_blocks_of_two_servers_take_turns_on_the_same_items_and_are_tested(
@@ -238,12 +238,12 @@ def test_ctrl_c_keeps_the_rows_and_writes_what_they_give(quick: Running, tmp_pat
     command = [sys.executable, "-c", "from fourways.cli import main; main()", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     rows = tmp_path / "run" / "rows.jsonl"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while not (rows.exists() and rows.read_bytes().count(b'"kind":"request"') >= 10):
         assert process.poll() is None and time.monotonic() < until
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 130 and "what was measured until then is in run" in err
     assert figures_of(tmp_path / "run", "ttft_p50") and (tmp_path / "run" / "report.html").exists()
 

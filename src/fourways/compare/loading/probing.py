@@ -112,7 +112,7 @@ class Prober:
                 self.write(row)
                 if isinstance(row, RequestRow):
                     told.row(row)
-                else:
+                elif isinstance(row, ClientRow):
                     client = row
         return client
 

@@ -19,7 +19,7 @@ from fourways.compare.folder import RunFolder, check_new, make
 from fourways.compare.loading.job import LoadJob, requests_a_block
 from fourways.compare.loading.probing import Prober
 from fourways.compare.loading.restarting import Restarting, not_opened
-from fourways.compare.loading.sending import Supply
+from fourways.compare.loading.sending import Supply, is_lost
 from fourways.compare.loading.sweeping import AXIS, Round, dead, swept
 from fourways.compare.losses import losses
 from fourways.compare.opening import Checkpoints, EnginePool, find_checkpoints
@@ -31,7 +31,7 @@ from fourways.compare.workloads import open_workload
 from fourways.core.errors import UserError
 from fourways.core.load import Load
 from fourways.core.request import derive_seed
-from fourways.core.rows import FailureRow, RequestRow, Row, TermsRow
+from fourways.core.rows import RequestRow, Row, TermsRow
 from fourways.core.run import CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, RUN_FILE, read_header, read_rows
 from fourways.evidence import build_header, new_run_id, write_header
@@ -146,7 +146,7 @@ class _Run:
                 async with aclosing(self._measured(header, pool, folder)) as rows:
                     async for row in rows:
                         folder.append(row)
-                        lost |= {row.candidate} if isinstance(row, FailureRow) else set()
+                        lost |= {row.candidate} if is_lost(row) else set()
             for candidate in self.job.candidates:
                 if candidate.name not in lost:
                     folder.finish(AXIS, candidate.name)

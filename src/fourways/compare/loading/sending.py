@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from statistics import median
 
 from fourways.axes.contract import Opened
+from fourways.axes.observing import OBSERVERS, Block
 from fourways.core.load import Load
 from fourways.core.request import Plan
-from fourways.core.rows import Cache, ClientRow, RequestRow
-from fourways.load import Ask, Meter, Timing, Workload, client_row, request_row, send
+from fourways.core.rows import Cache, FailureRow, RequestRow, Row
+from fourways.load import Ask, Timing, Workload, request_row, send
 
 TIMEOUT_S = 300.0
 
@@ -98,19 +99,22 @@ async def answered(
     seed: int,
     timeout_s: float = TIMEOUT_S,
     enough: Callable[[int, RequestRow], bool] = lambda index, row: False,
-) -> AsyncGenerator[RequestRow | ClientRow, None]:
-    """A RequestRow as each request ends, failed ones too; last, how the client fared. seed: of Poisson arrivals, the
-    same for every candidate of a block. enough: is told each row and its place among the asks; once it says so nothing
-    more is sent, and what is still inside is cancelled and leaves no row."""
+) -> AsyncGenerator[Row, None]:
+    """A RequestRow as each request ends, failed ones too; then what was observed beside them: how the client fared, and
+    what the device drew. seed: of Poisson arrivals, the same for every candidate of a block. enough: is told each row
+    and its place among the asks; once it says so nothing more is sent, and what is still inside is cancelled and leaves
+    no row."""
     rows: list[RequestRow] = []
-    where = {"candidate": one.candidate.name, "workload": workload}
-    ended = aclosing(send(one.engine, asks, turn.load, seed=seed, timeout_s=timeout_s))
-    async with Meter(one.engine) as meter, ended as timings:
-        async for timing in timings:
+    block = Block(one, workload, turn.load, turn.cache, turn.block, turn.restart)
+    async with AsyncExitStack() as watching:
+        tells = [await watching.enter_async_context(observer(block)) for observer in OBSERVERS]
+        ended = aclosing(send(one.engine, asks, turn.load, seed=seed, timeout_s=timeout_s))
+        async for timing in await watching.enter_async_context(ended):
             row = request_row(
                 timing,
                 asks[timing.index],
-                **where,
+                candidate=one.candidate.name,
+                workload=workload,
                 load=turn.load,
                 cache=turn.cache,
                 block=turn.block,
@@ -120,8 +124,14 @@ async def answered(
             yield row
             if enough(timing.index, row):
                 break
-    health = meter.health(rows)
-    yield client_row(health, **where, load=turn.load, cache=turn.cache, block=turn.block, restart=turn.restart)
+    for tell in tells:
+        for told in tell(rows):
+            yield told
+
+
+def is_lost(row: Row) -> bool:
+    """Whether a candidate has no further turn after this row."""
+    return isinstance(row, FailureRow) and row.scope != "sample"
 
 
 def plan_of(one: Opened) -> Plan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fourways.axes.contract import Opened
 from fourways.compare.loading.job import LoadJob, requests_a_block
-from fourways.compare.loading.sending import Supply, Turn, Warmed, answered, drawn_asks, warm_up
+from fourways.compare.loading.sending import Supply, Turn, Warmed, answered, drawn_asks, is_lost, warm_up
 from fourways.compare.loading.telling import Telling
 from fourways.compare.progress import Show
 from fourways.core.load import Load
@@ -46,8 +46,7 @@ async def swept(
         left = [one for one in left if one.candidate.name not in lost]
         async with aclosing(_at_load(left, drawn, supply, job, turn, load, pace, show)) as rows:
             async for row in rows:
-                if isinstance(row, FailureRow):
-                    lost.add(row.candidate)
+                lost |= {row.candidate} if is_lost(row) else set()
                 yield row
 
 
