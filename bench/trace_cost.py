@@ -123,7 +123,7 @@ def past_a_slow_reader(events: int) -> dict[str, float]:
         reader = subprocess.Popen([sys.executable, script, str(theirs.fileno()), "0.02"], pass_fds=[theirs.fileno()])
         theirs.close()
         ours.setblocking(False)
-        session = Session(ours, share=1, seed=0, ring_bytes=RING_BYTES)
+        session = Session(ours, ours, share=1, seed=0, ring_bytes=RING_BYTES)
         recorder.start(session)
         began = time.perf_counter()
         for n in range(events):

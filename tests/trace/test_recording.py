@@ -290,7 +290,7 @@ def test_a_million_events_past_a_slow_reader_are_read_or_counted_and_none_is_tor
         reader = subprocess.Popen(
             [sys.executable, str(SLOW_READER), str(theirs.fileno()), "0.02"], pass_fds=[theirs.fileno()]
         )
-        session = Session(ours, share=1, seed=0, ring_bytes=4096 * 32)
+        session = Session(ours, ours, share=1, seed=0, ring_bytes=4096 * 32)
         ours.setblocking(False)
         recorder.start(session)
         try:
@@ -310,10 +310,11 @@ def test_a_million_events_past_a_slow_reader_are_read_or_counted_and_none_is_tor
 
 
 def test_messages_that_the_reader_cannot_take_yet_are_kept_and_a_new_thread_is_refused_and_counted() -> None:
-    ours, theirs = shared.pair()
-    with ours, theirs:
+    (ours, theirs), (bell, ringing) = shared.pair(), shared.pair()
+    with ours, theirs, bell, ringing:
         ours.setblocking(False)
-        session = Session(ours, share=1, seed=0, ring_bytes=128)
+        bell.setblocking(False)
+        session = Session(ours, bell, share=1, seed=0, ring_bytes=128)
         labels = [f"request {n}" for n in range(5000)]
         for label in labels:
             assert session.track(label) > 0
@@ -332,7 +333,7 @@ def test_a_closed_line_is_no_error_of_the_program() -> None:
     ours, theirs = shared.pair()
     with ours:
         theirs.close()
-        session = Session(ours, share=1, seed=0, ring_bytes=128)
+        session = Session(ours, ours, share=1, seed=0, ring_bytes=128)
         assert session.track("request") == 1
         assert session.reader_lost
     assert isinstance(ours, socket.socket)

@@ -1,8 +1,8 @@
-"""The reader's process: `python -m fourways.trace.drain LINE FOLDER`, started by `recording`.
+"""The reader's process: `python -m fourways.trace.drain LINE BELL FOLDER`, started by `recording`.
 
 It empties the rings into the spool's files, and at the end makes trace.json of them. It ends when it is told to, or
 when the program that records is gone; then it still reads what that program's rings hold, since they are its memory
-too. It looks when a quarter of a ring is full, or every quarter of a second, at a low priority.
+too. It looks when a quarter of a ring is full (the bell), and every quarter of a second, at a low priority.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from pathlib import Path
 
 from fourways.trace import shared
 from fourways.trace.chrome import finish
-from fourways.trace.messages import Counts, Dropped, Filled, Message, NewRing, Owner, Ready, Stopped, decode, encode
+from fourways.trace.messages import Counts, Dropped, Message, NewRing, Owner, Ready, Stopped, decode, encode
 from fourways.trace.ring import Reader, Records, Slots
 from fourways.trace.spool import SpoolWriter
 
 LONGEST_S = 0.25
-SHORTEST_S = 0.002
-"""Between two looks at the line: what was told in between is heard at once."""
+SHORTEST_S = 0.001
 _LINE_BYTES = 1 << 18
 
 
@@ -65,27 +64,31 @@ class Tail:
 
 
 class Drain:
-    def __init__(self, line: socket.socket, spool: SpoolWriter) -> None:
+    def __init__(self, line: socket.socket, bell: socket.socket, spool: SpoolWriter) -> None:
         self._line = line
+        self._bell = bell
         self._spool = spool
         self._tails: dict[int, Tail] = {}
         self._parent = os.getppid()
         self._gone = False
-        self._woken = False
         self.stopped: Stopped | None = None
 
     def run(self) -> None:
         """Until the program ends its recording, or ends itself."""
-        swept = time.monotonic()
         while self.stopped is None and not self._gone and os.getppid() == self._parent:
-            select.select([self._line], [], [], LONGEST_S)
+            select.select([self._bell], [], [], LONGEST_S)
+            self._silence()
             self.listen()
-            if self._woken or time.monotonic() - swept >= LONGEST_S:
-                self.sweep()
-                swept = time.monotonic()
+            self.sweep()
             time.sleep(SHORTEST_S)
         self._last()
         self._spool.close()
+
+    def _silence(self) -> None:
+        """The bell may have been rung several times; once is enough."""
+        with contextlib.suppress(BlockingIOError):
+            while self._bell.recv(64):
+                pass
 
     def listen(self) -> None:
         """Take in all that was told so far."""
@@ -103,7 +106,6 @@ class Drain:
 
     def sweep(self) -> None:
         """Read every ring."""
-        self._woken = False
         found = {number: tail.reader.poll() for number, tail in self._tails.items()}
         self.listen()  # whose records they are was told before they were written
         for number, pieces in found.items():
@@ -134,8 +136,6 @@ class Drain:
             case Owner():
                 self._tails[message.ring].owned(message)
                 self._spool.note(message)
-            case Filled():
-                self._woken = True
             case Stopped():
                 self.stopped = message
                 self._spool.note(message)
@@ -145,20 +145,21 @@ class Drain:
             os.close(descriptor)
 
 
-def main(line: int, folder: Path) -> None:
+def main(line: int, bell: int, folder: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the program: when it has ended, so does this
     with contextlib.suppress(OSError):
         os.nice(5)
-    connection = socket.socket(fileno=line)
+    connection, ringing = socket.socket(fileno=line), socket.socket(fileno=bell)
     connection.setblocking(False)
+    ringing.setblocking(False)
     spool = SpoolWriter(folder)
     connection.send(encode(Ready()))
-    Drain(connection, spool).run()
+    Drain(connection, ringing, spool).run()
     events, dropped = finish(folder)
     with contextlib.suppress(OSError):
         connection.send(encode(Counts(events, dropped)))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

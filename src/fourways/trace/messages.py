@@ -47,10 +47,6 @@ class Track(msgspec.Struct, frozen=True, tag=True):
     label: str
 
 
-class Filled(msgspec.Struct, frozen=True, tag=True):
-    """A quarter of some ring was filled: time to read it."""
-
-
 class Dropped(msgspec.Struct, frozen=True, tag=True):
     """Records of an owner that were written and could not be read."""
 
@@ -73,7 +69,7 @@ class Counts(msgspec.Struct, frozen=True, tag=True):
     dropped: int
 
 
-Message = Started | Ready | NewRing | Owner | Name | Track | Filled | Dropped | Stopped | Counts
+Message = Started | Ready | NewRing | Owner | Name | Track | Dropped | Stopped | Counts
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Message).decode

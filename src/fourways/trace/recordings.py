@@ -22,8 +22,8 @@ from fourways.trace.session import RING_BYTES, Session
 
 
 class Recording:
-    """One recording. clock: goes into the trace, where a device's was laid on the host's; None: the host's alone stamped
-    it. counts: what became of the events, once the recording has ended. path: the trace, then."""
+    """One recording. clock: goes into the trace, if a device's was laid on the host's; None: the host's alone stamps.
+    counts: what became of the events, once the recording has ended. path: the trace, then."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / TRACE_FILE
@@ -42,13 +42,14 @@ def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Re
     """
     _check(folder, share)
     folder.mkdir(parents=True, exist_ok=True)
-    ours, theirs = shared.pair()
-    with ours:
-        with theirs:
-            reader = _start_reader(theirs, folder)
+    (ours, theirs), (bell, their_bell) = shared.pair(), shared.pair()
+    with ours, bell:
+        with theirs, their_bell:
+            reader = _start_reader(theirs, their_bell, folder)
         _wait_for(reader, ours, folder)
         ours.setblocking(False)
-        session = Session(ours, share=share, seed=seed, ring_bytes=RING_BYTES)
+        bell.setblocking(False)
+        session = Session(ours, bell, share=share, seed=seed, ring_bytes=RING_BYTES)
         session.tell(Started(os.getpid(), time.perf_counter_ns(), time.time_ns(), Path(sys.argv[0]).name))
         made = Recording(folder)
         recorder.start(session)
@@ -73,14 +74,15 @@ def _check(folder: Path, share: float) -> None:
         )
 
 
-def _start_reader(line: socket.socket, folder: Path) -> subprocess.Popen[bytes]:
+def _start_reader(line: socket.socket, bell: socket.socket, folder: Path) -> subprocess.Popen[bytes]:
     package = str(Path(fourways.__file__).parents[1])
     paths = [package, os.environ.get("PYTHONPATH", "")]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OPENBLAS_NUM_THREADS": "1"}
+    lines = line.fileno(), bell.fileno()
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "fourways.trace.drain", str(line.fileno()), str(folder.absolute())],
-            pass_fds=[line.fileno()], env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", "fourways.trace.drain", *map(str, (*lines, folder.absolute()))],
+            pass_fds=lines, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     except OSError as error:
         raise FourwaysError(f"the trace's reader could not be started: {error.strerror or error}") from error
@@ -108,6 +110,7 @@ def _end(session: Session, reader: subprocess.Popen[bytes], folder: Path, clock:
     try:
         session.flush()
         line.send(encode(stopped))
+        session.wake()
         answer = decode(line.recv(1 << 16))
     except (OSError, ValueError):
         answer = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -10,7 +11,7 @@ import threading
 from collections import deque
 
 from fourways.trace import shared
-from fourways.trace.messages import Filled, Message, Name, NewRing, Owner, Track, encode
+from fourways.trace.messages import Message, Name, NewRing, Owner, Track, encode
 from fourways.trace.record import MAX_NAMES, MAX_TRACK
 from fourways.trace.ring import Ring
 
@@ -20,7 +21,8 @@ MAX_RINGS = 1024
 MORE_NAMES = 0
 """The number of every name beyond `MAX_NAMES`."""
 LABEL = 200
-_FILLED = encode(Filled())
+MESSAGES_A_BELL = 64
+"""So often is the bell rung for messages: a line holds some 270 on Linux."""
 
 
 class Lease:
@@ -40,8 +42,9 @@ class Session:
     """No lock: numbers come from counters and rings from a deque, both safe between threads, so an event from a
     signal's handler in the middle of any method here finds all in order."""
 
-    def __init__(self, line: socket.socket, *, share: float, seed: int, ring_bytes: int) -> None:
+    def __init__(self, line: socket.socket, bell: socket.socket, *, share: float, seed: int, ring_bytes: int) -> None:
         self.line = line
+        self._bell = bell
         self.rings: list[Ring] = []
         self.reader_lost = False
         self._free: deque[Ring] = deque()
@@ -51,6 +54,7 @@ class Session:
         self._owners = itertools.count(1)
         self._tracks = itertools.count(1)
         self._refused = itertools.count(0)
+        self._sent = itertools.count(1)
         self._unsent: deque[bytes] = deque()
         self._ring_bytes = ring_bytes
         self._bar = int(share * 2**64)
@@ -99,8 +103,9 @@ class Session:
         self.flush()
 
     def wake(self) -> None:
-        """The reader should look at the rings. If its line is full it is on its way already."""
-        self._send(_FILLED)
+        """The reader should look now. A message alone does not wake it: that would cost more than the message."""
+        with contextlib.suppress(OSError):  # full: it is on its way; closed: it is gone
+            self._bell.send(b"!")
 
     def flush(self) -> bool:
         """Whether the reader has been told everything."""
@@ -119,8 +124,9 @@ class Session:
         return next(self._refused)
 
     def abandon(self) -> None:
-        """In a forked child: the line is the parent's."""
+        """In a forked child: line and bell are the parent's."""
         self.line.close()
+        self._bell.close()
 
     def _sampled(self, label: str) -> bool:
         if self._bar >= 2**64:
@@ -165,4 +171,6 @@ class Session:
             return False
         except OSError:
             self.reader_lost = True
+        if next(self._sent) % MESSAGES_A_BELL == 0:
+            self.wake()
         return True
