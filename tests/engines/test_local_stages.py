@@ -8,11 +8,13 @@ import statistics
 import time
 
 import pytest
+import torch
 from peft import LoraConfig, get_peft_model
 
 from fourways.core.conversation import Conversation
 from fourways.core.events import STAGES, Done
 from fourways.core.request import Generate
+from fourways.engines.local import stages
 
 BEFORE_FIRST_TOKEN = STAGES[: STAGES.index("decode")]
 WANTED = Generate(12, ignore_eos=True)
@@ -147,3 +149,55 @@ async def test_a_first_token_does_not_wait_for_the_next_step_of_others(qwen, ser
     if isinstance(first, Done) or len(first.token_ids or ()) != 1:
         pytest.skip("this model's first token is no text of its own")
     assert got - steps[0] < 100e6 if steps else True
+
+
+class PlayedDevice:
+    """Events of a device that runs behind its host: each is reached `behind_ns` after it was recorded, in order."""
+
+    def __init__(self, behind_ns):
+        self.behind_ns, self.host_ns = behind_ns, 0
+
+    def event(self, enable_timing):
+        assert enable_timing
+        return PlayedEvent(self)
+
+
+class PlayedEvent:
+    def __init__(self, device):
+        self.device, self.reached_ns = device, -1
+
+    def record(self, stream):
+        self.reached_ns = self.device.host_ns + self.device.behind_ns
+
+    def synchronize(self):
+        self.device.host_ns = max(self.device.host_ns, self.reached_ns)
+
+    def elapsed_time(self, later):
+        return (later.reached_ns - self.reached_ns) / 1e6
+
+
+def test_a_devices_passes_are_laid_on_the_hosts_clock_without_waiting_for_them(monkeypatch):
+    """The host hands the tower's and the connector's work over in a moment; the device needs 5 and 2 ms for it, and
+    has nothing left to do when the first token is read."""
+    device = PlayedDevice(behind_ns=0)
+    monkeypatch.setattr(torch.cuda, "Event", device.event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: None)
+    monkeypatch.setattr(stages, "time", device)
+    device.perf_counter_ns = lambda: device.host_ns
+    laps, spent = stages.Laps(torch.device("cuda:0")), stages.Stages(0, 0)
+    for stage, device_is_done_ns in (("vision_encode", 5_000_000), ("project", 7_000_000)):
+        device.host_ns += 1000
+        device.behind_ns = device_is_done_ns - device.host_ns
+        laps.lap(stage)
+    assert device.host_ns == 2000, "nothing waited"
+    device.host_ns, device.behind_ns = 10_000_000, 0
+    ends, now = laps.read()
+    assert ends == [("vision_encode", 5_000_000), ("project", 7_000_000)] and now == 10_000_000
+    for stage, end in ends:
+        spent.until(stage, end)
+    spent.until("prefill", now)
+    assert {stage: ms for stage, ms in spent.ms().items() if ms} == {
+        "vision_encode": 5.0,
+        "project": 2.0,
+        "prefill": 3.0,
+    }

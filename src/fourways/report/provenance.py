@@ -8,7 +8,7 @@ from fourways import figures
 from fourways.core.candidate import Candidate
 from fourways.core.failed import FailedRequests
 from fourways.core.rows import FailureRow
-from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader
+from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader, TraceRecord
 from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import EN_DASH, scale_for
@@ -170,6 +170,16 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     )
     residual = "not measured" if clock.residual_ns is None else f"{clock.residual_ns:g} ns"
     yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
+    if (choice := header.thread_choice) is not None:
+        tried = f"a trial of {choice.measured_on} ({choice.trial})"
+        yield "threads of the models", f"{choice.count}, by {tried}: {choice.rule}"
+    yield from (("trace", _trace(one)) for one in header.traces)
+
+
+def _trace(trace: TraceRecord) -> str:
+    lost = f", {trace.dropped:,} lost" if trace.dropped else ""
+    held = f"{trace.share:.0%} of the {trace.axis} axis's requests, {trace.events:,} events{lost}"
+    return f"{trace.file}: {held}; open it in ui.perfetto.dev"
 
 
 def _crew(crew: CrewRecord, *, served: bool) -> str:
