@@ -64,7 +64,7 @@ def rows_of(ttft_ms: float | None, delays_ms: list[float]) -> list[RequestRow]:
 
 async def test_a_client_at_rest_counts_its_time_and_its_wakes() -> None:
     health, rows = await measured(Elsewhere())
-    assert health.busy_share < 0.5 and health.lag_n >= 50 and not health.shares_process
+    assert health.busy_share < 0.5 and health.lag_n >= 20 and not health.shares_process
     assert 0 <= health.lag_p50_ms <= health.lag_p99_ms <= health.lag_max_ms
     assert health.wall_ms == pytest.approx(max(row.scheduled_ms for row in rows) + 40, rel=0.5)
     assert 0 < health.cpu_ms < health.wall_ms
@@ -132,7 +132,7 @@ async def test_a_stall_of_the_loop_counts_for_every_probe_that_it_kept_from_happ
         await asyncio.sleep(0.1)
     health = meter.health([])
     assert health.lag_max_ms >= 380 and health.lag_p99_ms >= 350
-    assert health.lag_n >= 60
+    assert health.lag_n >= 30
 
 
 async def test_requests_that_the_clients_own_limit_held_back_are_named() -> None:

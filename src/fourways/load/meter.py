@@ -16,8 +16,8 @@ import numpy as np
 from fourways.core.engine import Engine
 from fourways.core.rows import RequestRow
 
-SLEEP_S = 0.01
-"""Of each probe: a hundred a second show a stall of 10 ms surely and cost well under 1 % of a core."""
+SLEEP_S = 0.02
+"""Of each probe: fifty a second show a stall of 20 ms surely, and cost about 0.2 % of a core."""
 SHARE_OF_TTFT = 0.1
 FLOOR_MS = 2.0
 """A delay of the client counts from a tenth of the median ttft on, and never below this: asyncio's own timers are up to
