@@ -26,7 +26,7 @@ EXAMPLES = """Examples:
 `fourways models` lists the configurations that ship; a folder with config.json or a Hugging Face id will do too."""
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+)x(\d+)", re.IGNORECASE)
 _MOST_IMAGES, _MOST_PIXELS_A_SIDE = 64, 16_384
-_MOST_BATCH = 1024
+_MOST_BATCH = 256
 _CONTEXT_STEP = 256
 _MOST_SIDE, _SIDE_STEP = 4_480, 112
 """How far, and how finely, `--card` looks."""
