@@ -25,7 +25,7 @@ from fourways.core.run import TraceRecord
 from fourways.core.run_files import TRACE_FILE
 from fourways.trace import Counts, Recording
 
-TRACED = 300
+TRACED = 2000
 INTERRUPTED = "trace.interrupted.json"
 _GROWING = ".trace"
 
