@@ -283,7 +283,8 @@ def compare(costs: Sequence[Cost]) -> list[dict[str, object]]:
             )  # fmt: skip
             print(
                 f"{offer}: {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) of {rival}'s processor time; "
-                f"ttft {apart:+.2f} ms from {rival}'s; from the log's {off:+.2f} ms, {rival}'s {rival_off:+.2f}: {'pass' if passed else 'FAIL'}"
+                f"ttft {apart:+.2f} ms from {rival}'s; from the log's {off:+.2f} ms, {rival}'s {rival_off:+.2f}: "
+                f"{'pass' if passed else 'FAIL'}"
             )
     return out
 
