@@ -138,6 +138,13 @@ def test_a_client_that_could_not_keep_up_leaves_the_bracket_open_above() -> None
     )
 
 
+def test_a_bracket_that_the_client_kept_from_narrowing_says_so() -> None:
+    rows: list[Row] = [TermsRow("a", SLO), probe(20, "meets"), probe(40, "misses")]
+    rows += [probe(28, "client_bound", why="client-bound: lag"), probe(20, "meets", "confirm")]
+    capacity = one(rows, "capacity")
+    assert (capacity.value, capacity.high, capacity.status, capacity.reason) == (20, 40, "ok", "client-bound: lag")
+
+
 def runs(
     request_row: MakeRow, name: str, middles: Sequence[float], kind: Literal["restarts", "blocks"] = "restarts"
 ) -> list[Row]:

@@ -48,7 +48,7 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
     value = size_of(last)
     above = [size_of(probe) for probe in probes if probe.verdict == "misses" and size_of(probe) > value]
     bound = next((probe.reason for probe in probes if probe.verdict == "client_bound"), None)
-    note = None if above else bound or "no load was seen to miss it: it may be higher"
+    note = bound or (None if above else "no load was seen to miss it: it may be higher")
     interval = Interval(value, min(above)) if above else None
     return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1)
 
