@@ -15,6 +15,10 @@ _NOTE = (
     "All requests are prefilled at once, as the memory axis measures; an engine that takes them in turn needs less. "
     "A peak holds all that is alive then."
 )
+_TRAIN_NOTE = (
+    "The second step of a fine-tune by Fourways' recipe: frozen tower, no gradient checkpointing; the features of a whole "
+    "data set come on top."
+)
 _CUDA_NOTE = (
     "Allocated bytes on CUDA: tensors in the allocator's blocks. A card must also hold 0.75 GiB (context, workspaces) "
     "and 3 % of what comes and goes (fragments)."
@@ -32,10 +36,11 @@ def tables(
 ) -> list[RenderableType]:
     """What `fourways memory` prints."""
     shown: list[RenderableType] = [_title(model, ask, workload, forecast), _weights(forecast), _stages(forecast)]
+    shown.append(_TRAIN_NOTE if ask.train else _NOTE)
     if ask.target == "cuda":
-        shown += [_NOTE, _CUDA_NOTE, _cards(forecast, cards)]
+        shown += [_CUDA_NOTE, _cards(forecast, cards)]
     else:
-        shown.append(_NOTE + " Live tensor bytes on the CPU, weights included.")
+        shown.append("Live tensor bytes on the CPU, weights included.")
     if card is not None and limits is not None:
         shown.append(_limits(card, limits))
     return shown
