@@ -16,8 +16,8 @@ _NOTE = (
     "A peak holds all that is alive then."
 )
 _TRAIN_NOTE = (
-    "The second step of a fine-tune by Fourways' recipe: frozen tower, no gradient checkpointing; the features of a whole "
-    "data set come on top."
+    "The second step of a fine-tune by Fourways' recipe: frozen tower, no gradient checkpointing; the features of a "
+    "whole data set come on top."
 )
 _CUDA_NOTE = (
     "Allocated bytes on CUDA: tensors in the allocator's blocks. A card must also hold 0.75 GiB (context, workspaces) "
