@@ -48,7 +48,7 @@ class LocalEngine:
     threads: of the model; None: measured now. max_batch: requests that decode together. max_prefill_tokens: in one
     batch. feature_cache_bytes, prefix_cache_bytes: bounds of the two caches; 0 switches one off. The second also
     holds no more beginnings than requests may be inside at once: older ones belong to requests that have ended.
-    kv_bytes: bound of running requests' keys and values (None: 2 GiB on a CPU, half of what is free on a device).
+    kv_bytes: bound of running requests' keys and values (None: 2 GiB on a CPU, two fifths of what is free on a device).
     visual_budget, adapter: what a Plan that names none gets (`adapter` must be loaded before the first request).
     """
 
@@ -261,5 +261,5 @@ def _seen(request: Request) -> Conversation:
 def _kv_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return free // 2
+        return free * 2 // 5  # while the store grows there are two of it
     return 2048 * MIB

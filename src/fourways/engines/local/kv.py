@@ -18,7 +18,8 @@ from fourways.families.contract import ModelSpec
 
 
 class KVStore:
-    """One tensor (2, layers, rows, kv_heads, tokens, head_dim) that doubles as needed, up to max_bytes."""
+    """One tensor (2, layers, rows, kv_heads, tokens, head_dim) that doubles as needed, up to max_bytes; beyond them
+    only for rows that `fits` did not allow. While it grows, the old one lies beside the new."""
 
     def __init__(
         self, spec: ModelSpec, *, max_rows: int, max_bytes: int, changed: Callable[[int], None] = lambda _: None
@@ -29,6 +30,7 @@ class KVStore:
         self._max_rows = max_rows
         self._max_tokens = max_bytes // spec.kv_bytes_per_token
         self._store = self._zeros(0, 0)
+        self._lengths: list[int] = []  # of each used row, as far as it was ever filled
         self.used = 0
 
     @property
@@ -43,15 +45,19 @@ class KVStore:
         """Take `count` rows at the end, with room for `tokens` in every row; the first one's index."""
         self.reserve(self.used + count, tokens)
         first, self.used = self.used, self.used + count
+        self._lengths += [0] * count
         return first
 
     def drop_last(self, count: int) -> None:
         self.used -= count
+        del self._lengths[self.used :]
 
     def free(self, row: int, length_of_last: int) -> None:
         """Give a row back; the last row, `length_of_last` tokens long, moves into its place."""
         self.used -= 1
+        length = self._lengths.pop()
         if row != self.used:
+            self._lengths[row] = length
             self._store[:, :, row, :, :length_of_last] = self._store[:, :, self.used, :, :length_of_last]
 
     def clean(self, row: int) -> None:
@@ -65,14 +71,19 @@ class KVStore:
     def write(self, row: int, content: Tensor) -> None:
         """Fill a row from its beginning with what `read` gave."""
         self._store[:, :, row, :, : content.shape[3]] = content
+        self._filled(row, content.shape[3])
 
     def fork(self, row: int, length: int, first: int, count: int) -> None:
         """Copy a row's first `length` tokens into rows first … first+count-1."""
         self._store[:, :, first : first + count, :, :length] = self._store[:, :, row : row + 1, :, :length]
+        for copy in range(first, first + count):
+            self._filled(copy, length)
 
     def window(self, first: int, starts: Sequence[int], query: int) -> Window:
         """Rows first …, each about to take `query` tokens from its own start."""
         part = self._store[:, :, first : first + len(starts), :, : max(starts) + query]
+        for row, start in enumerate(starts, first):
+            self._filled(row, start + query)
         return Window(part, starts, query)
 
     def reserve(self, rows: int, tokens: int) -> None:
@@ -84,18 +95,26 @@ class KVStore:
             self._changed(0)
         if rows <= have_rows and tokens <= have_tokens:
             return
-        new_rows = max(have_rows, min(_power_of_two(rows), self._max_rows), rows)
-        longest = max(tokens, self._max_tokens // new_rows)
-        new_tokens = max(have_tokens, min(_power_of_two(max(tokens, 64)), longest))
+        least = max(tokens, *self._lengths, 1)
+        spare = min(max(have_rows, _power_of_two(rows)), self._max_rows)
+        new_rows = spare if spare >= rows and spare * least <= self._max_tokens else rows
+        spare = min(max(have_tokens, _power_of_two(max(least, 64))), self._max_tokens // new_rows)
+        new_tokens = max(least, spare)
+        kept = min(have_tokens, new_tokens)
         old, self._store = self._store, self._zeros(new_rows, new_tokens)
-        self._store[:, :, : self.used, :, :have_tokens] = old[:, :, : self.used]
+        self._store[:, :, : self.used, :, :kept] = old[:, :, : self.used, :, :kept]
         self._changed(self.bytes)
 
     def reset(self) -> None:
         """Give all rows back, and their memory, whatever was in them."""
         self.used = 0
+        self._lengths.clear()
         self._store = self._zeros(0, 0)
         self._changed(0)
+
+    def _filled(self, row: int, length: int) -> None:
+        if row < self.used:
+            self._lengths[row] = max(self._lengths[row], length)
 
     def _zeros(self, rows: int, tokens: int) -> Tensor:
         spec = self._spec
