@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -127,8 +128,11 @@ class EnginePool:
     async def only(self, candidates: Sequence[Candidate]) -> list[Opened | Failed]:
         """These candidates open, in this order, and no others."""
         wanted = {candidate.name for candidate in candidates}
-        for name in [name for name in self._open if name not in wanted]:
-            await self._open.pop(name).engine.close()
+        closed = [self._open.pop(name) for name in list(self._open) if name not in wanted]
+        devices = {one.candidate.device for one in closed}
+        while closed:
+            await closed.pop().engine.close()
+        _give_back(devices)
         return [await self._opened(candidate) for candidate in candidates]
 
     async def none(self, records: Sequence[CandidateRecord]) -> list[Opened | Failed]:
@@ -205,6 +209,16 @@ def _adapter_digests(candidate: Candidate) -> dict[str, str]:
         return {}
     files = sorted(Path(candidate.adapter).expanduser().iterdir())
     return {f"adapter/{file.name}": hash_file(file) for file in files if file.suffix in (".json", ".safetensors")}
+
+
+def _give_back(devices: set[str]) -> None:
+    """A closed engine's tensors lie in cycles of references, and what is free of a CUDA device stays with this process
+    until it says otherwise: the next candidate, or a probe in a process of its own, needs that room."""
+    if not devices:
+        return
+    gc.collect()
+    if any(device != "cpu" for device in devices):
+        torch.cuda.empty_cache()
 
 
 class _Closed:
