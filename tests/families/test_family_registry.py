@@ -11,7 +11,7 @@ import pytest
 
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
-from fourways.families.registry import OLD_ARCHITECTURES, find_family, registered
+from fourways.families.registry import OLD_ARCHITECTURES, OURS, find_family, registered
 from fourways.families.testing import FamilyContract
 
 PACKAGES = Path(__file__).parent / "packages"
@@ -93,3 +93,14 @@ def test_a_package_that_cannot_be_imported_spoils_nothing_and_is_named() -> None
 def test_an_architecture_that_two_packages_claim_is_refused() -> None:
     with pytest.raises(CheckpointError, match="claimed by several"):
         find_family("ToyForConditionalGeneration")
+
+
+def test_ours_are_known_where_the_package_was_never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fourways.families.registry.entry_points", lambda group: ())
+    assert sorted(registered().families) == ["internvl", "llava-next", "qwen-vl"]
+
+
+def test_ours_are_known_once_however_the_package_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = dict(registered().families)
+    monkeypatch.setattr("fourways.families.registry.entry_points", lambda group: OURS)
+    assert registered().families == alone

@@ -13,6 +13,12 @@ from fourways.core.errors import CheckpointError
 from fourways.families.contract import Family
 
 GROUP = "fourways.families"
+OURS = tuple(
+    EntryPoint(name, f"fourways.families.{value}", GROUP)
+    for name, value in (("internvl", "internvl:InternVL"), ("llava-next", "llava_next:LlavaNext"),
+                        ("qwen-vl", "qwen_vl:QwenVL"))
+)  # fmt: skip
+"""Known where the package lies on the path and was never installed; where it was, its own entry points say the same."""
 
 OLD_ARCHITECTURES = {
     "QWenLMHeadModel": (
@@ -44,10 +50,11 @@ class Registered:
 
 
 def registered() -> Registered:
-    """Every family that is installed now, in the order of their names."""
+    """Every family that is installed now, and ours, in the order of their names."""
     families: dict[str, type[Family]] = {}
     broken: dict[str, str] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+    points = {(point.name, point.value): point for point in (*OURS, *entry_points(group=GROUP))}
+    for point in sorted(points.values(), key=lambda p: p.name):
         try:
             families[point.name] = _load(point)
         except Exception as error:
