@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
-from av.video.stream import VideoStream
 
 from fourways.core.conversation import Pixels, Video
 from fourways.core.errors import MediaError
@@ -18,6 +14,12 @@ from fourways.media.hashing import content_hash, source_sha256
 from fourways.media.limits import Limits, check_file_size, check_size
 from fourways.media.mp4 import listed_frames
 from fourways.media.sniff import VIDEO_FORMATS, recognise
+
+if TYPE_CHECKING:  # FFmpeg is loaded with the first clip, and a machine that sees none needs none
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.stream import VideoStream
 
 _CODECS = frozenset({"h264", "hevc", "av1", "vp9", "mpeg4"})
 _BYTES_PER_PIXEL = 12  # a decoder's few reference pictures at 1.5 bytes a pixel (10 bits: 3), and one RGB copy
@@ -32,6 +34,8 @@ def read_video(source: bytes, *, name: str, limits: Limits | None = None, max_fr
 
     name: the sample, for messages. Raises MediaError, naming the sample, for anything else or beyond `limits`.
     """
+    import av.container  # noqa: F401  # where it is missing, that is no damaged clip
+
     if max_frames < 1:
         raise ValueError(f"max_frames must be at least 1, got {max_frames}")
     limits = limits or Limits()
@@ -83,6 +87,8 @@ def _open(source: bytes, limits: Limits) -> InputContainer:
     """Opening decodes a first picture to learn about the stream, and the stream may announce a larger one later, so the
     decoder itself is given the limit."""
     pixels = min(limits.pixels, limits.decode_bytes // _BYTES_PER_PIXEL)
+    import av
+
     options = {"max_pixels": str(pixels), "threads": "1"}
     return av.open(io.BytesIO(source), mode="r", format="mov", options=options, metadata_errors="ignore")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from fourways.load.workload.chance import Chance, amount_at, choose
-from fourways.load.workload.clips import clip
 from fourways.load.workload.drafts import Draft, Medium, generate, planner
 from fourways.load.workload.pictures import picture
 from fourways.load.workload.spec import (
@@ -149,6 +148,8 @@ class Made:
         new = self._chance.new_before("video", slot, videos.repeated) if again is None else again
         width, height = self._sized("clip", videos.size, new)
         frames = self._amount("frames", videos.frames, new)
+        from fourways.load.workload.clips import clip  # needs FFmpeg
+
         make = partial(clip, width, height, frames, videos.fps, self._chance.number("frames", new))
         return Medium(f"video/{new}", "video", make, frames)
 
