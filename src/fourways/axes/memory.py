@@ -44,9 +44,13 @@ class Memory:
 
     name: ClassVar[AxisName] = "memory"
 
+    def __init__(self, repeats: int | None = None) -> None:
+        """repeats: of each candidate; None: as a run has them."""
+        self._repeats = repeats
+
     def estimate(self, candidates: Sequence[Candidate], settings: Settings) -> tuple[int, float]:
         """Probes to run, and seconds for models as small as the embedded ones."""
-        probes = _repeats(settings) * sum(candidate.url is None for candidate in candidates)
+        probes = self._count(settings) * sum(candidate.url is None for candidate in candidates)
         return probes, probes * _SECONDS_A_PROBE / 2
 
     async def rows(self, opened: Sequence[Opened], settings: Settings, done: Sequence[Row]) -> AsyncIterator[Row]:
@@ -63,7 +67,7 @@ class Memory:
                 for predicted in await _predicted(one.candidate, one.checkpoint):
                     if _key(predicted) not in known:
                         yield predicted
-        tasks = [task for task in _tasks(opened, settings) if task.candidate.name not in lost]
+        tasks = [task for task in _tasks(opened, self._count(settings)) if task.candidate.name not in lost]
         left = [task for task in tasks if (task.candidate.name, task.repeat, *LAST_READING) not in known]
         settings.progress(len(tasks) - len(left), len(tasks), "memory")
         width = 1 if any(task.candidate.device != "cpu" for task in left) else max(1, min(2, os.cpu_count() or 1))
@@ -82,6 +86,11 @@ class Memory:
                     lost.add(task.candidate.name)
                     yield failure
 
+    def _count(self, settings: Settings) -> int:
+        if self._repeats is not None:
+            return self._repeats
+        return REPEATS_QUICK if settings.quick else REPEATS
+
 
 async def _predicted(candidate: Candidate, checkpoint: Checkpoint) -> Sequence[Row]:
     """What the probe will read, said from the config alone; or why it cannot be said."""
@@ -90,10 +99,6 @@ async def _predicted(candidate: Candidate, checkpoint: Checkpoint) -> Sequence[R
     except Exception as error:  # a prediction that fails costs no measurement
         known = error if isinstance(error, FourwaysError) else FourwaysError(f"{type(error).__name__}: {error}")
         return [FailureRow(candidate.name, Memory.name, "sample", "predicted", known.message, known.hint)]
-
-
-def _repeats(settings: Settings) -> int:
-    return REPEATS_QUICK if settings.quick else REPEATS
 
 
 Key = tuple[str, int, str, str]
@@ -114,7 +119,7 @@ def _key(row: Row) -> Key:
             return "", -1, "", ""
 
 
-def _tasks(opened: Sequence[Opened], settings: Settings) -> list[ProbeTask]:
+def _tasks(opened: Sequence[Opened], repeats: int) -> list[ProbeTask]:
     """All candidates' first repeats, then their second, …"""
     return [
         ProbeTask(
@@ -126,7 +131,7 @@ def _tasks(opened: Sequence[Opened], settings: Settings) -> list[ProbeTask]:
             batch=BATCH,
             new_tokens=NEW_TOKENS,
         )
-        for repeat in range(_repeats(settings))
+        for repeat in range(repeats)
         for one in opened
         if one.checkpoint is not None
     ]
