@@ -22,6 +22,16 @@ def test_every_shipped_workload_can_be_drawn(name: str) -> None:
     assert read_workload(name).spec.note
 
 
+def test_the_pages_example_can_be_drawn(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/load.md").read_text("utf-8")
+    (tmp_path / "receipts.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    asks = draw(read_workload(str(tmp_path / "receipts.yaml"))).asks(
+        Plan("c"), engine=SERVER, items=range(16), run_seed=1, prefix="p"
+    )
+    assert {ask.request.plan.adapter for ask in asks} == {None, "./lora-law"}
+    assert {len(ask.request.conversation.visuals) for ask in asks} == {1, 3}
+
+
 def test_describe_32_is_one_picture_and_exactly_32_tokens() -> None:
     description = read_workload("describe-32")
     assert description.spec.label == "describe-32@2"
@@ -36,6 +46,7 @@ def test_describe_32_is_one_picture_and_exactly_32_tokens() -> None:
     ("text", "told", "hint"),
     [
         ("images: {sizes: 64x64}", "images: Object contains unknown field `sizes`", "images has: count, size, pixels"),
+        ("{benchmark: vqa, prompt: {words: 3}}", "prompt: a benchmark's questions are its prompts", "prompt has: text"),
         ("images: {size: 64}", "images.size: Expected", "WIDTHxHEIGHT, or a list"),
         ("images: {size: 64x}", "images.size: '64x' is not WIDTHxHEIGHT", "WIDTHxHEIGHT, or a list"),
         ("images: {size: 9000x9000}", "images.size: 9000x9000 pixels are more than the limit", "WIDTHxHEIGHT"),

@@ -16,6 +16,7 @@ from fourways.core.errors import UserError
 from fourways.core.load import Load
 from fourways.core.request import Generate, Plan
 from fourways.load import Ask, Workload, draw, instants, read_workload
+from fourways.load.workload.trace_file import read_trace
 
 SERVER = EngineInfo("openai", "generic", None, frozenset({"generate"}), {})
 
@@ -113,6 +114,8 @@ def test_the_azure_traces_are_read_as_they_are_published(tmp_path: Path) -> None
         ('{"at_s": 1, "images": ["9000x9000"]}\n', "line 1: images: 9000x9000 pixels are more than the limit"),
         ('{"at_s": 1, "answer_tokens": 0}\n', "line 1: answer_tokens: Expected `int` >= 1"),
         ('{"at_s": 1, "prompt_tokens": 3, "prompt_words": 3}\n', "line 1: give one of prompt_tokens and prompt_words"),
+        ('{"at_s": 1763800000000}\n', "request 1: at_s goes back in time, or is no instant"),
+        (f'{{"at_s": 1, "images": {["9x9"] * 65}}}\n'.replace("'", '"'), "line 1: images: Expected `array` of length"),
         ('{"images": 1}\n', "line 1: Object missing required field `at_s`"),
         ('{"at_s": 1e999}\n', "line 1: "),
     ],
@@ -129,8 +132,13 @@ def test_a_wrong_line_is_told(text: str, told: str, tmp_path: Path) -> None:
     [
         ("TIMESTAMP,ContextTokens\n", "lacks the columns GeneratedTokens"),
         ("TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,1\n", "line 2: TIMESTAMP 'yesterday' is no time"),
-        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,many,1\n", "line 2: prompt_tokens: Expected"),
-        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03\n", "line 2: "),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,many,1\n", "line 2: ContextTokens 'many' is no"),
+        ("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03\n", "line 2: ContextTokens '' is no whole"),
+        (
+            "TIMESTAMP,ContextTokens,GeneratedTokens,NumImages\n2023-11-16 18:17:03,1,1,2.0\n",
+            "line 2: NumImages '2.0' is no whole number",
+        ),
+        (f"TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,{'1' * 200_000},1\n", "it is no CSV: field"),
     ],
 )
 def test_a_wrong_csv_line_is_told(text: str, told: str, tmp_path: Path) -> None:
@@ -138,6 +146,14 @@ def test_a_wrong_csv_line_is_told(text: str, told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         draw(read_workload(str(tmp_path / "t.csv")))
     assert told in caught.value.message and "t.csv" in caught.value.message
+
+
+def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
+    trace = tmp_path / "t.csv"
+    trace.write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,1,1\n2023-11-16T19:17:04+01:00,1,1\n"
+    )
+    assert [one.at_s for one in read_trace(trace)] == [0.0, 1.0]
 
 
 def test_a_packed_file_is_told_to_be_unpacked(tmp_path: Path) -> None:

@@ -128,6 +128,9 @@ class Prompt(Section, frozen=True):
     repeated: Share = 0.0
 
 
+_PROMPT = Prompt(words=16)
+
+
 class Answer(Section, frozen=True):
     """exact: the end is ignored until `tokens` are there; up_to: the model may end before."""
 
@@ -150,7 +153,7 @@ class WorkloadSpec(Section, frozen=True):
     trace: str | None = None
     images: Images | None = None
     videos: Videos | None = None
-    prompt: Prompt = Prompt(words=16)
+    prompt: Prompt = _PROMPT
     answer: Answer | None = None
     adapters: list[AdapterChoice] = []
     visual_budget: Positive | list[BudgetChoice] | None = None
@@ -175,6 +178,8 @@ def check(spec: WorkloadSpec) -> None:
     """What types cannot say. Raises ValueError: `field: what is wrong`."""
     if spec.benchmark is not None and (spec.trace or spec.images or spec.videos or spec.repeated):
         raise ValueError("benchmark: its questions bring their own pictures; leave images, videos, trace, repeated out")
+    if spec.benchmark is not None and spec.prompt != _PROMPT:
+        raise ValueError("prompt: a benchmark's questions are its prompts; leave it out")
     if spec.trace is not None and spec.repeated:
         raise ValueError("repeated: a trace says itself what is sent; leave it out, or use images.repeated")
     if not _NAME.fullmatch(spec.name):

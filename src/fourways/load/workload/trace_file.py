@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +22,8 @@ MOST_LINES = 1_000_000
 Length = Annotated[int, msgspec.Meta(ge=1, le=MOST_WORDS)]
 _AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 _IMAGES = "NumImages"
+_LATEST_S = 1e12
+"""Seconds since 1970 are below it; milliseconds, which would make of an hour weeks, are not."""
 
 
 class TraceLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,7 +31,11 @@ class TraceLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     many there are, of the workload's sizes. What is None is as the workload's file says."""
 
     at_s: float
-    images: list[str] | Annotated[int, msgspec.Meta(ge=0, le=MOST_VISUALS)] | None = None
+    images: (
+        Annotated[list[str], msgspec.Meta(max_length=MOST_VISUALS)]
+        | Annotated[int, msgspec.Meta(ge=0, le=MOST_VISUALS)]
+        | None
+    ) = None
     prompt_tokens: Length | None = None
     prompt_words: Length | None = None
     answer_tokens: Length | None = None
@@ -57,8 +63,11 @@ def _in_order(lines: Iterator[TraceLine], path: Path) -> Iterator[TraceLine]:
     for number, line in enumerate(lines, 1):
         if number > MOST_LINES:
             raise UserError(f"{path} has more than {MOST_LINES:,} requests", hint="replay a part of it")
-        if not before <= line.at_s < float("inf"):
-            raise UserError(f"{path}, request {number}: at_s goes back in time, or is no number", hint="sort the file")
+        if not before <= line.at_s < _LATEST_S:
+            raise UserError(
+                f"{path}, request {number}: at_s goes back in time, or is no instant",
+                hint="at_s is in seconds; sort the file",
+            )
         before = line.at_s
         yield line
 
@@ -74,32 +83,42 @@ def _json_lines(path: Path) -> Iterator[TraceLine]:
 def _csv_lines(path: Path) -> Iterator[TraceLine]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file)
-        if missing := [name for name in _AZURE if name not in (table.fieldnames or ())]:
-            raise UserError(f"{path} lacks the columns {', '.join(missing)}", hint=f"it needs {', '.join(_AZURE)}")
         first: datetime | None = None
-        for number, row in enumerate(table, 2):
-            where = f"{path}, line {number}"
-            at = _instant(row["TIMESTAMP"], where)
-            first = first or at
-            images = int(row[_IMAGES]) if (row.get(_IMAGES) or "").isdecimal() else None
-            raw: dict[str, object] = {"at_s": (at - first).total_seconds(), "images": images}
-            raw |= {"prompt_tokens": _count(row["ContextTokens"]), "answer_tokens": _count(row["GeneratedTokens"])}
-            yield _checked(lambda raw=raw: msgspec.convert(raw, TraceLine), where)  # type: ignore[misc]  # raw is bound
+        try:
+            if missing := [name for name in _AZURE if name not in (table.fieldnames or ())]:
+                raise UserError(f"{path} lacks the columns {', '.join(missing)}", hint=f"it needs {', '.join(_AZURE)}")
+            for row in table:
+                where = f"{path}, line {table.line_num}"
+                at = _instant(row["TIMESTAMP"], where)
+                first = first or at
+                raw: dict[str, object] = {
+                    "at_s": (at - first).total_seconds(),
+                    "images": _count(row, _IMAGES, where) if row.get(_IMAGES) else None,
+                    # Some requests of these traces generated nothing; nobody can ask for that.
+                    "prompt_tokens": max(1, _count(row, "ContextTokens", where)),
+                    "answer_tokens": max(1, _count(row, "GeneratedTokens", where)),
+                }
+                yield _checked(lambda raw=raw: msgspec.convert(raw, TraceLine), where)  # type: ignore[misc]  # raw is bound
+        except csv.Error as error:
+            raise UserError(f"{path}, line {table.line_num}: it is no CSV: {error}") from None
 
 
 def _instant(text: str | None, where: str) -> datetime:
-    """ISO 8601; digits below a microsecond, which these files have, are dropped."""
+    """ISO 8601, UTC where it does not say; digits below a microsecond, which these files have, are dropped."""
     whole, point, rest = (text or "").partition(".")
     digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
     try:
-        return datetime.fromisoformat(f"{whole}{point}{digits[:6]}{rest[len(digits) :]}")
+        at = datetime.fromisoformat(f"{whole}{point}{digits[:6]}{rest[len(digits) :]}")
     except ValueError:
         raise UserError(f"{where}: TIMESTAMP {text!r} is no time", hint="2023-11-16 18:17:03.9799600") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _count(text: str | None) -> int | str:
-    """At least 1: some requests of these traces generated nothing."""
-    return max(1, int(text)) if text is not None and text.isdecimal() else text or ""
+def _count(row: dict[str, str | None], column: str, where: str) -> int:
+    text = row[column] or ""
+    if not (text.isdecimal() and len(text) < 19):
+        raise UserError(f"{where}: {column} {text[:40]!r} is no whole number")
+    return int(text)
 
 
 def _checked(read: Callable[[], TraceLine], where: str) -> TraceLine:
