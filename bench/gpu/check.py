@@ -98,11 +98,11 @@ class Size:
 
 FULL = Size(
     ("Qwen2.5-VL-7B-Instruct", "llava-v1.6-mistral-7b-hf", "InternVL3-8B-hf"), "bfloat16",
-    str(Path(__file__).resolve().parent / "photo.yaml"), ((1, 8), (8, 32), (32, 64)), 8, 8, 12,
+    str(Path(__file__).resolve().parent / "photo.yaml"), ((1, 8), (8, 24), (32, 64)), 4, 8, 12,
 )  # fmt: skip
 SMALL = Size(tuple(f"zoo:{name}" for name in zoo.NAMES), "float32", "describe-32", ((1, 8), (8, 16), (32, 32)), 2, 8, 6)
 PLAN = f"""time plan, for a card of the A100's kind; it ends after {TOTAL_S:.0f} s whatever is left
-  each of three models: open 15 s; 1, 8 and 32 at a time 10, 15 and 25 s; clock 10 s; limits 10 s; memory 40 s
+  each of three models: open 15 s; 1, 8 and 32 at a time 15, 15 and 30 s; clock 10 s; limits 10 s; memory 40 s
   the first: what tracing costs, 30 s"""
 
 
@@ -415,7 +415,7 @@ def main() -> int:
     size = SMALL if asked.small else FULL
     candidates = tuple(
         Candidate(
-            name.removeprefix("zoo:"), name, dtype=size.dtype, device=asked.device, weights="random",
+            name.removeprefix("zoo:").rpartition("/")[2], name, dtype=size.dtype, device=asked.device, weights="random",
             threads=1 if asked.device == "cpu" else None,
         )
         for name in asked.models or size.models
