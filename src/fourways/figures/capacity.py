@@ -26,7 +26,7 @@ CAPACITIES = (CAPACITY_RATE, CAPACITY_CONCURRENCY)
 
 
 def capacity_figures(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Objective]) -> Iterator[Figure]:
-    """One for each workload that was searched."""
+    """One for each workload that was searched: the headline of the axis."""
     for workload in dict.fromkeys(probe.workload for probe in probes):
         yield _capacity(name, [probe for probe in probes if probe.workload == workload], objectives)
 
@@ -44,13 +44,14 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
     if (last.purpose, last.verdict) != ("confirm", "meets"):
         said = next((p.reason for p in reversed(probes) if p.verdict in ("misses", "client_bound")), last.reason)
         status: Status = "failed" if any(p.verdict == "misses" for p in probes) else "undefined"
-        return absent(definition, name, status, f"no load was confirmed to meet it; {said}", labels, n=len(probes))
+        why = f"no load was confirmed to meet it; {said}"
+        return absent(definition, name, status, why, labels, n=len(probes), headline=True)
     value = size_of(last)
     above = [size_of(probe) for probe in probes if probe.verdict == "misses" and size_of(probe) > value]
     bound = next((probe.reason for probe in probes if probe.verdict == "client_bound"), None)
     note = bound or (None if above else "no load was seen to miss it: it may be higher")
     interval = Interval(value, min(above)) if above else None
-    return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1)
+    return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1, headline=True)
 
 
 def size_of(probe: ProbeRow) -> float:

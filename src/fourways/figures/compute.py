@@ -56,8 +56,10 @@ def compute(rows: Iterable[Row], suite: Sequence[BenchmarkRecord] = ()) -> tuple
                 latency.add_client(row)
                 load.add_client(row)
             case TermsRow():
+                latency.add_terms(row)
                 load.add_terms(row)
             case ProbeRow():
+                latency.add_probe(row)
                 load.add_probe(row)
             case WorkRow():
                 roofline.add_work(row)

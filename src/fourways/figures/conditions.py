@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fourways.core.figure import AXES, Axis, Figure
 from fourways.figures.latency import WORKLOADS
@@ -15,7 +15,8 @@ QUANTITIES = {
     "process_above_load": "the process, above its size before the model was loaded",
 }
 """What a memory figure counts, in words."""
-_CACHES = {"warm": "warm cache", "cold": "cold cache"}
+_CACHES = {"warm": "warm cache", "cold": "cold cache", "mixed": "cache as repeats made it"}
+_ARRIVALS = {"poisson": "Poisson arrivals", "constant": "even arrivals", "closed": "requests always inside"}
 
 
 def conditions(figures: Iterable[Figure]) -> dict[Axis, str]:
@@ -60,11 +61,21 @@ def _accuracy(figure: Figure) -> str:
 
 
 def _latency(figure: Figure) -> str:
-    workload, at_once = figure.labels.get("workload", ""), figure.labels.get("concurrency", "")
+    workload, cache = figure.labels.get("workload", ""), figure.labels.get("cache", "")
     words = WORKLOADS.get(workload.partition("@")[0])  # of every version
     named = f"{workload} ({words})" if words else workload
-    queue = "one request at a time" if at_once == "1" else f"{at_once} requests at a time"
-    return ", ".join(part for part in (named, queue, _CACHES.get(figure.labels.get("cache", ""), "")) if part)
+    return ", ".join(part for part in (named, _sent(figure.labels), _CACHES.get(cache, "")) if part)
+
+
+def _sent(labels: Mapping[str, str]) -> str:
+    """How requests were sent: that of a search, of an open loop, of a closed one."""
+    if "slo" in labels:
+        arrivals = labels.get("arrivals", "")
+        return f"{_ARRIVALS.get(arrivals, arrivals)}, {labels['slo'].replace(',', ' and ')}"
+    if "load" in labels:
+        return labels["load"]
+    at_once = labels.get("concurrency", "")
+    return "one request at a time" if at_once == "1" else f"{at_once} requests at a time"
 
 
 def _memory(figure: Figure) -> str:

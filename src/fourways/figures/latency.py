@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fourways.core.errors import Undefined
 from fourways.core.figure import Figure, Status
-from fourways.core.rows import ClientRow, RequestRow
+from fourways.core.rows import ClientRow, ProbeRow, RequestRow, TermsRow
 from fourways.figures import client
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
@@ -86,7 +86,8 @@ DEFINITIONS = (
 )
 
 HEADLINE = TIMES["e2e", "p50"]
-"""At concurrency 1 with a warm feature cache: what one user waits for a whole answer about a picture seen before."""
+"""At concurrency 1 with a warm feature cache: what one user waits for a whole answer about a picture seen before. Of a
+load run at its least load; where it searched, the capacity is the headline instead."""
 HEADLINE_CONCURRENCY, HEADLINE_CACHE = 1, "warm"
 WORKLOADS = {"describe-32": "one picture a request, 32 new tokens"}
 """What a request of a workload is, in words."""
@@ -97,6 +98,14 @@ class Latency:
     """Collects requests; `figures` computes."""
 
     _found: dict[str, dict[Setting, Measured]] = field(default_factory=dict)
+    _loaded: set[str] = field(default_factory=set)
+    _searched: set[str] = field(default_factory=set)
+
+    def add_terms(self, row: TermsRow) -> None:
+        self._loaded.add(row.candidate)
+
+    def add_probe(self, row: ProbeRow) -> None:
+        self._searched.add(row.candidate)
 
     def add(self, row: RequestRow) -> None:
         self._measured(row.candidate, Setting(row.workload, row.load, row.cache)).add(row)
@@ -108,22 +117,32 @@ class Latency:
         return self._found.setdefault(candidate, {}).setdefault(setting, Measured())
 
     def figures(self, failures: Failures) -> Iterator[Figure]:
-        """All figures of the axis, candidate by candidate; the headline is the first setting that it names."""
+        """All figures of the axis, candidate by candidate."""
         for candidate in dict.fromkeys([*self._found, *failures.candidates("latency")]):
-            settings = self._found.get(candidate, {})
+            settings = sorted(self._found.get(candidate, {}).items(), key=lambda found: found[0].place)
             lost = failures.of_axis(candidate, "latency")
-            head = next(
-                (s for s in settings if (s.load.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
-            )
-            if lost is not None or head is None:
-                status, reason = lost or ("undefined", "no requests at concurrency 1 with a warm cache")
+            head = None if lost is not None else self._head(candidate, [s for s, held in settings if held.requests])
+            if head is None and candidate not in self._searched:
+                status, reason = lost or ("undefined", self._without(candidate))
                 yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
-                head = None
-            for setting, measured in sorted(settings.items(), key=lambda found: found[0].place):
+            for setting, measured in settings:
                 if measured.requests:
                     yield from _times(candidate, setting, measured, setting == head)
                     yield from _rest(candidate, setting, measured)
                 yield from measured.client.figures(candidate, setting.labels)
+
+    def _head(self, candidate: str, settings: Sequence[Setting]) -> Setting | None:
+        """The setting of its headline."""
+        if candidate in self._searched:
+            return None
+        if candidate in self._loaded:
+            return next(iter(settings), None)
+        return next(
+            (s for s in settings if (s.load.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
+        )
+
+    def _without(self, candidate: str) -> str:
+        return "no request" if candidate in self._loaded else "no requests at concurrency 1 with a warm cache"
 
 
 def _times(candidate: str, setting: Setting, measured: Measured, headline: bool) -> Iterator[Figure]:
