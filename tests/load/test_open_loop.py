@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fourways import trace
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation
 from fourways.core.engine import EngineInfo
@@ -22,6 +24,7 @@ from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai import OpenAIEngine
 from fourways.load import Ask, Timing, instants, request_row, send
 from fourways.load.mock import MockSettings, running
+from fourways.trace.reading import requests
 
 Answer = Callable[[Request], AsyncIterator[Event | Done]]
 
@@ -241,6 +244,13 @@ async def test_media_are_decoded_when_their_request_is_due_and_their_time_is_a_s
     assert "media_decode" not in rows[0].stages_ms and rows[1].stages_ms["media_decode"] >= 30
     assert rows[1].ttft_ms is not None and rows[1].ttft_ms >= 40
     assert rows[1].dispatched_ms - rows[1].scheduled_ms < 20, "decoding is not the client's own delay"
+
+
+async def test_decoding_stands_on_its_requests_own_row_of_a_trace(tmp_path: Path) -> None:
+    (plain,) = asks(1)
+    with trace.recording(tmp_path) as made:
+        await all_of(Scripted(after(0.0)), [Ask(plain.request, 0, "", read=lambda: plain.request)], Load(concurrency=1))
+    assert [span.name for span in requests(made.path).rows[plain.request.label]] == ["media_decode"]
 
 
 async def test_media_that_cannot_be_decoded_are_that_requests_failure() -> None:

@@ -110,6 +110,25 @@ def test_a_number_that_is_none_is_the_callers_error_and_later_events_stand(tmp_p
     assert [e["name"] for e in events(tmp_path, "i")][-1] == "after"
 
 
+def test_one_label_is_one_row_whoever_asks_for_it(tmp_path: Path) -> None:
+    with trace.recording(tmp_path):
+        asked: list[int] = []
+        threads = [threading.Thread(target=lambda: asked.append(trace.track("request 1"))) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        other = trace.track("request 2")
+    assert len(set(asked)) == 1 and other not in (0, *asked)
+
+
+def test_text_that_no_file_can_hold_is_recorded_all_the_same(tmp_path: Path) -> None:
+    with trace.recording(tmp_path) as made:
+        trace.emit("half \ud800", trace.track("of \udcff"))
+    assert made.counts == trace.Counts(1, 0)
+    assert [e["name"] for e in events(tmp_path, "i")] == ["half ?"]
+
+
 def test_the_share_and_the_seed_decide_which_requests_are_recorded_and_the_rest_leave_nothing(tmp_path: Path) -> None:
     def tracked(folder: Path, seed: int) -> list[int]:
         with trace.recording(folder, share=0.3, seed=seed):
@@ -195,6 +214,23 @@ def test_a_forked_child_records_nothing_and_harms_nothing(tmp_path: Path) -> Non
         trace.emit("parent")
     assert made.counts == trace.Counts(2, 0)
     assert {e["name"] for e in events(tmp_path, "i")} == {"parent"}
+
+
+def test_a_forked_child_that_leaves_the_block_ends_nothing(tmp_path: Path) -> None:
+    child = -1
+    try:
+        with trace.recording(tmp_path) as made:
+            trace.emit("parent")
+            child = os.fork()
+            if child == 0:
+                raise SystemExit
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            trace.emit("parent")
+    except BaseException as left:
+        if child != 0:
+            raise
+        os._exit(0 if type(left) is SystemExit else 1)
+    assert made.counts == trace.Counts(2, 0)
 
 
 def test_a_forked_child_may_record_into_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ class Request:
     plan: Plan
     output: Output
 
+    @property
+    def label(self) -> str:
+        """What a trace calls it; the candidate comes first."""
+        return f"{self.plan.candidate} {self.id}"
+
 
 def derive_seed(run_seed: int, sample_id: str) -> int:
     """The seed of one request: the first 63 bits of SHA-256 over the run's seed and the sample's id."""

@@ -142,7 +142,7 @@ class _Sender:
         ask = self._asks[index]
         try:
             async with asyncio.timeout(self._timeout_s):
-                request = self._request(index) if ask.read is None else await self._decoded(ask.read, timing)
+                request = self._request(index) if ask.read is None else await self._decoded(ask, ask.read, timing)
                 await _listen(self._engine.stream(request), timing)
         except TimeoutError:
             timing.error = f"no end after {self._timeout_s:g} s"
@@ -161,7 +161,9 @@ class _Sender:
         made = self._ahead.take(index) if self._ahead is not None else None
         return made or self._asks[index].request
 
-    async def _decoded(self, read: Callable[[], Request], timing: Timing) -> Request:
+    async def _decoded(self, ask: Ask, read: Callable[[], Request], timing: Timing) -> Request:
+        track = trace.track(ask.request.label)
+
         def run() -> Request:
             started_ns = time.perf_counter_ns()
             try:
@@ -169,7 +171,7 @@ class _Sender:
             finally:
                 ended_ns = time.perf_counter_ns()
                 timing.decode_ms = (ended_ns - started_ns) / 1e6
-                trace.mark("media_decode", started_ns, ended_ns)
+                trace.mark("media_decode", started_ns, ended_ns, track)
 
         return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
 

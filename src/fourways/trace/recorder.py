@@ -100,8 +100,8 @@ def span(name: str, track: int = THREAD) -> Span | Nothing:
 
 def track(label: str) -> int:
     """A number for one request, to be handed to the other functions. 0, which they all skip, if nothing records or if
-    this request is not in the recording's share: the label and the seed decide, so the same requests are recorded of
-    every candidate. label: what the trace calls it; at most 200 characters are kept."""
+    this request is not in the recording's share: the label and the seed decide, so a run of the same seed records the
+    same ones. label: what the trace calls it, one row for one label whoever asks; 200 characters are kept."""
     session = _session
     return 0 if session is None else session.track(label)
 

@@ -56,8 +56,9 @@ def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Re
         try:
             yield made
         finally:
-            recorder.stop()
-            made.counts = _end(session, reader, folder, made.clock or host_clock())
+            if recorder.active() is session:  # a forked child that leaves the block has none, and nothing to end
+                recorder.stop()
+                made.counts = _end(session, reader, folder, made.clock or host_clock())
 
 
 def _check(folder: Path, share: float) -> None:

@@ -52,7 +52,8 @@ class Session:
         self._name_numbers = itertools.count(1)
         self._ring_numbers = itertools.count(0)
         self._owners = itertools.count(1)
-        self._tracks = itertools.count(1)
+        self._tracks: dict[str, int] = {}
+        self._track_numbers = itertools.count(1)
         self._refused = itertools.count(0)
         self._sent = itertools.count(1)
         self._unsent: deque[bytes] = deque()
@@ -66,7 +67,8 @@ class Session:
         if ring is not None:
             lease = Lease(ring, self._free)
             thread = threading.current_thread()
-            if self._tell_now(Owner(next(self._owners), ring.number, ring.written, thread.name, thread.native_id or 0)):
+            number, name = next(self._owners), _sendable(thread.name)
+            if self._tell_now(Owner(number, ring.number, ring.written, name, thread.native_id or 0)):
                 return lease
         next(self._refused)
         return None
@@ -85,17 +87,22 @@ class Session:
             return MORE_NAMES
         kept = self.names.setdefault(name, number)
         if kept == number:
-            self.tell(Name(number, name[:LABEL]))
+            self.tell(Name(number, _sendable(name)))
         return kept
 
     def track(self, label: str) -> int:
+        known = self._tracks.get(label)
+        if known is not None:
+            return known
         if not self._sampled(label):
             return 0
-        number = next(self._tracks)
+        number = next(self._track_numbers)
         if number > MAX_TRACK:
             return 0
-        self.tell(Track(number, label[:LABEL]))
-        return number
+        kept = self._tracks.setdefault(label, number)
+        if kept == number:
+            self.tell(Track(number, _sendable(label)))
+        return kept
 
     def tell(self, message: Message) -> None:
         """The reader learns this sooner or later: what it cannot take now is kept for the next time."""
@@ -174,3 +181,8 @@ class Session:
         if next(self._sent) % MESSAGES_A_BELL == 0:
             self.wake()
         return True
+
+
+def _sendable(text: str) -> str:
+    """As much of it as is kept; what no file can hold (half a surrogate pair, of a file's name) becomes `?`."""
+    return text[:LABEL].encode(errors="replace").decode()

@@ -131,7 +131,7 @@ class LocalEngine:
 
     async def _stream(self, request: Request, asked_ns: int) -> AsyncGenerator[Event | Done, None]:
         outbox = Outbox()
-        stages = Stages(asked_ns, trace.track(f"{request.plan.candidate} {request.id}"), self._seen)
+        stages = Stages(asked_ns, trace.track(request.label), self._seen)
         plan = request.plan
         budget = plan.visual_budget if plan.visual_budget is not None else self._visual_budget
         sequence = Sequence(request, request.conversation, budget, None, outbox, stages)

@@ -124,7 +124,7 @@ class OpenAIEngine:
         if told is not None:
             yield failed(told, time.perf_counter_ns(), hint="give it to the local engine, or leave it out")
             return
-        waits = Waits(f"{request.plan.candidate} {request.id}")
+        waits = Waits(request.label)
         try:
             messages = await self._messages(request)
         except (FourwaysError, OSError) as error:
