@@ -38,6 +38,42 @@ def test_a_quantile_needs_its_n(request_row: MakeRow, n: int, p50: str, p95: str
     assert one(figures, "chunk_gap_p95").status == p95
 
 
+def test_requests_that_are_answered_together_are_no_independent_ones(request_row: MakeRow) -> None:
+    """Rounds of eight in lockstep, told in the order of their ends: ten times, not eighty."""
+    rows = [
+        request_row(i, 100.0 + 10 * (i // 8), concurrency=8, block=i // 16, scheduled_ms=float(i % 16))
+        for i in range(80)
+    ]
+    shuffled = compute(sorted(rows, key=lambda row: (row.block, -row.item)))
+    median, tail = (one(shuffled, name, concurrency="8") for name in ("e2e_p50", "e2e_p95"))
+    assert (median.status, median.value, median.low, median.high) == ("ok", 140.0, 110.0, 180.0)
+    assert (tail.status, tail.value) == ("too_few", 190.0)
+    assert tail.reason == "80 requests, served together, are worth 10 independent ones; 72 are needed"
+    alone = one(compute([request_row(row.item, row.e2e_ms, block=row.block) for row in rows]), "e2e_p50")
+    assert alone.low is not None and alone.high is not None and alone.low > 110 and alone.high < 180
+
+
+def test_a_part_of_ttft_is_as_sure_as_its_rounds(request_row: MakeRow) -> None:
+    same = [request_row(i, 100.0 + 10 * (i // 8), concurrency=8, block=0, scheduled_ms=float(i)) for i in range(80)]
+    eight = one(compute(same), "ttft_part", stage="prefill")
+    single = one(compute([request_row(i, 100.0 + 10 * i) for i in range(10)]), "ttft_part", stage="prefill")
+    assert (eight.value, eight.n, single.n) == (pytest.approx(single.value), 80, 10)
+    assert (eight.low, eight.high) == (pytest.approx(single.low), pytest.approx(single.high))
+
+
+def test_failures_that_come_in_a_clump_say_less_than_as_many_single_ones(request_row: MakeRow) -> None:
+    def rate(failed: set[int]) -> Figure:
+        rows = [
+            request_row(i, error="lost", ttft_ms=None, e2e_ms=None, tpot_ms=None) if i in failed else request_row(i)
+            for i in range(100)
+        ]
+        return one(compute(rows), "failure_rate")
+
+    clump, spread = rate(set(range(40, 50))), rate(set(range(0, 100, 10)))
+    assert clump.value == spread.value == pytest.approx(0.1)
+    assert (clump.high or 0) - (clump.low or 0) > 1.5 * ((spread.high or 0) - (spread.low or 0))
+
+
 def test_failed_requests_count_as_endless(request_row: MakeRow) -> None:
     """10 of 100 failed: the median moves up, the 95th percentile is lost, and the rate is shown."""
     rows = [request_row(i, 100.0 + i) for i in range(90)]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isinf
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,28 @@ from fourways.core.rows import ClientRow, ProbeRow, RequestRow, TermsRow
 from fourways.figures import client
 from fourways.figures.definition import Definition, Estimate, absent, figure
 from fourways.figures.failures import Failures
-from fourways.figures.requests import REST, SENT, Measured, Setting
-from fourways.stats import Interval, clustered_quantile_interval, quantile_interval, t_interval, wilson
+from fourways.figures.requests import REST, SENT, Measured, Setting, Values
+from fourways.stats import (
+    Interval,
+    clustered_quantile_interval,
+    quantile_interval,
+    quantile_worth,
+    share_in_order,
+    smallest_n,
+    t_interval,
+)
 
 Floats = NDArray[np.float64]
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
-_OF_REQUESTS = "order statistics over requests, taken as independent (p50 needs 6, p95 needs 72, p99 needs 368)"
+_TOGETHER = (
+    "requests that were served together (as many consecutive ones of a closed loop as it keeps inside; a twentieth of "
+    "an open one's)"
+)
+_OF_REQUESTS = (
+    "order statistics, of requests one at a time taken as independent, of others at their effective size (clusters: "
+    f"{_TOGETHER}); p50 needs 6, p95 needs 72, p99 needs 368"
+)
 _QUANTILE = "the least observed value with at least that share of requests at or below it"
 _FAILED_IS_INF = "a failed request counts as inf"
 _FINISHED_ONLY = "requests that finished"
@@ -36,7 +51,7 @@ _TIMES = {
 
 def _quantile_definition(name: str, quantile: str, formula: str, of: str) -> Definition:
     text = f"{formula}; {_QUANTILE}; {of}"
-    return Definition(f"{name}_{quantile}", "latency", "ms", "lower", "requests", text, _OF_REQUESTS)
+    return Definition(f"{name}_{quantile}", "latency", "ms", "lower", "requests", text, _OF_REQUESTS, version=2)
 
 
 TIMES = {
@@ -60,7 +75,8 @@ TTFT_PART = Definition(
     "ttft_part", "latency", "ms", "lower", "requests",
     "mean time of a stage before the first token, over requests that finished; the parts and what no stage explains "
     "(rest: hand-over between threads, tokens that were not yet text, a server's inside) add up to the mean ttft",
-    "Student's t over requests, taken as independent",
+    f"Student's t over the means of {_TOGETHER}",
+    version=2,
 )  # fmt: skip
 _OVER_BLOCKS = "Student's t over blocks"
 REQUESTS_PER_S = Definition(
@@ -72,8 +88,10 @@ TOKENS_PER_S = Definition(
     "mean over blocks of output tokens of requests that finished / (last end - first scheduled send)", _OVER_BLOCKS,
 )  # fmt: skip
 FAILURE_RATE = Definition(
-    "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests", "score interval"
-)
+    "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests",
+    "exact binomial at the effective size, from batches of requests in the order in which they were due",
+    version=2,
+)  # fmt: skip
 DEFINITIONS = (
     *TIMES.values(),
     *GAPS.values(),
@@ -127,93 +145,118 @@ class Latency:
                 yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
             for setting, measured in settings:
                 if measured.requests:
-                    yield from _times(candidate, setting, measured, setting == head)
-                    yield from _rest(candidate, setting, measured)
+                    one = _Setting(candidate, setting.labels, measured, measured.together(setting.load))
+                    yield from _times(one, setting == head)
+                    yield from _rest(one)
                 yield from measured.client.figures(candidate, setting.labels)
 
     def _head(self, candidate: str, settings: Sequence[Setting]) -> Setting | None:
-        """The setting of its headline."""
+        """Of settings in the order of the table."""
         if candidate in self._searched:
             return None
         if candidate in self._loaded:
-            return next(iter(settings), None)
-        return next(
-            (s for s in settings if (s.load.concurrency, s.cache) == (HEADLINE_CONCURRENCY, HEADLINE_CACHE)), None
-        )
+            return settings[0] if settings else None
+        wanted = (HEADLINE_CONCURRENCY, HEADLINE_CACHE)
+        return next((s for s in settings if (s.load.concurrency, s.cache) == wanted), None)
 
     def _without(self, candidate: str) -> str:
-        return "no request" if candidate in self._loaded else "no requests at concurrency 1 with a warm cache"
+        if candidate in self._loaded:
+            return "no request was sent"
+        return "no requests at concurrency 1 with a warm cache"
 
 
-def _times(candidate: str, setting: Setting, measured: Measured, headline: bool) -> Iterator[Figure]:
+class _Setting(NamedTuple):
+    """together: as `Measured.together`."""
+
+    candidate: str
+    labels: dict[str, str]
+    measured: Measured
+    together: NDArray[np.int64]
+
+
+def _times(one: _Setting, headline: bool) -> Iterator[Figure]:
     for (name, quantile), definition in TIMES.items():
-        yield _quantile(
-            definition, candidate, measured.times[name], dict(QUANTILES)[quantile], setting.labels, measured,
-            headline=headline and definition is HEADLINE,
-        )  # fmt: skip
+        is_head = headline and definition is HEADLINE
+        yield _quantile(definition, one, one.measured.times[name], dict(QUANTILES)[quantile], one.labels, is_head)
 
 
-def _rest(candidate: str, setting: Setting, measured: Measured) -> Iterator[Figure]:
+def _rest(one: _Setting) -> Iterator[Figure]:
+    candidate, labels, measured, _ = one
     for quantile, q in QUANTILES:
-        yield _gap(GAPS[quantile], candidate, measured, q, setting.labels)
+        yield _gap(GAPS[quantile], one, q)
     for stage, values in measured.stages.items():
-        yield _quantile(STAGE, candidate, values, 0.5, {**setting.labels, "stage": stage}, measured)
+        yield _quantile(STAGE, one, values, 0.5, {**labels, "stage": stage})
     for part, times in measured.parts.items():
-        padded = [*times, *[0.0] * (len(measured.parts[REST]) - len(times))]  # a request may skip a stage
-        found = Estimate(float(np.mean(padded)), t_interval(padded), len(padded))
-        yield figure(TTFT_PART, candidate, found, {**setting.labels, "stage": part})
-    yield _rate(
-        REQUESTS_PER_S, candidate, setting.labels, {n: float(b.finished) for n, b in measured.blocks.items()}, measured
-    )
+        yield _part(one, part, times)
+    finished = {n: float(b.finished) for n, b in measured.blocks.items()}
+    yield _rate(REQUESTS_PER_S, candidate, labels, finished, measured)
     tokens = {n: None if b.tokens is None else float(b.tokens) for n, b in measured.blocks.items()}
-    yield _rate(TOKENS_PER_S, candidate, setting.labels, tokens, measured)
-    share = measured.failed / measured.requests
-    found = Estimate(share, wilson(share, measured.requests), measured.requests)
-    yield figure(FAILURE_RATE, candidate, found, setting.labels)
+    yield _rate(TOKENS_PER_S, candidate, labels, tokens, measured)
+    yield figure(FAILURE_RATE, candidate, _failures(measured), labels)
 
 
 def _quantile(
-    definition: Definition,
-    candidate: str,
-    values: array[float],
-    q: float,
-    labels: Mapping[str, str],
-    measured: Measured,
-    *,
-    headline: bool = False,
+    definition: Definition, one: _Setting, times: Values, q: float, labels: Mapping[str, str], headline: bool = False
 ) -> Figure:
+    measured, values = one.measured, np.asarray(times.values)
     try:
-        found = quantile_of(np.asarray(values), q)
+        found = quantile_of(values, q, one.together[np.asarray(times.owner, np.int64)])
     except Undefined as error:
-        failed = measured.failed > 0 and len(values) > 0
+        failed = measured.failed > 0 and values.size > 0
         reason = f"{measured.failed} of {measured.requests} requests failed" if failed else error.reason
         status: Status = "failed" if failed else "undefined"
-        return absent(definition, candidate, status, reason, labels, n=len(values), headline=headline)
-    return figure(definition, candidate, measured.client.noted(found), labels, headline=headline)
+        return absent(definition, one.candidate, status, reason, labels, n=values.size, headline=headline)
+    return figure(definition, one.candidate, measured.client.noted(found), labels, headline=headline)
 
 
-def quantile_of(values: Floats, q: float) -> Estimate:
-    """The q-quantile of independent values (inf: failed) with its interval. Raises Undefined for no values, or where
-    the quantile itself lies among the failures. An interval that reaches into them is none, and the note says so."""
+def quantile_of(values: Floats, q: float, together: NDArray[np.int64]) -> Estimate:
+    """The q-quantile of values (inf: failed), which are dependent where `together` is equal, with its interval. Raises
+    Undefined for no values, or where the quantile itself lies among the failures. An interval that reaches into them is
+    none, and the note says so; as it says where dependence makes of enough values too few."""
     if values.size == 0:
         raise Undefined("no request gave it")
     value = float(np.quantile(values, q, method="inverted_cdf"))
     if isinf(value):
         raise Undefined("too many requests failed")
-    interval = quantile_interval(values.tolist(), q)
+    worth = quantile_worth(together, values, q)
+    interval = quantile_interval(values.tolist(), q, worth=worth)
     if interval is not None and isinf(interval.high):
         return Estimate(value, None, int(values.size), "the interval reaches into the requests that failed")
+    if interval is None and values.size >= smallest_n(q):
+        said = (
+            f"{values.size} requests, served together, are worth {worth} independent ones; {smallest_n(q)} are needed"
+        )
+        return Estimate(value, None, int(values.size), said)
     return Estimate(value, interval, int(values.size))
 
 
-def _gap(definition: Definition, candidate: str, measured: Measured, q: float, labels: Mapping[str, str]) -> Figure:
-    gaps, owner = np.asarray(measured.gaps), np.asarray(measured.gap_owner)
+def _gap(definition: Definition, one: _Setting, q: float) -> Figure:
+    gaps, owner = np.asarray(one.measured.gaps.values), np.asarray(one.measured.gaps.owner)
     if gaps.size == 0:
-        return absent(definition, candidate, "undefined", "no request had two content events", labels)
+        return absent(definition, one.candidate, "undefined", "no request had two content events", one.labels)
     value = float(np.quantile(gaps, q, method="inverted_cdf"))
     interval: Interval | None = clustered_quantile_interval(owner, gaps, q)
     found = Estimate(value, interval, len(np.unique(owner)))
-    return figure(definition, candidate, measured.client.noted(found), labels)
+    return figure(definition, one.candidate, one.measured.client.noted(found), one.labels)
+
+
+def _part(one: _Setting, part: str, times: Values) -> Figure:
+    """A request that skipped a stage spent no time in it."""
+    told = np.asarray(one.measured.parts[REST].owner, np.int64)
+    spent = np.zeros(one.measured.requests)
+    spent[np.asarray(times.owner, np.int64)] = times.values
+    mean = float(spent[told].mean())
+    _, groups = np.unique(one.together[told], return_inverse=True)
+    moved = np.bincount(groups, spent[told] - mean)
+    found = Estimate(mean, t_interval((mean + moved * moved.size / told.size).tolist()), told.size)
+    return figure(TTFT_PART, one.candidate, found, {**one.labels, "stage": part})
+
+
+def _failures(measured: Measured) -> Estimate:
+    failed = np.zeros(measured.requests, bool)
+    failed[np.asarray(measured.lost, np.int64)] = True
+    interval = share_in_order(failed[measured.in_order].tolist())
+    return Estimate(measured.failed / measured.requests, interval, measured.requests)
 
 
 def _rate(

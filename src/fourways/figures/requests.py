@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fourways.core.events import STAGES
 from fourways.core.load import Load
 from fourways.core.rows import RequestRow
@@ -18,6 +21,7 @@ SENT = "dispatch_delay"
 TIMED = ("ttft", "e2e", "tpot", SENT)
 REST, DISPATCH = "rest", "dispatch"
 """Parts of ttft that are no stage: what nobody explains, and the client's own delay."""
+_PARTS = 20
 _BEFORE_FIRST = STAGES[: STAGES.index("decode")]
 
 
@@ -52,43 +56,82 @@ class Block:
 
 
 @dataclass(slots=True)
+class Values:
+    """Numbers, and by which request each was given."""
+
+    values: array[float] = field(default_factory=lambda: array("d"))
+    owner: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, owner: int, *values: float) -> None:
+        self.values.extend(values)
+        self.owner.extend([owner] * len(values))
+
+
+@dataclass(slots=True)
 class Measured:
-    """The requests of one candidate in one setting, as numbers only."""
+    """The requests of one candidate in one setting, as numbers only. due_ms, block: of each. lost: which failed."""
 
     requests: int = 0
     client: Client = field(default_factory=Client)
-    failed: int = 0
-    times: dict[str, array[float]] = field(default_factory=lambda: {name: array("d") for name in TIMED})
-    gaps: array[float] = field(default_factory=lambda: array("d"))
-    gap_owner: array[int] = field(default_factory=lambda: array("q"))
-    stages: dict[str, array[float]] = field(default_factory=dict)
-    parts: dict[str, array[float]] = field(default_factory=dict)
+    lost: array[int] = field(default_factory=lambda: array("q"))
+    block: array[int] = field(default_factory=lambda: array("q"))
+    due_ms: array[float] = field(default_factory=lambda: array("d"))
+    times: dict[str, Values] = field(default_factory=lambda: {name: Values() for name in TIMED})
+    gaps: Values = field(default_factory=Values)
+    stages: dict[str, Values] = field(default_factory=lambda: defaultdict(Values))
+    parts: dict[str, Values] = field(default_factory=lambda: defaultdict(Values))
     blocks: dict[int, Block] = field(default_factory=lambda: defaultdict(Block))
 
     def add(self, row: RequestRow) -> None:
-        self.requests += 1
+        number, self.requests = self.requests, self.requests + 1
+        self.block.append(row.block)
+        self.due_ms.append(row.scheduled_ms)
         block = self.blocks[row.block]
         block.first = min(block.first, row.scheduled_ms)
-        self.times[SENT].append(row.dispatched_ms - row.scheduled_ms)
+        self.times[SENT].add(number, row.dispatched_ms - row.scheduled_ms)
         if row.error is not None:
-            self.failed += 1
+            self.lost.append(number)
             for name, values in self.times.items():
                 if name != SENT:
-                    values.append(inf)
+                    values.add(number, inf)
             return
         for name, value in (("ttft", row.ttft_ms), ("e2e", row.e2e_ms), ("tpot", row.tpot_ms)):
             if value is not None:
-                self.times[name].append(value)
-        self.gaps.extend(row.chunk_gaps_ms)
-        self.gap_owner.extend([self.requests] * len(row.chunk_gaps_ms))
+                self.times[name].add(number, value)
+        self.gaps.add(number, *row.chunk_gaps_ms)
         for stage, value in row.stages_ms.items():
-            self.stages.setdefault(stage, array("d")).append(value)
+            self.stages[stage].add(number, value)
         for part, value in parts_of_ttft(row).items():
-            self.parts.setdefault(part, array("d")).append(value)
+            self.parts[part].add(number, value)
         block.finished += 1
         block.last = max(block.last, row.scheduled_ms + (row.e2e_ms or 0.0))
         unknown = block.tokens is None or row.output_tokens is None
         block.tokens = None if unknown else (block.tokens or 0) + (row.output_tokens or 0)
+
+    @property
+    def failed(self) -> int:
+        return len(self.lost)
+
+    @property
+    def in_order(self) -> NDArray[np.int64]:
+        """The requests in the order in which they were due, block by block."""
+        return np.lexsort((np.asarray(self.due_ms), np.asarray(self.block)))
+
+    def together(self, load: Load) -> NDArray[np.int64]:
+        """Of each request, the number of those it was served with, which share its fate: in a closed loop as many
+        consecutive ones of a block as are inside at a time; in an open one, where nobody can say, one part in `_PARTS`
+        of all of them."""
+        order = self.in_order
+        place = np.arange(order.size)
+        if load.concurrency is None:
+            groups = place * min(_PARTS, order.size) // max(1, order.size)
+        else:
+            blocks = np.asarray(self.block)[order]
+            first = np.searchsorted(blocks, blocks)
+            groups = first + (place - first) // load.concurrency
+        found = np.empty(order.size, np.int64)
+        found[order] = groups
+        return found
 
 
 def parts_of_ttft(row: RequestRow) -> dict[str, float]:

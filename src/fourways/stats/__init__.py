@@ -6,9 +6,9 @@ is None, never a number.
 Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `score_interval` and `paired_interval` (its
 interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
-`detectable_difference`, `images_needed`; `quantile_interval`, `clustered_quantile_interval`, `smallest_n`;
-`t_interval`; `welch`, `permutation_p` (of runs); `share_in_order`, `least_to_keep`, `growth` (of requests one after
-another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
+`detectable_difference`, `images_needed`; `quantile_interval`, `quantile_worth`, `clustered_quantile_interval`,
+`smallest_n`; `t_interval`; `welch`, `permutation_p` (of runs); `share_in_order`, `least_to_keep`, `growth` (of
+requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
 `debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
 """
 
@@ -29,7 +29,7 @@ from fourways.stats.interval import Interval
 from fourways.stats.normalised import normalised, normalised_score, quartiles
 from fourways.stats.paired import detectable_difference, holm, images_needed, mcnemar_exact, sign_flip_p
 from fourways.stats.proportion import clustered_wilson, effective_size
-from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, smallest_n
+from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, quantile_worth, smallest_n
 from fourways.stats.ranking import confidence_auroc_interval
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
@@ -66,6 +66,7 @@ __all__ = [
     "permutation_p",
     "pigeonhole",
     "quantile_interval",
+    "quantile_worth",
     "quartiles",
     "reliability_bins",
     "score_interval",

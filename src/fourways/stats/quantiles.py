@@ -1,4 +1,4 @@
-"""Intervals of a quantile by order statistics: no assumption about the distribution but independence."""
+"""Intervals of a quantile by order statistics: no assumption about the distribution."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fourways.stats.effective import size_at_level
 from fourways.stats.interval import LEVEL, Interval, cluster_codes
-from fourways.stats.proportion import clustered_wilson
+from fourways.stats.proportion import clustered_wilson, effective_size
 
 
-def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -> Interval | None:
-    """The interval of the q-quantile (0 < q < 1) of independent values, each tail at most (1 - level) / 2.
+def quantile_interval(
+    values: Sequence[float], q: float, level: float = LEVEL, *, worth: int | None = None
+) -> Interval | None:
+    """The interval of the q-quantile (0 < q < 1), each tail at most (1 - level) / 2.
 
-    None where n is too small for a finite one: at 95 %, n >= 6 for the median, 72 for q = 0.95 and 368 for q = 0.99.
+    worth: how many independent values they are worth, at most their number; None: they are independent. Then the ranks
+    are those of so many values, scaled to all of them. None where that is too small for a finite interval: at 95 %,
+    n >= 6 for the median, 72 for q = 0.95 and 368 for q = 0.99.
 
     Source: Hahn & Meeker (1991), Statistical Intervals, section 5.2; David & Nagaraja (2003), Order Statistics, 7.1.
     """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    n, tail = ordered.size, (1 - level) / 2
+    n, tail = ordered.size if worth is None else worth, (1 - level) / 2
     if n < smallest_n(q, level):
         return None
     from scipy import stats  # slow to load, and most commands need no quantile
@@ -34,7 +39,22 @@ def quantile_interval(values: Sequence[float], q: float, level: float = LEVEL) -
         upper += 1
     if lower < 1 or upper > n:
         return None
-    return Interval(float(ordered[lower - 1]), float(ordered[upper - 1]))
+    return Interval(float(ordered[(lower - 1) * ordered.size // n]), float(ordered[-(-upper * ordered.size // n) - 1]))
+
+
+def quantile_worth(clusters: ArrayLike, values: ArrayLike, q: float, level: float = LEVEL) -> int:
+    """How many independent values these are worth to an interval of their q-quantile; they come in clusters (requests
+    that were served together). From the share that lies at or below it: its effective size, lowered because that was
+    itself estimated, and never more than there are values. clusters: one label a value.
+
+    Source: Woodruff (1952), J. Am. Stat. Assoc. 47, for a quantile through its share; `effective` for the size.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    _, k = cluster_codes(clusters)
+    if k in (1, array.size):
+        return int(k)
+    below = array <= np.quantile(array, q, method="inverted_cdf")
+    return int(min(array.size, size_at_level(effective_size(clusters, below), k - 1, level) + 1e-9))
 
 
 def smallest_n(q: float, level: float = LEVEL) -> int:
