@@ -37,7 +37,7 @@ from fourways.trace.session import RING_BYTES, Session
 BLOCK = 200
 RESULTS = Path(__file__).parent / "results"
 Loop = Callable[[int], None]
-PACK = struct.Struct("@IiQQII").pack_into
+PACK = struct.Struct("@HHiQQII").pack_into
 BUFFER = bytearray(RING_BYTES)
 
 
@@ -49,20 +49,20 @@ def empty(n: int) -> None:
 def inline(n: int) -> None:
     pack, buffer, now = PACK, BUFFER, time.perf_counter_ns
     for _ in range(n):
-        pack(buffer, 64, 1, -1, now(), 7, 0, 1)
+        pack(buffer, 64, 1, 7, -1, now(), 0, 0, 1)
 
 
 def inline_all_fields(n: int) -> None:
     pack, buffer, now = PACK, BUFFER, time.perf_counter_ns
     for _ in range(n):
-        pack(buffer, 64, 1, 7, now(), 8_091_061_649_415, 1000, 1)
+        pack(buffer, 64, 1, 7, 7, now(), 123_456_789, 1000, 1)
 
 
 def inline_moving(n: int) -> None:
     """As `inline`, but record after record, as anything that is to be read must be."""
     pack, buffer, now, at, lap = PACK, BUFFER, time.perf_counter_ns, 0, 1
     for _ in range(n):
-        pack(buffer, at, lap, -1, now(), 7, 0, lap)
+        pack(buffer, at, lap, 7, -1, now(), 0, 0, lap)
         at += 32
         if at == RING_BYTES:
             at, lap = 0, lap + 1
@@ -74,6 +74,13 @@ def emit(n: int, emit: Callable[[str], None] = trace.emit) -> None:
 
 
 def emit_all_fields(n: int) -> None:
+    """As the engine calls it."""
+    emit = trace.emit
+    for _ in range(n):
+        emit("kv_cache_alloc", 7, 123_456_789, 1000)
+
+
+def emit_by_keywords(n: int) -> None:
     emit = trace.emit
     for _ in range(n):
         emit("kv_cache_alloc", 7, tensor_alloc_bytes=123_456_789, mem_reserved_peak_kb=1000)
@@ -93,7 +100,9 @@ def span(n: int) -> None:
             pass
 
 
-LOOPS: tuple[Loop, ...] = (empty, inline, inline_moving, inline_all_fields, emit, emit_all_fields, begin_and_end, span)
+LOOPS: tuple[Loop, ...] = (
+    empty, inline, inline_moving, inline_all_fields, emit, emit_all_fields, emit_by_keywords, begin_and_end, span,
+)  # fmt: skip
 
 
 def costs(blocks: int) -> dict[str, list[float]]:
@@ -193,7 +202,10 @@ def main() -> None:
     off = {name: statistics.median(values) for name, values in costs(200).items() if "inline" not in name}
     with tempfile.TemporaryDirectory() as folder, trace.recording(Path(folder)):
         found = costs(options.blocks)
-    rivals = (("emit", "inline"), ("emit", "inline_moving"), ("emit_all_fields", "inline_all_fields"))
+    rivals = (
+        ("emit", "inline"), ("emit", "inline_moving"), ("emit_all_fields", "inline_all_fields"),
+        ("emit_by_keywords", "inline_all_fields"),
+    )  # fmt: skip
     ratios = {
         f"{ours} / {rival}": median_interval(list(np.array(found[ours]) / np.array(found[rival])))
         for ours, rival in rivals
@@ -215,7 +227,7 @@ def main() -> None:
     print("recorded:", made["recorded"])
     slow = made["slow_reader"]
     kept = slow["torn"] == slow["out_of_order"] == 0 and slow["read"] + slow["dropped"] == slow["events"]
-    cheap = ratios["emit / inline"][2] <= 2
+    cheap = all(ratios[key][2] <= 2 for key in ("emit / inline", "emit_all_fields / inline_all_fields"))
     print(
         f"bars: at most twice inline: {'met' if cheap else 'MISSED'}; all accounted for: {'met' if kept else 'MISSED'}"
     )

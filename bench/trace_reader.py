@@ -17,7 +17,7 @@ import numpy as np
 
 from fourways.trace import shared
 from fourways.trace.messages import NewRing, Stopped, decode
-from fourways.trace.record import DTYPE, VALUE_SHIFT
+from fourways.trace.record import DTYPE
 from fourways.trace.ring import Reader, Records, Slots
 
 
@@ -25,7 +25,7 @@ def torn(first: int, records: Records) -> int:
     """How many of the records, which stand from place `first` on, are not wholly their own."""
     numbers = np.arange(first, first + len(records), dtype=np.uint64)
     whole = (records["track"] == (numbers & np.uint64(0xFFFFFF)) + np.uint64(1)).astype(bool)
-    whole &= records["word"] >> np.uint64(VALUE_SHIFT) == numbers
+    whole &= records["value"] == numbers
     whole &= records["mem_reserved_peak_kb"] == (numbers & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     stamps = records["timestamp_ns"]
     whole[1:] &= stamps[1:] >= stamps[:-1]

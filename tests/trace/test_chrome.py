@@ -17,7 +17,7 @@ from fourways.core.clock import host_clock
 from fourways.core.errors import FourwaysError
 from fourways.trace import chrome, spool
 from fourways.trace.messages import Dropped, Name, Owner, Started, Stopped, Track
-from fourways.trace.record import BEGIN, DTYPE, END, INSTANT, SPAN, THREAD, VALUE_SHIFT
+from fourways.trace.record import BEGIN, DTYPE, END, INSTANT, SPAN, THREAD
 
 Event = tuple[int, int, int, int, int]
 """Owner, track, kind, name, and when; a span lasts as long as its name's number."""
@@ -34,7 +34,7 @@ def written(folder: Path, events: list[Event], lengths: list[int] | None = None)
         writer.note(Name(name, f"näme <{name}>"))
     for place, (owner, track, kind, name, at) in enumerate(events):
         value = lengths[place] if lengths is not None and kind == SPAN else 0
-        writer.put(place, owner, np.array([(0, track, at, value << VALUE_SHIFT | kind | name, 0, 0)], DTYPE))
+        writer.put(owner, np.array([(0, kind | name, track, at, value, 0, 0)], DTYPE))
     writer.note(Dropped(2, 5))
     writer.note(Stopped({0: 1}, 3, host_clock()))
     writer.close()
@@ -146,7 +146,7 @@ def test_a_full_disk_leaves_the_recording_to_be_finished_later(tmp_path: Path, m
 def test_a_torn_end_of_either_file_is_left_out(tmp_path: Path) -> None:
     writer = spool.SpoolWriter(tmp_path)
     writer.note(Name(1, "kept"))
-    writer.put(0, 1, np.zeros(2, DTYPE))
+    writer.put(1, np.zeros(2, DTYPE))
     writer.close()
     with (tmp_path / spool.EVENTS_FILE).open("ab") as stream:
         stream.write(b"x" * 31)

@@ -6,6 +6,7 @@ loads. Each record holds its own number in every field, so a mixture of two show
 
 from __future__ import annotations
 
+import mmap
 import random
 from collections.abc import Iterator
 
@@ -14,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fourways.trace.record import DTYPE, RECORD, RECORD_BYTES
+from fourways.trace.record import DTYPE, RECORD, RECORD_BYTES, mark
 from fourways.trace.ring import Marks, Reader, Records, Ring, Slots, write_fenced
 
-FIELDS = ((0, 4), (4, 4), (8, 8), (16, 8), (24, 4), (28, 4))
+FIELDS = ((0, 2), (2, 2), (4, 4), (8, 8), (16, 8), (24, 4), (28, 4))
 """Offset and size of each, in the order in which they are stored."""
 
 
 def payload(number: int, lap: int) -> tuple[int, ...]:
-    return lap, number + 1, number * 7 + 3, number * 13 + 5, number + 11, lap
+    return mark(lap), number % 4093, number + 1, number * 7 + 3, number * 13 + 5, number + 11, lap
 
 
 class Played:
@@ -81,12 +82,12 @@ class Played:
             self.memory[at + 28 : at + 32] = bytes(4)
             yield True
             stores = [
-                (at + o, v.to_bytes(s, "little")) for (o, s), v in zip(FIELDS[:5], payload(number, lap), strict=False)
+                (at + o, v.to_bytes(s, "little")) for (o, s), v in zip(FIELDS[:6], payload(number, lap), strict=False)
             ]
             stores += [(at + o, bytes(4)) for o in self._draw.sample(range(0, 28, 4), 3) if self._draw.random() < 0.3]
             self._draw.shuffle(stores)
             final = {
-                at + o: v.to_bytes(s, "little") for (o, s), v in zip(FIELDS[:5], payload(number, lap), strict=False)
+                at + o: v.to_bytes(s, "little") for (o, s), v in zip(FIELDS[:6], payload(number, lap), strict=False)
             }
             for where, data in [*stores, *final.items()]:
                 self.memory[where : where + len(data)] = data
@@ -105,10 +106,10 @@ class Watched(Slots):
         self._burst = burst
 
     def begins(self, first: int, last: int) -> Marks:
-        return self._marks(0, first, last)
+        return self._marks(0, 2, first, last)
 
     def ends(self, first: int, last: int) -> Marks:
-        return self._marks(28, first, last)
+        return self._marks(28, 4, first, last)
 
     def copy(self, first: int, last: int) -> Records:
         words = list(range(first * 4, last * 4))
@@ -121,12 +122,12 @@ class Watched(Slots):
             out[at : at + 8] = self._writer.memory[word * 8 : word * 8 + 8]
         return np.frombuffer(bytes(out), DTYPE).copy()
 
-    def _marks(self, offset: int, first: int, last: int) -> Marks:
+    def _marks(self, offset: int, size: int, first: int, last: int) -> Marks:
         out = np.zeros(last - first, np.uint32)
         for slot in range(first, last):
             self._go_on()
             at = slot * RECORD_BYTES + offset
-            out[slot - first] = int.from_bytes(self._writer.memory[at : at + 4], "little")
+            out[slot - first] = int.from_bytes(self._writer.memory[at : at + size], "little")
         return out
 
     def _go_on(self) -> None:
@@ -136,8 +137,9 @@ class Watched(Slots):
 
 def torn(first: int, records: Records) -> list[int]:
     """The numbers of records that are not wholly the ones they should be."""
-    want = [payload(first + i, 0)[1:5] for i in range(len(records))]
-    got = [tuple(int(r[f]) for f in ("track", "timestamp_ns", "word", "mem_reserved_peak_kb")) for r in records]
+    names = ("what", "track", "timestamp_ns", "value", "mem_reserved_peak_kb")
+    want = [payload(first + i, 1)[1:6] for i in range(len(records))]
+    got = [tuple(int(r[f]) for f in names) for r in records]
     return [first + i for i, (a, b) in enumerate(zip(want, got, strict=True)) if a != b]
 
 
@@ -208,6 +210,22 @@ def test_a_hole_costs_one_record_and_not_the_rest() -> None:
     assert (seen, reader.dropped, reader.next) == ([0, 1, 3, 4], 1, 5)
 
 
+def test_a_ring_goes_on_past_the_laps_that_begin_can_count() -> None:
+    assert [mark(lap) for lap in (1, 65_535, 65_536, 131_071)] == [1, 65_535, 1, 1]
+    ring = Ring(0, mmap.mmap(-1, 8 * RECORD_BYTES))
+    memory = bytearray(8 * RECORD_BYTES)
+    reader, first = Reader(Slots(memory)), 8 * 65_533
+    ring.lap, ring.mark, reader.next = 65_534, 65_534, first
+    for number in range(first, first + 32):
+        ring.at = at = ring.at + RECORD_BYTES
+        if at >= ring.size:
+            ring.turn()
+        RECORD.pack_into(memory, number % 8 * RECORD_BYTES, ring.mark, *payload(number, ring.lap)[1:])
+        ((place, records),) = reader.poll()
+        assert (place, len(records), torn(place, records)) == (number, 1, [])
+    assert (ring.lap, ring.mark, reader.dropped) == (65_537, 2, 0)
+
+
 def test_pack_into_clears_the_record_and_then_stores_its_fields_in_order() -> None:
     """What the protocol takes CPython to do, seen from inside: each value looks at memory when its turn comes."""
     memory = bytearray(b"\xff" * RECORD_BYTES)
@@ -216,32 +234,30 @@ def test_pack_into_clears_the_record_and_then_stores_its_fields_in_order() -> No
     class Value:
         def __index__(self) -> int:
             seen.append(bytes(memory))
-            return 0x7F7F7F7F
+            return 0x7F7F
 
     RECORD.pack_into(memory, 0, *(Value() for _ in FIELDS))
     for turn, snapshot in enumerate(seen):
         for number, (offset, size) in enumerate(FIELDS):
             stored = snapshot[offset : offset + size]
-            assert stored == (0x7F7F7F7F.to_bytes(size, "little") if number < turn else bytes(size))
+            assert stored == (0x7F7F.to_bytes(size, "little") if number < turn else bytes(size))
 
 
 def test_the_fenced_write_leaves_the_same_record() -> None:
     plain, fenced = bytearray(64), bytearray(64)
-    RECORD.pack_into(plain, 32, 3, -1, 5, 6, 7, 3)
-    write_fenced(fenced, 32, 3, -1, 5, 6, 7, 3)  # type: ignore[arg-type]  # any buffer will do
+    RECORD.pack_into(plain, 32, 3, 9, -1, 5, 6, 7, 3)
+    write_fenced(fenced, 32, 3, 9, -1, 5, 6, 7, 3)  # type: ignore[arg-type]  # any buffer will do
     assert fenced == plain
 
 
 def test_the_record_is_what_numpy_reads() -> None:
     assert DTYPE.itemsize == RECORD.size == RECORD_BYTES
-    data = RECORD.pack(1, -1, 2**63, 2**64 - 1, 2**32 - 1, 1)
-    assert np.frombuffer(data, DTYPE)[0].tolist() == (1, -1, 2**63, 2**64 - 1, 2**32 - 1, 1)
+    data = RECORD.pack(1, 2**16 - 1, -1, 2**63, 2**64 - 1, 2**32 - 1, 1)
+    assert np.frombuffer(data, DTYPE)[0].tolist() == (1, 2**16 - 1, -1, 2**63, 2**64 - 1, 2**32 - 1, 1)
 
 
 @given(events=st.integers(0, 40))
 def test_the_writer_knows_how_much_it_wrote_across_turns(events: int) -> None:
-    import mmap
-
     ring = Ring(0, mmap.mmap(-1, 8 * RECORD_BYTES))  # quarters of two records
     for _ in range(events):
         ring.at = at = ring.at + RECORD_BYTES

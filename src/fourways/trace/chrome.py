@@ -20,7 +20,7 @@ import numpy as np
 from fourways.core.errors import FourwaysError
 from fourways.core.run_files import TRACE_FILE
 from fourways.trace import spool as spools
-from fourways.trace.record import INSTANT, VALUE_SHIFT
+from fourways.trace.record import INSTANT
 from fourways.trace.ring import Records
 from fourways.trace.session import MORE_NAMES
 from fourways.trace.spans import Spans, kinds, lanes, names, rows, spans
@@ -177,7 +177,7 @@ def _instants(spool: Spool, origin: int) -> Iterator[bytes]:
 def _fields(events: Records) -> Iterator[tuple[int, int, int, int, int]]:
     return zip(
         rows(events).tolist(), names(events).tolist(), events["timestamp_ns"].tolist(),
-        (events["word"] >> np.uint64(VALUE_SHIFT)).tolist(), events["mem_reserved_peak_kb"].tolist(), strict=True,
+        events["value"].tolist(), events["mem_reserved_peak_kb"].tolist(), strict=True,
     )  # fmt: skip
 
 

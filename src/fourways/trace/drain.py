@@ -42,15 +42,11 @@ class Tail:
         self._firsts.append(owner.first)
         self._owners.append(owner.number)
 
-    def by_owner(self, first: int, records: Records) -> list[tuple[int, int, Records]]:
-        """(number of the first, owner, records) of each owner's part."""
+    def by_owner(self, first: int, records: Records) -> list[tuple[int, Records]]:
+        """(owner, records) of each owner's part."""
         cuts = [place - first for place in self._firsts if first < place < first + len(records)]
         edges = [0, *cuts, len(records)]
-        return [
-            (first + low, self._owner(first + low), records[low:high])
-            for low, high in itertools.pairwise(edges)
-            if high > low
-        ]
+        return [(self._owner(first + low), records[low:high]) for low, high in itertools.pairwise(edges) if high > low]
 
     def newly_dropped(self) -> tuple[int, int] | None:
         """(owner, count) of what was dropped since the last call, put down to the last of several owners."""
@@ -120,8 +116,8 @@ class Drain:
 
     def _keep(self, tail: Tail, pieces: list[tuple[int, Records]]) -> None:
         for first, records in pieces:
-            for place, owner, part in tail.by_owner(first, records):
-                self._spool.put(place, owner, part)
+            for owner, part in tail.by_owner(first, records):
+                self._spool.put(owner, part)
         lost = tail.newly_dropped()
         if lost is not None:
             self._spool.note(Dropped(*lost))

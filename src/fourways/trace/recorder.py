@@ -22,16 +22,11 @@ from fourways.trace.record import (
     BEGIN,
     END,
     INSTANT,
-    KIND_MASK,
     MAX_KB,
-    MAX_STAMP,
     MAX_TRACK,
-    MAX_VALUE,
-    NAME_MASK,
+    MAX_U64,
     SPAN,
     THREAD,
-    VALUE_SHIFT,
-    VALUE_UNIT,
     clamped,
 )
 from fourways.trace.ring import Ring
@@ -56,19 +51,17 @@ def emit(name: str, track: int = THREAD, tensor_alloc_bytes: int = 0, mem_reserv
         return
     try:
         ring: Ring = _local.ring
-        word = _names[name]
+        what = _names[name]
     except (AttributeError, KeyError):
         _first(name, track, INSTANT, _now(), tensor_alloc_bytes, mem_reserved_peak_kb)
         return
-    if tensor_alloc_bytes:
-        word += tensor_alloc_bytes * VALUE_UNIT  # CPython adds and multiplies faster than it shifts
     stamp = _now()
     # From here to the end of the write nothing lets a signal's handler in, so no other event takes the same place.
     ring.at = at = ring.at + 32
     try:
-        _write(ring.buffer, at, ring.lap, track, stamp, word, mem_reserved_peak_kb, ring.lap)
+        _write(ring.buffer, at, ring.mark, what, track, stamp, tensor_alloc_bytes, mem_reserved_peak_kb, ring.lap)
     except struct.error:
-        _store_odd(ring, at, track, stamp, word, mem_reserved_peak_kb)
+        _store_odd(ring, at, what, track, stamp, tensor_alloc_bytes, mem_reserved_peak_kb)
 
 
 def begin(name: str, track: int = THREAD) -> None:
@@ -144,15 +137,15 @@ def _put(name: str, track: int, kind: int, stamp: int, value: int) -> None:
     """`emit` for the other kinds; a span's value is its length."""
     try:
         ring: Ring = _local.ring  # type: ignore[union-attr]  # None if another thread just ended the recording
-        word = value << VALUE_SHIFT | _names[name] | kind
+        what = _names[name] | kind
     except (AttributeError, KeyError):
         _first(name, track, kind, stamp, value, 0)
         return
     ring.at = at = ring.at + 32
     try:
-        _write(ring.buffer, at, ring.lap, track, stamp, word, 0, ring.lap)
+        _write(ring.buffer, at, ring.mark, what, track, stamp, value, 0, ring.lap)
     except struct.error:
-        _store_odd(ring, at, track, stamp, word, 0)
+        _store_odd(ring, at, what, track, stamp, value, 0)
 
 
 def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) -> None:
@@ -165,24 +158,19 @@ def _first(name: str, track: int, kind: int, stamp: int, value: int, kb: int) ->
         if lease is None:
             return
         local.lease, local.ring = lease, lease.ring
-    word = clamped(value, MAX_VALUE) << VALUE_SHIFT | session.number_of(name) | kind
+    what = session.number_of(name) | kind
     ring: Ring = local.ring
     ring.at = at = ring.at + 32
-    try:
-        _write(ring.buffer, at, ring.lap, track, stamp, word, kb, ring.lap)
-    except struct.error:
-        _store_odd(ring, at, track, stamp, word, kb)
+    _store_odd(ring, at, what, track, stamp, value, kb)
 
 
-def _store_odd(ring: Ring, at: int, track: int, stamp: int, word: int, kb: int) -> None:
+def _store_odd(ring: Ring, at: int, what: int, track: int, stamp: int, value: int, kb: int) -> None:
     """Where a plain write failed: the place lies behind a quarter's end, or a value is out of range. A value that is no
     integer raises TypeError and leaves a hole, which the reader counts as dropped."""
     while at >= ring.size:
         at = ring.turn()
-    value = clamped(word >> VALUE_SHIFT if isinstance(word, int) else word, MAX_VALUE)
-    word = value << VALUE_SHIFT | word & (KIND_MASK | NAME_MASK)
-    stamp, track, kb = clamped(stamp, MAX_STAMP), clamped(track, MAX_TRACK) or THREAD, clamped(kb, MAX_KB)
-    _write(ring.buffer, at, ring.lap, track, stamp, word, kb, ring.lap)
+    track, stamp = clamped(track, MAX_TRACK) or THREAD, clamped(stamp, MAX_U64)
+    _write(ring.buffer, at, ring.mark, what, track, stamp, clamped(value, MAX_U64), clamped(kb, MAX_KB), ring.lap)
     if at == 0 and _session is not None:
         _session.wake()
 

@@ -1,7 +1,7 @@
 """A ring of records in shared memory: one thread writes, one other process reads, nobody waits for anybody.
 
 Contract. The writer reserves a place (its own counter, no store that anyone else sees), then stores the record: `begin`
-first, `end` last, both the number of the lap. No lock, no head index: what is there is told by the records themselves.
+first, `end` last, both for the lap. No lock, no head index: what is there is told by the records themselves.
 The reader looks at `end`, copies the record, then looks at `begin` and at `end` again; only if all three are the lap it
 expects was the copy not disturbed. Both marks are needed: clearing a record is one `memset`, whose order nobody
 promises, and whichever half it clears first holds one of them. A record that fails is counted as dropped, never
@@ -26,10 +26,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fourways.trace.record import DTYPE, RECORD, RECORD_BYTES
+from fourways.trace.record import DTYPE, RECORD, RECORD_BYTES, mark
 
 Records = NDArray[np.void]
-Marks = NDArray[np.uint32]
+Marks = NDArray[np.uint16] | NDArray[np.uint32]
 
 KEEPS_ORDER = platform.machine().lower() in {"x86_64", "amd64", "i686", "i386"}
 """Whether this machine shows stores to other processors in the order in which they were made."""
@@ -51,17 +51,17 @@ def fence() -> None:
 
 
 def write_fenced(
-    buffer: memoryview, at: int, begin: int, track: int, timestamp_ns: int, word: int, kb: int, end: int
+    buffer: memoryview, at: int, begin: int, what: int, track: int, timestamp_ns: int, value: int, kb: int, end: int
 ) -> None:
     """As `RECORD.pack_into`, for machines that do not keep the order of stores."""
     _MARK.pack_into(buffer, at + _END, 0)
     fence()
-    RECORD.pack_into(buffer, at, begin, track, timestamp_ns, word, kb, 0)
+    RECORD.pack_into(buffer, at, begin, what, track, timestamp_ns, value, kb, 0)
     fence()
     _MARK.pack_into(buffer, at + _END, end)
 
 
-write: Callable[[memoryview, int, int, int, int, int, int, int], None]
+write: Callable[[memoryview, int, int, int, int, int, int, int, int], None]
 write = RECORD.pack_into if KEEPS_ORDER else write_fenced
 
 
@@ -69,10 +69,11 @@ class Ring:
     """The writer's side, a quarter at a time: a plain write fails at a quarter's end, which costs the writer nothing
     until then and is the moment to wake the reader.
 
-    buffer: the quarter under way. at: byte offset in it of the record that was reserved last. lap: of the ring.
+    buffer: the quarter under way. at: byte offset in it of the record that was reserved last. lap: of the ring. mark:
+    the lap as `begin` holds it.
     """
 
-    __slots__ = ("_quarter", "_quarters", "at", "buffer", "lap", "number", "size")
+    __slots__ = ("_quarter", "_quarters", "at", "buffer", "lap", "mark", "number", "size")
 
     def __init__(self, number: int, memory: mmap.mmap) -> None:
         whole = memoryview(memory)
@@ -85,7 +86,7 @@ class Ring:
         self._quarter = 0
         self.buffer = self._quarters[0]
         self.at = -RECORD_BYTES
-        self.lap = 1
+        self.lap = self.mark = 1
 
     def turn(self) -> int:
         """Reserve again, where the place that was reserved lies behind the quarter's end. Calls nothing, so nothing
@@ -96,6 +97,7 @@ class Ring:
             self.buffer = self._quarters[self._quarter]
             if self._quarter == 0:
                 self.lap += 1
+                self.mark = mark(self.lap)
         self.at = at
         return at
 
@@ -178,7 +180,7 @@ class Reader:
         self._between()
         begins = self._slots.begins(slot, slot + ready)
         ends = self._slots.ends(slot, slot + ready)
-        good = (begins == lap) & (ends == lap)
+        good = (begins == mark(lap)) & (ends == lap)
         first = self.next
         self.next += ready
         if good.all():

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fourways.trace.record import BEGIN, DTYPE, END, KIND_MASK, NAME_MASK, SPAN, VALUE_SHIFT
+from fourways.trace.record import BEGIN, DTYPE, END, KIND_MASK, NAME_MASK, SPAN
 from fourways.trace.ring import Records
 
 SPAN_DTYPE = np.dtype([("row", "i4"), ("start", "u8"), ("end", "u8"), ("name", "u2"), ("open", "?")])
@@ -21,15 +21,15 @@ _SOME = 1 << 16
 def rows(events: Records) -> NDArray[np.int64]:
     """The row of each record of a spool."""
     track = events["track"].astype(np.int64)
-    return np.where(track > 0, track, -events["begin"].astype(np.int64))
+    return np.where(track > 0, track, -events["end"].astype(np.int64))
 
 
 def names(events: Records) -> NDArray[np.uint16]:
-    return (events["word"] & np.uint64(NAME_MASK)).astype(np.uint16)
+    return np.asarray(events["what"] & np.uint16(NAME_MASK))
 
 
 def kinds(events: Records) -> NDArray[np.uint16]:
-    return (events["word"] & np.uint64(KIND_MASK)).astype(np.uint16)
+    return np.asarray(events["what"] & np.uint16(KIND_MASK))
 
 
 def spans(pieces: Iterable[Records]) -> tuple[Spans, int]:
@@ -69,7 +69,8 @@ def _whole(events: Records) -> Spans:
     """Of records that are a span each."""
     part = np.zeros(len(events), SPAN_DTYPE)
     part["row"], part["name"], part["start"] = rows(events), names(events), events["timestamp_ns"]
-    part["end"] = events["timestamp_ns"] + (events["word"] >> np.uint64(VALUE_SHIFT))
+    started = events["timestamp_ns"]
+    part["end"] = started + np.minimum(events["value"], ~started)  # ~: what is left until the clock's last instant
     return part
 
 

@@ -1,8 +1,8 @@
 """The files of a recording while it runs, which the trace is made of at its end.
 
-`trace.events`: records as in `record`, but `begin` is the owner's number (which thread) and `end` its place in its
-ring, modulo 2^32. `trace.tables`: the messages, one JSON line each. Both only grow, a whole poll at a time, so whatever
-kills the reader leaves both readable; a torn last record or line is left out. They go once trace.json stands.
+`trace.events`: records as in `record`, but `end` is the owner's number (which thread). `trace.tables`: the messages,
+one JSON line each. Both only grow, a whole poll at a time, so whatever kills the reader leaves both readable; a torn
+last record or line is left out. They go once trace.json stands.
 """
 
 from __future__ import annotations
@@ -34,10 +34,8 @@ class SpoolWriter:
     def note(self, message: Message) -> None:
         self._tables.write(encode(message) + b"\n")
 
-    def put(self, first: int, owner: int, records: Records) -> None:
-        """first: the place of the first of them in their ring."""
-        records["begin"] = owner
-        records["end"] = (first + np.arange(len(records))) & 0xFFFFFFFF
+    def put(self, owner: int, records: Records) -> None:
+        records["end"] = owner
         self._events.write(records.tobytes())
 
     def flush(self) -> None:

@@ -22,22 +22,23 @@ class Held:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device if device.type == "cuda" else None
-        self._bytes: dict[Holder, int] = {}
+        self._bytes: dict[Holder, int] = {"kv_cache": 0, "feature_cache": 0, "prefix_cache": 0}
 
     def now(self, holder: Holder, count: int) -> None:
         """It holds so many bytes from now on: an event `<holder>_alloc` or `<holder>_free` where that is a change."""
-        before, self._bytes[holder] = self._bytes.get(holder, 0), count
+        before, self._bytes[holder] = self._bytes[holder], count
         if count != before and recorder.active() is not None:
             self.emit(f"{holder}_alloc" if count > before else f"{holder}_free")
 
     def emit(self, name: str) -> None:
         """An event of the calling thread, with what is allocated now."""
         if self._cuda is None:
-            trace.emit(name, tensor_alloc_bytes=sum(self._bytes.values()))
+            trace.emit(name, trace.THREAD, sum(self._bytes.values()))
             return
         counters = torch.cuda.memory_stats_as_nested_dict(self._cuda)
         trace.emit(
             name,
-            tensor_alloc_bytes=counters["allocated_bytes"]["all"]["current"],
-            mem_reserved_peak_kb=counters["reserved_bytes"]["all"]["peak"] // 1024,
+            trace.THREAD,
+            counters["allocated_bytes"]["all"]["current"],
+            counters["reserved_bytes"]["all"]["peak"] // 1024,
         )
