@@ -287,6 +287,7 @@ async def test_a_silent_server_times_out_once(before: tuple[bytes, ...]) -> None
         web.raw(b"data: {broken\n\n"),
         web.raw(b"data: \xff\xfe\xfd\n\n"),
         web.raw(b'data: {"choices": 7}\n\n'),
+        web.raw(b'data: {"x": ' + b"[" * 100_000 + b"\n\n"),
         web.raw(b'data: {"choices": [{"delta": {"content": 5}}]}\n\n'),
         web.raw(b"data: " + b"x" * (5 << 20)),
         web.raw(b"<html>login</html>", kind="text/html"),
@@ -513,7 +514,12 @@ async def test_the_key_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) 
         _, done = await collect(engine, ask())
         await engine.close()
     assert "Incorrect API key provided: ***" in str(done.error) and "api_key_env" in str(done.hint)
-    assert "sk-secret-2" not in f"{done} {engine.info}"
+    assert "sk-secret-2" not in f"{done} {engine.info} {engine._address}"
+
+
+async def test_what_a_terminal_would_obey_is_not_passed_on() -> None:
+    async with connected(web.status(400, {"error": {"message": "no\x1b[2J\x00 such\u202e image"}})) as (engine, _):
+        assert str((await collect(engine, ask()))[1].error).endswith("no [2J such image")
 
 
 def test_the_default_key_does_not_leave_this_machine_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -537,6 +543,7 @@ def test_a_named_key_that_is_not_there_is_the_users_mistake() -> None:
         ("http://h:8000/", "http://h:8000/v1"),
         ("http://h:8000/v1/", "http://h:8000/v1"),
         ("https://h/openai/v3", "https://h/openai/v3"),
+        ("https://h/a%2Fb/v1%0d%0aX:%20y/", "https://h/a%2Fb/v1%0d%0aX:%20y"),
         ("https://h/v1/chat/completions", "https://h/v1"),
         ("https://user:pass@h/v1?api-version=2#x", "https://h/v1"),
     ],

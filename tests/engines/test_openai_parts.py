@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fourways.engines.openai import sse
 from fourways.engines.openai.retry import LONGEST_S, pause_s, retry_after_s
-from fourways.engines.openai.sse import EventSplitter
+from fourways.engines.openai.sse import EventSplitter, EventTooLarge
 from fourways.engines.openai.wire import complaint
 
 
@@ -37,6 +38,24 @@ def test_events_do_not_depend_on_how_the_bytes_arrive(lines: list[str], ending: 
 
 def test_several_data_lines_are_one_event_and_a_cut_off_event_is_none() -> None:
     assert _read([b"data: a\ndata:b\n\n", b"data: lost"]) == [b"a\nb"]
+
+
+def test_a_byte_order_mark_and_an_empty_line_of_data_change_no_event() -> None:
+    assert _read([b"\xef", b"\xbb\xbfdata: a\n\n", b"data: b\n\n"]) == [b"a", b"b"]
+    assert _read([b"data:\n", b"data: x\n\n"]) == [b"\nx"]
+
+
+@pytest.mark.parametrize("piece", [b"x", b"data:x\n", b": x\ndata:x\n"])
+def test_an_event_without_end_is_given_up_in_time_that_grows_with_its_length_only(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1 << 20)
+    splitter, before = EventSplitter(), time.thread_time()
+    splitter.feed(b"data: a")
+    with pytest.raises(EventTooLarge):
+        for _ in range(2 << 20):
+            splitter.feed(piece)
+    assert time.thread_time() - before < 20, "quadratic, it would take minutes"
 
 
 def test_the_pause_doubles_is_the_requests_own_and_obeys_the_server() -> None:
@@ -67,6 +86,7 @@ def test_retry_after_is_read_as_a_date() -> None:
         (b"plain text", "plain text"),
         (b'{"error": {"message": 5}}', '{"error": {"message": 5}}'),
         (b"\xff\xfe", "\ufffd\ufffd"),
+        (b'{"detail": ' + b"[" * 100_000, '{"detail": ' + "[" * 989),
     ],
 )
 def test_a_complaint_is_found_in_every_usual_form(content: bytes, says: str) -> None:

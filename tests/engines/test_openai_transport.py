@@ -175,6 +175,44 @@ async def test_closing_the_engine_ends_every_connection() -> None:
     assert raw.ended == raw.connections == 4
 
 
+async def test_a_connection_that_is_made_while_the_engine_closes_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = Raw((WHOLE,))
+    async with engine_of(raw) as engine:
+        loop, connecting, closed = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+        connect = loop.create_connection
+
+        async def slow(*args: Any, **more: Any) -> Any:
+            made = await connect(*args, **more)
+            connecting.set()
+            await closed.wait()
+            return made
+
+        monkeypatch.setattr(loop, "create_connection", slow)
+        running = asyncio.create_task(answered(engine))
+        await connecting.wait()
+        await engine.close()
+        closed.set()
+        assert "closed" in str((await running).error)
+        await asyncio.sleep(0.05)
+    assert raw.heads == [] and raw.ended == raw.connections == 1
+
+
+def test_an_engine_that_is_taken_to_another_event_loop_makes_its_connections_anew() -> None:
+    async def ask_twice(port: int) -> list[str | None]:
+        return [(await answered(engine)).error for _ in range(2)]
+
+    async def serve() -> tuple[list[str | None], int]:
+        raw = Raw((WHOLE,))
+        async with listening(raw.serve) as port:
+            nonlocal engine
+            engine = OpenAIEngine(Candidate("c", url=f"http://127.0.0.1:{port}", served_model="m"), timeout_s=5.0)
+            errors = [e for _ in range(2) for e in await asyncio.to_thread(asyncio.run, ask_twice(port))]
+        return errors, raw.connections
+
+    engine: OpenAIEngine
+    assert asyncio.run(serve()) == ([None] * 4, 2)
+
+
 async def test_closing_the_engine_ends_what_runs_and_asks_nothing_again() -> None:
     raw = Raw((HEAD, chunk(EVENT)), gap_s=20.0)
     async with engine_of(raw) as engine:
@@ -250,6 +288,20 @@ async def test_requests_beyond_the_limit_are_counted_and_without_one_none_is_hel
             assert engine.held_back == most
 
 
+async def test_a_request_line_cannot_be_broken_out_of() -> None:
+    raw = Raw((WHOLE,))
+    async with listening(raw.serve) as port:
+        for tail in ("/v1/a b", "/v1/ü?x=1 2", "/v1%0d%0aX-Other:%20b"):
+            engine = OpenAIEngine(Candidate("c", url=f"http://127.0.0.1:{port}{tail}", served_model="m\r\nX-Other: b"))
+            assert (await answered(engine)).error is None
+            await engine.close()
+        for tail in ("/v1\r\nX-Other: b", "/v1\nX-Other: b"):
+            with pytest.raises(UserError):
+                OpenAIEngine(Candidate("c", url=f"http://127.0.0.1:{port}{tail}"))
+    for head in raw.heads:
+        assert "\nX-Other" not in head and head.split("\r\n")[0].count(" ") == 2
+
+
 def test_a_key_that_would_end_its_header_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAD_KEY", "a\r\nX-Other: b")
     with pytest.raises(UserError, match="key holds characters") as caught:
@@ -264,10 +316,14 @@ class Pipe(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.sent = b""
+        self.unsent_bytes = 0
         self.paused = self.aborted = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.sent += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
 
     def pause_reading(self) -> None:
         self.paused = True
@@ -320,6 +376,69 @@ def test_an_answer_does_not_depend_on_how_its_bytes_arrive(bodies: list[bytes], 
     status, found, reusable = asyncio.run(run())
     assert (status, found) == (404 if framing == "length" else 200, body)
     assert reusable == (framing != "end")
+
+
+@pytest.mark.parametrize("also", [0, 4, 17, 60])
+async def test_a_second_answer_in_the_same_read_is_no_part_of_the_first_and_ends_the_connection(also: int) -> None:
+    second = b"HTTP/1.1 500 Oops\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nother"
+    connection, pipe = opened()
+    connection.data_received(HEAD + chunk(b"own") + LAST + second[: len(second) - also])
+    await connection.head()
+    assert (connection.status, connection.headers["content-type"]) == (200, "text/event-stream")
+    assert [piece for piece, _ in await rest(connection)] == [b"own"]
+    assert not connection.reusable and pipe.aborted
+
+
+async def test_trailers_are_no_headers() -> None:
+    connection, _ = opened()
+    connection.data_received(HEAD + chunk(b"own") + b"0\r\nContent-Encoding: gzip\r\nContent-Type: text/html\r\n\r\n")
+    await connection.head()
+    assert connection.headers["content-type"] == "text/event-stream" and "content-encoding" not in connection.headers
+    assert connection.reusable
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Name: value\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 1000),
+        (HEAD + chunk(b"own") + b"0\r\n", b"X-Name: value\r\n"),
+        (HEAD + chunk(b"own") + b"0\r\nX: ", b"x" * 1000),
+        (HEAD + chunk(b"own") + b"1;", b"x=y;" * 250),
+    ],
+)
+async def test_what_is_no_body_may_not_go_on_for_ever(start: bytes, more: bytes) -> None:
+    connection, pipe = opened()
+    connection.data_received(start + more)
+    for _ in range(1 + (300 << 10) // len(more)):
+        if not pipe.aborted:
+            connection.data_received(more)
+    assert pipe.aborted
+    with pytest.raises(Lost):
+        await connection.head()
+        await rest(connection)
+
+
+async def test_small_pieces_of_a_long_body_are_no_endless_head() -> None:
+    connection, pipe = opened()
+    connection.data_received(HEAD)
+    for _ in range(100_000):
+        connection.data_received(chunk(b"x"))
+    assert not pipe.aborted
+
+
+async def test_a_connection_whose_request_is_not_all_sent_or_that_was_made_to_wait_is_not_used_again() -> None:
+    connection, pipe = opened()
+    pipe.unsent_bytes = 1000
+    connection.data_received(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+    await connection.head()
+    assert connection.status == 413 and not connection.reusable
+    connection, pipe = opened()
+    connection.data_received(HEAD + chunk(b"x" * (2 << 20)) + LAST)
+    assert pipe.paused and not connection.reusable
+    await rest(connection)
+    assert connection.reusable
 
 
 async def test_pieces_carry_the_instant_of_their_read_however_late_they_are_taken() -> None:

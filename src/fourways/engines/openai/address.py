@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -19,19 +19,24 @@ class Address:
     """base: ends in the path before `/chat/completions`. shown: the same without user, password and query. key: sent as
     a bearer token, or None."""
 
-    base: httpx.URL
+    base: httpx.URL = field(repr=False)
     shown: str
-    key: str | None
+    key: str | None = field(repr=False)
     loopback: bool
 
     def path(self, tail: str) -> httpx.URL:
-        return self.base.copy_with(path=f"{self.base.path.rstrip('/')}/{tail}")
+        return self.base.copy_with(path=f"{_path(self.base)}/{tail}")
+
+    def beside(self, tail: str) -> httpx.URL:
+        """Where servers put what is no part of the API: beside `/v1`."""
+        return self.base.copy_with(path=f"{_path(self.base).removesuffix('/v1')}/{tail}")
 
     def hide(self, text: str) -> str:
-        """The text on one line, at most 300 characters, without the key (servers repeat a wrong one)."""
+        """The text on one line, at most 300 characters, without the key (servers repeat a wrong one) and without what a
+        terminal would obey."""
         for secret in (self.key, self.base.password):
             text = text.replace(secret, "***") if secret else text
-        line = " ".join(text.split())
+        line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
         return line if len(line) <= 300 else line[:297] + "..."
 
 
@@ -56,8 +61,13 @@ def _url(candidate: Candidate) -> httpx.URL:
             f"candidate {candidate.name!r}: its URL is not one of http or https",
             hint="for example http://localhost:8000/v1",
         )
-    path = url.path.rstrip("/").removesuffix("/chat/completions")
+    path = _path(url).removesuffix("/chat/completions")
     return url.copy_with(path=path or "/v1", fragment=None)
+
+
+def _path(url: httpx.URL) -> str:
+    """As it stands in the URL, escapes included; no slash at its end."""
+    return url.raw_path.partition(b"?")[0].decode("ascii").rstrip("/")
 
 
 def _key(candidate: Candidate, *, encrypted: bool) -> str | None:

@@ -13,7 +13,8 @@ from typing import cast
 
 import httptools
 
-_MAX_HEAD_BYTES = 256 << 10
+_MAX_FRAMING_BYTES = 256 << 10
+"""What may come in a row that is no body: heads, announcements, the lines between chunks, trailers."""
 _MAX_WAITING_BYTES = 1 << 20
 """What may lie here unread before the server is made to wait."""
 
@@ -44,7 +45,7 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self.headers = {}
         self._pieces: list[tuple[bytes, int]] = []
-        self._waiting_bytes = self._head_bytes = 0
+        self._waiting_bytes = self._framing_bytes = 0
         self.said_all = False
         self._begun = self._whole = self._sized = self._lasts = self._paused = False
         self._fault: Exception | None = None
@@ -96,8 +97,10 @@ class Connection(asyncio.Protocol):
 
     @property
     def reusable(self) -> bool:
-        """Whether the answer came whole and another request may follow it."""
-        return self._whole and self._lasts and not self._closed
+        """Whether the request went out and its answer came, both whole, and another request may follow."""
+        if not (self._whole and self._lasts) or self._closed or self._paused or self._transport is None:
+            return False
+        return self._transport.get_write_buffer_size() == 0
 
     def rest(self) -> None:
         """Until the next `ask`, whatever comes ends the connection."""
@@ -134,16 +137,15 @@ class Connection(asyncio.Protocol):
         if self._parser is None or self._whole:
             self.hang_up()  # it speaks without having been asked
             return
+        self._framing_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.hang_up()
             return
-        if not self._begun:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MAX_HEAD_BYTES:
-                self.hang_up()
-        if self._patience_s and not self._hurry:
+        if self._framing_bytes > _MAX_FRAMING_BYTES:
+            self.hang_up()
+        if self._patience_s and not self._hurry and not self._paused:
             if self._later is None:
                 self._later = asyncio.get_running_loop().call_later(self._patience_s, self._wake)
         else:
@@ -158,11 +160,17 @@ class Connection(asyncio.Protocol):
         self._end(Lost())
 
     # -- what the parser calls -----------------------------------------------------------------------------------
+    def on_message_begin(self) -> None:
+        if self._whole:  # a second answer in the same read
+            self.hang_up()
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._begun:  # afterwards it is a trailer
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        assert self._parser is not None
+        if self._whole or self._parser is None:
+            return
         self.status = self._parser.get_status_code()
         if self.status < 200:  # only an announcement: the answer's own head follows
             self.headers = {}
@@ -171,6 +179,9 @@ class Connection(asyncio.Protocol):
         self._begun = True
 
     def on_body(self, body: bytes) -> None:
+        if self._whole:
+            return
+        self._framing_bytes = 0
         self._pieces.append((body, self._now_ns))
         if self._patience_s and body.endswith(self._last_words):
             self._hurry = True
@@ -180,7 +191,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._begun and self._parser is not None:
+        if self._begun and not self._whole and self._parser is not None:
             self._lasts = self._parser.should_keep_alive()
             self._end(None)
 

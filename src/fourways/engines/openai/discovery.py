@@ -9,7 +9,7 @@ from fourways.core.errors import EngineError, UserError
 from fourways.engines.openai.address import Address
 from fourways.engines.openai.connection import Connection, Lost, Silent
 from fourways.engines.openai.transport import Transport, Unreachable
-from fourways.engines.openai.wire import Models, Version, complaint
+from fourways.engines.openai.wire import UNREADABLE, Models, Version, complaint
 
 MAX_ERROR_BYTES = 64 << 10
 _MAX_MODELS_BYTES = 4 << 20
@@ -30,20 +30,20 @@ async def find_model(transport: Transport, address: Address, *, silence_s: float
         raise EngineError(f"{address.shown}: the server said HTTP {status}: {told}")
     try:
         names = [model.id for model in msgspec.json.decode(content, type=Models).data]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise UserError(f"{address.shown}: the server does not list its models", hint=hint) from None
     if len(names) != 1:
-        raise UserError(f"{address.shown}: the server has {len(names)} models: {', '.join(names)}", hint=hint)
+        told = address.hide(", ".join(names))
+        raise UserError(f"{address.shown}: the server has {len(names)} models: {told}", hint=hint)
     return names[0]
 
 
 async def ask_version(transport: Transport, address: Address) -> str | None:
     """vLLM tells it beside /v1; nobody needs to."""
-    url = address.base.copy_with(path=address.base.path.removesuffix("/v1") + "/version")
     try:
-        status, content = await _get(transport, url, silence_s=_VERSION_S)
-        return msgspec.json.decode(content, type=Version).version if status == 200 else None
-    except (Unreachable, Lost, Silent, msgspec.DecodeError, UnicodeDecodeError):
+        status, content = await _get(transport, address.beside("version"), silence_s=_VERSION_S)
+        return address.hide(msgspec.json.decode(content, type=Version).version) if status == 200 else None
+    except (Unreachable, Lost, Silent, *UNREADABLE):
         return None
 
 

@@ -26,7 +26,7 @@ from fourways.engines.openai.retry import ATTEMPTS, BUSY, Again, pause_s, retry_
 from fourways.engines.openai.sse import EventSplitter, EventTooLarge
 from fourways.engines.openai.transport import Transport, Unreachable, lift_file_limit
 from fourways.engines.openai.waits import Waits
-from fourways.engines.openai.wire import Chunk, Problem, complaint
+from fourways.engines.openai.wire import UNREADABLE, Chunk, Problem, complaint
 
 _POST = {"Content-Type": "application/json", "Accept": "text/event-stream"}
 _DONE = b"[DONE]"
@@ -217,7 +217,7 @@ class OpenAIEngine:
                     now_ns = pieces[-1][1]
                     if answer.began:
                         reply.be_patient(self._patience_s, last_words=_DONE + b"\n\n")
-        except (msgspec.DecodeError, UnicodeDecodeError, EventTooLarge):
+        except (*UNREADABLE, EventTooLarge):
             yield failed("the server sent what is not an event of this API", time.perf_counter_ns())
             return
         except Unreachable as error:

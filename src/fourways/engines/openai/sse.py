@@ -5,6 +5,9 @@ from __future__ import annotations
 MAX_EVENT_BYTES = 4 << 20
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
 class EventTooLarge(Exception):
     """The server sent more than MAX_EVENT_BYTES without ending an event."""
 
@@ -14,17 +17,30 @@ class EventSplitter:
     that the stream's end cuts off is dropped, as the specification wants."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun: list[bytes] = []
         self._data: list[bytes] = []
-        self._data_bytes = 0
+        self._begun_bytes = self._data_bytes = 0
+        self._at_start = True
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The events that this piece ended. Raises EventTooLarge."""
-        if not self._rest and not self._data and _is_one_event(piece):
+        if not self._begun and not self._data and _is_one_event(piece):
+            self._at_start = False
             return [piece[6:-2]]
-        *lines, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n")
-        if len(self._rest) + self._data_bytes > MAX_EVENT_BYTES:
+        self._begun.append(piece)
+        self._begun_bytes += len(piece)
+        events = self._lines() if b"\n" in piece else []
+        if self._begun_bytes + self._data_bytes > MAX_EVENT_BYTES:
             raise EventTooLarge
+        return events
+
+    def _lines(self) -> list[bytes]:
+        """The events that were ended by the lines that are whole now."""
+        text = b"".join(self._begun)
+        if self._at_start:
+            text, self._at_start = text.removeprefix(_BYTE_ORDER_MARK), False
+        *lines, rest = text.split(b"\n")
+        self._begun, self._begun_bytes = [rest] if rest else [], len(rest)
         events = []
         for line in lines:
             line = line.removesuffix(b"\r")

@@ -62,8 +62,9 @@ class Transport:
     def __init__(self, address: Address) -> None:
         self._base = address.base
         self._proxy = None if address.loopback else find_proxy(address.base)  # one cannot reach this machine's servers
-        self._trust = not address.loopback
         self._tls: ssl.SSLContext | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._idle: deque[tuple[Connection, float]] = deque()
         self._busy: set[Connection] = set()
         fixed = {
@@ -94,6 +95,9 @@ class Transport:
         """Sends a whole request, given in pieces; its answer's head has come. On leaving, the connection is kept if the
         answer came whole or has `said_all`, else ended. Raises Unreachable, `Lost` and `Silent`."""
         connection = self._kept() or await self._connect()
+        if self._closed:
+            connection.hang_up()
+            raise Unreachable("this client is closed")
         self._busy.add(connection)
         try:
             connection.ask(b"".join(message), silence_s=silence_s)  # megabytes, kept by nobody while it waits
@@ -106,6 +110,8 @@ class Transport:
                 self._put_back(connection)
 
     async def close(self) -> None:
+        """Ends every connection; no further one is kept or made use of."""
+        self._closed = True
         for connection in (*self._busy, *(kept for kept, _ in self._idle)):
             connection.hang_up()
         self._idle.clear()
@@ -117,7 +123,11 @@ class Transport:
         return self._base.scheme == "https"
 
     def _kept(self) -> Connection | None:
-        """The one that was used last, so that the others grow old."""
+        """The one that was used last, so that the others grow old. Those of another event loop are let go."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._idle.clear()
         oldest = time.monotonic() - _KEPT_S
         while self._idle and (self._idle[0][1] < oldest or self._idle[0][0].closed):
             self._idle.popleft()[0].hang_up()
@@ -129,7 +139,7 @@ class Transport:
 
     def _put_back(self, connection: Connection) -> None:
         self._busy.discard(connection)
-        if not connection.reusable:
+        if self._closed or not connection.reusable:
             connection.hang_up()
             return
         connection.rest()
@@ -175,5 +185,5 @@ class Transport:
     def _checks(self) -> ssl.SSLContext:
         """Certifi's authorities, or those that SSL_CERT_FILE or SSL_CERT_DIR name."""
         if self._tls is None:
-            self._tls = httpx.create_ssl_context(trust_env=self._trust)
+            self._tls = httpx.create_ssl_context()
         return self._tls

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: no JSON, no UTF-8, JSON nested without end."""
+
 
 class TopLogprob(msgspec.Struct):
     logprob: float
@@ -74,7 +77,7 @@ def complaint(content: bytes) -> str:
     """What the body of an error says, or its beginning if it is not JSON."""
     try:
         refusal = msgspec.json.decode(content, type=Refusal)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return content[:1000].decode("utf-8", "replace")
     error = refusal.error.message if isinstance(refusal.error, Problem) else refusal.error
     if error or refusal.message:
