@@ -172,6 +172,7 @@ def ends_with(*items: Event | Done, error: Exception | None = None, forever: boo
         (ends_with(Event("", (1,), 1), done()), "the reply had no visible text"),
         (ends_with(Event("a", None, 1), done(3)), "3 tokens came, 4 were asked for"),
         (ends_with(Event("a", None, 1), forever=True), "no end after 0.5 s"),
+        (ends_with(error=TimeoutError("upstream")), "TimeoutError: upstream"),
     ],
 )
 async def test_a_failure_is_a_timing_and_the_others_finish(answer: Answer, error: str) -> None:
@@ -190,6 +191,20 @@ async def test_a_failure_is_a_timing_and_the_others_finish(answer: Answer, error
         None,
         (),
     )
+
+
+async def test_an_engine_that_gives_a_request_up_does_not_end_the_loop() -> None:
+    async def answer(request: Request) -> AsyncIterator[Event | Done]:
+        if request.id in ("r1", "r3"):
+            raise asyncio.CancelledError
+        async for item in good(request):
+            yield item
+
+    async with asyncio.timeout(30):
+        timings, _ = await run(answer, concurrency=1)
+    assert [timing.error for timing in timings] == [
+        None, "the engine gave it up", None, "the engine gave it up", None, None,
+    ]  # fmt: skip
 
 
 # -- the figures of a row -------------------------------------------------------------------------------------------

@@ -116,7 +116,7 @@ async def test_a_replay_keeps_its_instants_bursts_included() -> None:
 @pytest.mark.parametrize(
     ("at_s", "says"),
     [((0.0, None, 1.0), "1 of 3 requests"), ((0.0, 2.0, 1.0), "back in time"), ((-1.0, 0.0, 1.0), "negative"),
-     ((0.0, float("nan"), 1.0), "negative")],
+     ((0.0, float("nan"), 1.0), "negative"), ((0.0, 1.0, float("inf")), "finite")],
 )  # fmt: skip
 async def test_a_replay_without_sound_instants_is_refused_before_anything_is_sent(
     at_s: Sequence[float | None], says: str

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -115,8 +116,9 @@ class _Sender:
 
     def pace(self, due_s: Sequence[float]) -> Pacer:
         """An open loop. A request's task is made when it is due, so that only those inside take memory."""
+        after_ns = [round(at * 1e9) for at in due_s]
         self._started_ns = time.perf_counter_ns()
-        due_ns = [self._started_ns + round(at * 1e9) for at in due_s]
+        due_ns = [self._started_ns + at for at in after_ns]
         return Pacer(due_ns, lambda index: self._run(self._one(index, due_ns[index])))
 
     async def cancel(self) -> None:
@@ -141,15 +143,20 @@ class _Sender:
         timing = Timing(index, self._started_ns, due_ns, time.perf_counter_ns())
         ask = self._asks[index]
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as limit:
                 request = self._request(index) if ask.read is None else await self._decoded(ask, ask.read, timing)
                 await _listen(self._engine.stream(request), timing)
-        except TimeoutError:
-            timing.error = f"no end after {self._timeout_s:g} s"
         except FourwaysError as error:
             timing.error = error.message
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            timing.error = "the engine gave it up"
         except Exception as error:  # whatever broke is this request's result; the measurement goes on
             timing.error = f"{type(error).__name__}: {error}"
+        if limit.expired():
+            timing.error = f"no end after {self._timeout_s:g} s"
         done = timing.done
         timing.ended_ns = done.time_ns if done is not None and timing.error is None else time.perf_counter_ns()
         if timing.error is None:
@@ -185,8 +192,8 @@ def _due_s(asks: Sequence[Ask], load: Load, seed: int) -> list[float] | None:
     due = [ask.at_s for ask in asks if ask.at_s is not None]
     if len(due) < len(asks):
         raise UserError(f"{len(asks) - len(due)} of {len(asks)} requests of the replay have no instant")
-    if any(not at >= 0 for at in due) or any(after < before for before, after in pairwise(due)):
-        raise UserError("a replay's instants must not be negative, and must not go back in time")
+    if any(not 0 <= at < math.inf for at in due) or any(after < before for before, after in pairwise(due)):
+        raise UserError("a replay's instants must be finite, must not be negative, and must not go back in time")
     return due
 
 
