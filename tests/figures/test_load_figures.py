@@ -164,6 +164,30 @@ def test_run_medians_that_never_overlap_are_separated_by_the_exact_test(request_
     assert difference.low is not None and difference.high is not None and difference.low < -20 < difference.high < 0
 
 
+def test_a_difference_at_one_of_five_loads_is_separated_by_four_blocks_each(request_row: MakeRow) -> None:
+    rows: list[Row] = [TermsRow("a", ()), TermsRow("b", ())]
+    luck = random.Random(3)
+    for concurrency in (1, 2, 4, 8, 16):
+        for name in ("a", "b"):
+            slow = 500.0 if (name, concurrency) == ("b", 16) else 0.0
+            for block in range(4):
+                e2e = 100 + slow + 10 * luck.random()
+                more = {"candidate": name, "block": block, "concurrency": concurrency}
+                rows += [request_row(i, e2e, **more) for i in range(9)]
+    said = {f.labels["concurrency"]: f.labels["verdict"] for f in found(rows, "e2e_run_difference")}
+    assert said["16"] == "a is ahead of b"
+    assert all("among 15 comparisons" in said[one] for one in ("1", "2", "4", "8"))
+
+
+def test_more_candidates_than_the_runs_can_tell_apart_is_said(request_row: MakeRow) -> None:
+    rows: list[Row] = []
+    for i, name in enumerate("abc"):
+        rows += runs(request_row, name, [100 * i + k for k in range(1, 5)])
+    assert one(rows, "e2e_run_difference", versus="b").labels["verdict"] == (
+        "not separated (4 restarts each are too few to tell so many candidates apart)"
+    )
+
+
 def test_what_is_not_separated_says_which_difference_could_have_been_seen(request_row: MakeRow) -> None:
     rows = runs(request_row, "a", [100, 110, 120, 130, 140]) + runs(request_row, "b", [102, 112, 122, 132, 142])
     verdict = one(rows, "e2e_run_difference").labels["verdict"]

@@ -7,8 +7,8 @@ Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `sco
 interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `quantile_worth`, `clustered_quantile_interval`,
-`smallest_n`; `t_interval`; `welch`, `permutation_p` (of runs); `share_in_order`, `least_to_keep`, `growth` (of
-requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
+`smallest_n`; `t_interval`; `welch`, `permutation_ps`, `least_p` (of runs); `share_in_order`, `least_to_keep`, `growth`
+(of requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
 `debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
 """
 
@@ -33,7 +33,7 @@ from fourways.stats.quantiles import clustered_quantile_interval, quantile_inter
 from fourways.stats.ranking import confidence_auroc_interval
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
-from fourways.stats.two_samples import Difference, permutation_p, welch
+from fourways.stats.two_samples import Difference, least_p, permutation_ps, welch
 
 __all__ = [
     "Brier",
@@ -57,13 +57,14 @@ __all__ = [
     "growth",
     "holm",
     "images_needed",
+    "least_p",
     "least_to_keep",
     "mcnemar_exact",
     "normalised",
     "normalised_score",
     "paired_interval",
     "percentile_interval",
-    "permutation_p",
+    "permutation_ps",
     "pigeonhole",
     "quantile_interval",
     "quantile_worth",

@@ -8,6 +8,7 @@ from math import comb, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fourways.stats.interval import LEVEL, Interval
@@ -45,21 +46,42 @@ def welch(first: Sequence[float], second: Sequence[float], level: float = LEVEL,
     return Difference(value, Interval(value - needed * error, value + needed * error), sees)
 
 
-def permutation_p(first: Sequence[float], second: Sequence[float], seed: int) -> float:
-    """The two-sided p-value of "who was called first does not matter", of the difference of means: exact over all ways
-    to split the runs, up to 20,000 of them; else over 9,999 seeded ones, the observed counted among them. With 5 runs
-    each the least it can be is 2 / 252.
+def permutation_ps(first: ArrayLike, second: ArrayLike, seed: int) -> list[float]:
+    """The two-sided p-values of "who was called first does not matter", of k differences of means that were taken of
+    the same runs, adjusted for being k: the chance that the greatest of all k, each in units of its own spread, is as
+    great as this one. first: (n, k), second: (m, k).
 
-    Source: Good (2005), Permutation, Parametric and Bootstrap Tests of Hypotheses, 3.3; Phipson & Smyth (2010),
+    Exact over all ways to split the runs, up to 20,000 of them; else over 9,999 seeded ones, the observed counted among
+    them. No p is below `least_p`. Where the first runs of both sides have something in common (pictures, instants), it
+    errs on the safe side.
+
+    Source: Westfall & Young (1993), Resampling-Based Multiple Testing, 2.3 (single-step maxT); Phipson & Smyth (2010),
     Permutation p-values should never be zero, SAGMB 9(1).
     """
-    pooled = np.concatenate([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)])
-    size, total = len(first), float(pooled.sum())
-    centre = total * size / pooled.size
-    least = abs(float(pooled[:size].sum()) - centre) - 1e-9 * max(1e-300, float(np.abs(pooled).sum()))
-    if comb(pooled.size, size) <= _MOST_SPLITS:
-        splits = np.array(list(combinations(range(pooled.size), size)))
-        return float((np.abs(pooled[splits].sum(axis=1) - centre) >= least).mean())
+    one, other = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    pooled = np.concatenate([one, other])
+    centred = pooled - pooled.mean(axis=0)
+    spread = centred.std(axis=0)
+    # Means of equal numbers may differ from them in the last bit.
+    varies = spread > 1e-12 * np.maximum(1e-300, np.abs(pooled).max(axis=0))
+    scaled = np.where(varies, centred / np.where(varies, spread, 1.0), 0.0)
+    observed = np.abs(scaled[: len(one)].sum(axis=0))
+    greatest = np.array([np.abs(scaled[split].sum(axis=0)).max() for split in _splits(len(pooled), len(one), seed)])
+    counts = (greatest[:, None] >= observed - 1e-9).sum(axis=0)
+    if comb(len(pooled), len(one)) <= _MOST_SPLITS:
+        return [float(count) / len(greatest) for count in counts]
+    return [(int(count) + 1) / (_DRAWS + 1) for count in counts]
+
+
+def least_p(first: int, second: int) -> float:
+    """The least that `permutation_ps` can give of so many runs: 2 / 252 of 5 each, 2 / 70 of 4."""
+    ways = comb(first + second, first)
+    return (2 if first == second else 1) / ways if ways <= _MOST_SPLITS else 1 / (_DRAWS + 1)
+
+
+def _splits(total: int, size: int, seed: int) -> NDArray[np.int64]:
+    """(splits, size): which runs are called first."""
+    if comb(total, size) <= _MOST_SPLITS:
+        return np.array(list(combinations(range(total), size)))
     rng = np.random.default_rng(seed)
-    drawn = rng.permuted(np.tile(pooled, (_DRAWS, 1)), axis=1)[:, :size].sum(axis=1)
-    return (int((np.abs(drawn - centre) >= least).sum()) + 1) / (_DRAWS + 1)
+    return rng.permuted(np.tile(np.arange(total), (_DRAWS, 1)), axis=1)[:, :size]
