@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourways.report.markup import Child, Html, tag
-from fourways.report.plot import WIDTH, Linear, cut, label, line, mark, panel, series, text_width, whisker
+from fourways.report.plot import WIDTH, Linear, cut, label, line, mark, panel, series, short, text_width, whisker
 
 ROW = 34.0
 STRIP = 40.0
@@ -25,6 +25,16 @@ class Bar:
     text: str
     value: float | None
     interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Some numbers of one candidate, each a dot."""
+
+    series: int
+    name: str
+    text: str
+    values: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,23 @@ def dots(title: Child, content: Sequence[Bar], reference: float | None, *, about
     for share in (0.0, 0.5, 1.0):
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
         drawn.append(label(x.at(share), height - 3, f"{share:.0%}", anchor=anchor, kind="muted"))
+    return panel(title, height, *drawn, about=about)
+
+
+def crowds(title: Child, content: Sequence[Crowd], *, about: str) -> Html:
+    """The dots of each candidate on a line, all to one scale, which need not begin at zero."""
+    every = [value for crowd in content for value in crowd.values] or [0.0]
+    room = max((max(every) - min(every)) * 0.1, max(every) * 0.01, 1e-6)
+    x = Linear(min(every) - room, max(every) + room, LEFT + 6, RIGHT - 6)
+    height = len(content) * ROW + 20
+    drawn: list[Html] = []
+    for i, crowd in enumerate(content):
+        y = i * ROW
+        drawn += _heading(crowd.series, crowd.name, crowd.text, y + 13)
+        drawn.append(line(LEFT, y + 25, RIGHT, y + 25, "grid"))
+        drawn.append(series(crowd.series, *(mark(crowd.series, x.at(v), y + 25, 4.5, "dot") for v in crowd.values)))
+    ticks = [t for t in x.ticks() if min(every) - room <= t <= max(every) + room]
+    drawn += [label(x.at(t), height - 3, short(t), anchor="middle", kind="muted") for t in ticks]
     return panel(title, height, *drawn, about=about)
 
 

@@ -8,25 +8,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fourways.core.failed import FailureTally
-from fourways.core.load import Load
-from fourways.core.rows import AnswerRow, FailureRow, MemoryTimelineRow, RequestRow, Row, TrainStepRow
+from fourways.core.rows import (
+    AnswerRow,
+    FailureRow,
+    MemoryTimelineRow,
+    ProbeRow,
+    RequestRow,
+    Row,
+    TermsRow,
+    TrainStepRow,
+)
+from fourways.figures.requests import Setting
 from fourways.report.answers import Answers
 
 MOST_FAILURES = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A timed setting: what is drawn on one pair of axes."""
-
-    workload: str
-    load: Load
-    cache: str
-
-    @property
-    def place(self) -> tuple[object, ...]:
-        """Its place among the others."""
-        return self.workload, self.load.place, self.cache
 
 
 @dataclass(slots=True)
@@ -49,14 +44,22 @@ class Training:
     norms: list[tuple[int, float, float, float]] = field(default_factory=list)
 
 
+Runs = dict[int, list[float]]
+"""Run (fresh start or block) → the times of its requests; inf for those that failed."""
+
+
 @dataclass(slots=True)
 class Facts:
-    """timelines: candidate → its memory over time. failures: the first MOST_FAILURES of each status. failure_counts:
-    status → how many there are."""
+    """timelines: candidate → its memory over time. terms: candidate → what was asked of a load run; probes: of its
+    search; runs: (candidate, setting, ttft, e2e or tpot) → what an A/B test rests on. failures: the first MOST_FAILURES
+    of each status. failure_counts: status → how many there are."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
     timelines: dict[str, MemoryTimelineRow] = field(default_factory=dict)
+    terms: dict[str, TermsRow] = field(default_factory=dict)
+    probes: dict[str, list[ProbeRow]] = field(default_factory=lambda: defaultdict(list))
+    runs: dict[tuple[str, Setting, str], Runs] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     failed_requests: FailureTally = field(default_factory=FailureTally)
     failures: list[FailureRow] = field(default_factory=list)
@@ -73,6 +76,11 @@ def collect(rows: Iterable[Row]) -> Facts:
                 facts.failed_requests.put(row)
             case RequestRow():
                 _request(facts, row)
+                _run(facts, row)
+            case TermsRow():
+                facts.terms[row.candidate] = row
+            case ProbeRow():
+                facts.probes[row.candidate].append(row)
             case TrainStepRow():
                 _step(facts, row)
             case MemoryTimelineRow():
@@ -99,6 +107,18 @@ def _request(facts: Facts, row: RequestRow) -> None:
         timings.e2e.append(row.e2e_ms)
     for stage, milliseconds in row.stages_ms.items():
         timings.stages[stage] += milliseconds
+
+
+def _run(facts: Facts, row: RequestRow) -> None:
+    """Terms stand before the requests they are of."""
+    terms = facts.terms.get(row.candidate)
+    if terms is None:
+        return
+    run, setting = (row.restart if terms.runs == "restarts" else row.block), Setting(row.workload, row.load, row.cache)
+    for time, value in (("ttft", row.ttft_ms), ("e2e", row.e2e_ms), ("tpot", row.tpot_ms)):
+        if row.error is not None or value is not None:
+            kept = facts.runs.setdefault((row.candidate, setting, time), {}).setdefault(run, [])
+            kept.append(float("inf") if row.error is not None or value is None else value)
 
 
 def _step(facts: Facts, row: TrainStepRow) -> None:

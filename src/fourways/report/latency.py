@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fourways import figures
 from fourways.core.figure import Figure
+from fourways.figures.requests import Setting
 from fourways.report import timing, waiting
 from fourways.report.accuracy import every
+from fourways.report.facts import Facts, Timings
 from fourways.report.markup import Html, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import show
@@ -19,6 +21,7 @@ _TIMES = (
     "Further left is better. e2e and ttft count from the scheduled send. A curve that ends below 1 had requests that "
     "failed."
 )
+_OF_A_SEARCH = "Of the search's probes only those at the loads that it set out to confirm are drawn."
 _LIMIT = (
     "What each phase must do at least, the operations of its matrices and the bytes it has to move, set against the "
     "fastest that this machine was seen to multiply and to copy. A share far below 100 % is time that the hardware did "
@@ -33,22 +36,36 @@ def section(m: Material) -> Html | None:
         return None
     if not facts.timings:
         return every("latency", found, names)
+    timings = _timings(facts)
+    told = [f for f in found if any(one.labels.items() <= f.labels.items() for one in timings)]
     medians = {f.metric.removesuffix("_p50"): f.definition for f in found if f.metric in ("e2e_p50", "ttft_p50")}
     terms = {name: defined(name, definition, figures.TEXTS) for name, definition in medians.items()}
     return join(
         [
             _client(found),
             tag("p", _TIMES),
+            tag("p", _OF_A_SEARCH) if facts.probes else None,
             legend(names),
-            timing.distributions(facts.timings, names, terms),
-            *waiting.parts(found, names),
+            timing.distributions(timings, names, terms),
+            *waiting.parts(told, names),
             tag("h3", "Where the whole time goes"),
-            timing.stage_legend(facts.timings),
-            timing.stage_times(facts.timings, names),
+            timing.stage_legend(timings),
+            timing.stage_times(timings, names),
             *_limits(found, names),
             every("latency", found, names),
         ]
     )
+
+
+def _timings(facts: Facts) -> Mapping[Setting, Mapping[str, Timings]]:
+    """By setting; of a search only those that it set out to confirm, since its probes are many."""
+    confirmed = {
+        Setting(probe.workload, probe.load, probe.cache)
+        for probes in facts.probes.values()
+        for probe in probes
+        if probe.purpose == "confirm"
+    }
+    return {one: by_name for one, by_name in facts.timings.items() if one in confirmed or not facts.probes}
 
 
 def _client(found: Sequence[Figure]) -> Html | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fourways import figures
 from fourways.core.candidate import Candidate
-from fourways.core.figure import Figure
+from fourways.core.figure import AXES, Figure
 from fourways.core.run import RunHeader
 from fourways.core.run_files import REPORT_FILE, ROWS_FILE, read_header, read_rows, read_summary, write_whole
 from fourways.report import (
@@ -21,6 +21,7 @@ from fourways.report import (
     figures_shown,
     gallery,
     latency,
+    load,
     memory,
     pairs,
     provenance,
@@ -70,12 +71,12 @@ def write_report(run: Path, *, images: Callable[[str], bytes | None], include_im
     names = result.names_of(summary, [record.candidate.name for record in header.candidates])
     pictures = Pictures(images if include_images else None)
     target = run / REPORT_FILE
-    sections = _sections(Material(header, summary.figures, facts, gathered, names, pictures))
-    write_whole(target, page(header, sections).encode())
+    material = Material(header, summary.figures, facts, gathered, names, pictures)
+    write_whole(target, page(header, load.title(material) or _headline(header), _sections(material)).encode())
     return target
 
 
-def page(header: RunHeader, sections: Sequence[Section]) -> str:
+def page(header: RunHeader, title: str, sections: Sequence[Section]) -> str:
     """The whole document."""
     style, script = _asset("page.css"), _asset("page.js")
     shown = [s for s in sections if s.body is not None]
@@ -89,14 +90,14 @@ def page(header: RunHeader, sections: Sequence[Section]) -> str:
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", _headline(header)),
+        tag("title", title),
         tag("link", rel="icon", href="data:,"),
         Html(f"<style>{style}</style>"),
     )
     top = tag(
         "header",
         tag("p", "Fourways", class_="brand"),
-        tag("h1", _headline(header)),
+        tag("h1", title),
         tag("p", _lead(header), class_="lead"),
         provenance.caveats(header),
     )
@@ -130,6 +131,7 @@ def _sections(m: Material) -> list[Section]:
         Section("yes-no", "Yes/no bias", yes_no.section(m)),
         Section("calibration", "Calibration", calibration.section(m)),
         Section("budget", "Accuracy against visual budget", budget.section(m)),
+        Section("load", "Under load", load.section(m)),
         Section("latency", "Latency", latency.section(m)),
         Section("memory", "Memory", memory.section(m)),
         Section("tuning", "Tuning", _tuning(m)),
@@ -143,15 +145,16 @@ def _sections(m: Material) -> list[Section]:
 
 def _result(m: Material) -> Html:
     cells = result.headlines(m.figures)
+    axes = [axis for axis in AXES if axis in m.header.axes]
     what = {r.candidate.name: _what(r.candidate) for r in m.header.candidates}
     return join(
         [
             tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
-            result.result_table(m.names, cells, figures.TEXTS, what, figures.conditions(m.figures)),
+            result.result_table(m.names, axes, cells, figures.TEXTS, what, figures.conditions(m.figures)),
             *(tag("p", line, class_="muted") for line in result.growth(m.figures)),
             required(m),
-            *_pictures(m.names, cells),
-            *(_standing(m, cells) if len(m.names) > 1 and len(m.header.axes) > 1 else []),
+            *(_pictures(m.names, cells) if len(axes) > 1 else []),
+            *(_standing(m, cells) if len(m.names) > 1 and len(axes) > 1 else []),
         ]
     )
 

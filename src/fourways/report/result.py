@@ -49,14 +49,17 @@ def growth(figures: Iterable[Figure]) -> list[str]:
 
 def result_table(
     names: Sequence[str],
+    run: Sequence[Axis],
     cells: Headlines,
     texts: Mapping[str, str],
     what: Mapping[str, str],
     conditions: Mapping[Axis, str],
 ) -> Html:
-    """One row a candidate, one column an axis; on a phone each row is a card. conditions: how each was measured."""
-    heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts, conditions) for a in AXES)]
-    rows = [_row(i, name, cells, texts, what.get(name, ""), conditions) for i, name in enumerate(names)]
+    """One row a candidate, one column an axis; on a phone each row is a card. run: the axes that were measured; the
+    others have a column too, unless it is a single one. conditions: how each was measured."""
+    axes = run if len(run) == 1 else AXES
+    heads = [tag("th", "candidate", scope="col"), *(_axis_head(a, names, cells, texts, conditions) for a in axes)]
+    rows = [_row(i, name, axes, cells, texts, what.get(name, ""), conditions) for i, name in enumerate(names)]
     return tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="result")
 
 
@@ -132,11 +135,17 @@ def _axis_said(axis: Axis, figure: Figure | None, texts: Mapping[str, str], how:
 
 
 def _row(
-    index: int, name: str, cells: Headlines, texts: Mapping[str, str], what: str, conditions: Mapping[Axis, str]
+    index: int,
+    name: str,
+    axes: Sequence[Axis],
+    cells: Headlines,
+    texts: Mapping[str, str],
+    what: str,
+    conditions: Mapping[Axis, str],
 ) -> Html:
     head = tag("th", swatch(index), tag("bdi", name), tag("span", what, class_="of"), scope="row")
     body = []
-    for axis in AXES:
+    for axis in axes:
         figure = cells.get((name, axis))
         said = _axis_said(axis, figure, texts, conditions.get(axis))
         body.append(tag("td", said, cell(show(figure)), class_="num"))

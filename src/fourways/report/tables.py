@@ -8,6 +8,8 @@ from fourways.core.figure import Figure
 from fourways.report.markup import Child, Html, join, tag
 from fourways.report.numbers import Shown, show
 
+MOST_LINES = 8
+"""Of a table that is open from the start."""
 FigureKey = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
@@ -32,6 +34,11 @@ def stacked(title: str, heads: Sequence[str], rows: Sequence[Sequence[Child]]) -
         for row in rows
     ]
     return tag("table", tag("thead", top), tag("tbody", *body), class_="stacked", aria_label=title)
+
+
+def folded(title: str, content: Html, lines: int) -> Html:
+    """A table beside pictures that say the same: where it is long, it is opened by a tap."""
+    return content if lines <= MOST_LINES else tag("details", tag("summary", title), content)
 
 
 def grid(title: str, corner: Child, heads: Sequence[Child], body: Sequence[tuple[Child, Sequence[Html]]]) -> Html:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from fourways.core.events import STAGES
+from fourways.figures.requests import Setting
 from fourways.report.bars import Stack, stacks
 from fourways.report.charts import Curve, curves, ecdf, thin, x_from, y_frame
-from fourways.report.facts import Setting, Timings
+from fourways.report.facts import Timings
 from fourways.report.markup import Html, join, tag
 from fourways.report.numbers import scale_for
 from fourways.report.plot import Linear, Scale, panels
