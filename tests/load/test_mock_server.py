@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,12 +21,14 @@ import psutil
 import pytest
 from PIL import Image
 
+from fourways.cli.main import app
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation
+from fourways.core.errors import EngineError, UserError
 from fourways.core.events import Done, Event
 from fourways.core.request import Generate, Plan, Request
 from fourways.engines.openai import open_openai_engine
-from fourways.load.mock import MockSettings, Running, Served, running
+from fourways.load.mock import MockSettings, Running, Served, read_log, running, serve
 
 QUICK = MockSettings(ttft_ms=2, gap_ms=1, tokens=8, adapters=("invoices",))
 
@@ -117,6 +120,8 @@ def test_ids_and_log_probabilities_come_when_asked_for(quick: Running) -> None:
         ({"max_tokens": 3, "min_tokens": 4}, 400, "min_tokens"),
         ({"max_tokens": 10**6, "ignore_eos": True}, 400, "context"),
         ({"n": 2}, 400, "n must be 1"),
+        ({"stop": "x" * 257}, 400, "stop"),
+        ({"stop": ["x"] * 17}, 400, "stop"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_openai_s_form(
@@ -152,6 +157,12 @@ def test_requests_on_one_connection_are_answered_in_turn(quick: Running) -> None
     said = asyncio.run(pipelined())
     assert said.count(b"HTTP/1.1 200 OK") == 3
     assert said.index(b"the of") < said.index(b"fourways-mock-")
+
+
+def test_a_body_nested_without_end_is_refused_like_any_other(quick: Running) -> None:
+    for body in (b'{"x":' + b"[" * 100_000, b'{"messages":[{"role":"user","content":"\xff"}]}'):
+        reply = httpx.post(f"{quick.url}/v1/chat/completions", content=body, trust_env=False)
+        assert reply.status_code == 400 and "cannot be read" in reply.json()["error"]["message"]
 
 
 def test_what_is_no_http_is_answered_and_hung_up(quick: Running) -> None:
@@ -193,7 +204,8 @@ def test_a_family_bills_by_the_size_in_the_header() -> None:
             if family == "qwen2.5-vl":
                 remote: dict[str, object] = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
                 broken: dict[str, object] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-                for part, word in ((remote, "fetches nothing"), (broken, "format")):
+                foreign: dict[str, object] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,ÄÖ=="}}
+                for part, word in ((remote, "fetches nothing"), (broken, "format"), (foreign, "base64")):
                     reply = post(server, messages=with_parts(part))
                     assert reply.status_code == 400
                     assert word in reply.json()["error"]["message"]
@@ -337,6 +349,65 @@ def test_the_command_names_its_address_and_sums_up_when_it_is_stopped() -> None:
         assert child.wait(20) == 0
     assert summary.startswith("1 requests, 3 sends: ")
     assert " at worst" in summary
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_times_have_units_and_the_log_is_whole_when_it_is_stopped_amid_answers(which: int, tmp_path: Path) -> None:
+    log = tmp_path / "served.jsonl"
+    command = [
+        sys.executable, "-c", "from fourways.cli import main; main()", "mock", "--port", "0", "--ttft", "0.002s",
+        "--gap", "20s", "--stall", "900s:500ms", "--slow-start", "500ms:2", "--slots", "1", "--log", str(log),
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stderr is not None and child.stdout is not None
+        said = child.stderr.readline().decode()
+        assert "ttft 2 ms, gap 20000 ms" in said
+        url = said.split("/v1")[0]
+        assert httpx.post(f"{url}/v1/chat/completions", json=ask(max_tokens=1), trust_env=False).is_success
+        with httpx.Client(trust_env=False) as one, httpx.Client(trust_env=False) as two:
+            long = ask(stream=True, max_tokens=4, ignore_eos=True)
+            with one.stream("POST", f"{url}/v1/chat/completions", json=long) as first:
+                pieces = first.iter_bytes()  # held: dropping it would hang up
+                next(pieces)
+                with two.stream("POST", f"{url}/v1/chat/completions", json=long):
+                    os.kill(child.pid, which)
+                    summary = child.stdout.read().decode()
+        assert child.wait(20) == 0
+    ended = read_log(log)
+    assert [(one.number, one.outcome) for one in ended] == [(0, "ok"), (1, "stopped"), (2, "stopped")]
+    assert [len(one.sent_ns) for one in ended] == [1, 1, 0] and ended[2].started_ns is None
+    assert summary.startswith("3 requests (2 unfinished at the end), 2 sends")
+
+
+@pytest.mark.parametrize(
+    ("option", "word", "says"),
+    [
+        ("--ttft", "-5", "no time"), ("--ttft", "5 min", "no time"), ("--gap", "nan", "no time"),
+        ("--stall", "10", "no time"), ("--slow-start", "1.5:3", "whole number"), ("--slow-start", "inf:3", "whole"),
+        ("--errors", "0.1:nan", "whole number"), ("--errors", "0.1:500.7", "whole number"), ("--errors", "x", "number"),
+        ("--jitter", "uniform", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_an_option_cannot_mean_is_said_in_one_line(option: str, word: str, says: str) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        app(["mock", f"{option}={word}"], standalone_mode=False)
+    assert option in caught.value.message
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full, a disk that is always full")
+def test_a_log_that_could_not_be_written_to_its_end_is_said_and_the_server_goes_on() -> None:
+    async def serve_one() -> None:
+        url: list[str] = []
+
+        async def until() -> None:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                for _ in range(3):
+                    assert (await client.post(f"{url[0]}/v1/chat/completions", json=ask(max_tokens=1))).is_success
+
+        await serve(MockSettings(ttft_ms=0, gap_ms=0), log=Path("/dev/full"), ready=url.append, until=until)
+
+    with pytest.raises(EngineError, match="not whole"):
+        asyncio.run(serve_one())
 
 
 def test_a_taken_port_is_said(quick: Running) -> None:

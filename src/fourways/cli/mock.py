@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from fourways.core.durations import milliseconds
 from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,23 +20,23 @@ Examples:
 
 fourways mock
 
-fourways mock --ttft 250 --gap 20 --jitter lognormal:0.3 --slots 8
+fourways mock --ttft 250ms --gap 20ms --jitter lognormal:0.3 --slots 8
 
-fourways mock --stall 10:2 --errors 0.02:503,429 --breaks 0.01 --log served.jsonl
+fourways mock --stall 10s:2s --errors 0.02:503,429 --breaks 0.01 --log served.jsonl
 
 fourways mock --slow-start 20:3 --family qwen2.5-vl --adapter invoices --adapter receipts
 
 Then, for example: fourways load http://127.0.0.1:8000/v1. Ctrl-C ends it and prints what was done. What it promises,
-what is in the log, and its use in pytest: docs/mock.md.
+what is in the log, and its use in pytest: docs/mock.md. Times are written as 250ms or 0.25s.
 """
 _JITTER = "none, uniform:SPREAD (within 1 ± SPREAD) or lognormal:SPREAD (standard deviation); the mean stays."
 _ERRORS = "RATE or RATE:STATUS,… : share of requests refused on arrival, and with what."
 _BREAKS = "Share of replies whose connection is cut on the way."
 _SLOTS = "Replies in service at once; the others wait, first come, first served."
-_SLOW = (
-    "FIRST:FACTOR: the first so many requests (20:3), or those of the first seconds (5s:3), take FACTOR times as long."
-)
-_STALL = "AT:FOR in seconds after the first chat request: the whole server is silent. May be repeated."
+_SLOW = "FIRST:FACTOR: the first so many requests (20:3), or those of the first time (5s:3), take FACTOR times as long."
+_TTFT = "From the start of service to the first token: 250ms, 0.25s; a bare number is in ms."
+_GAP = "From token to token, written like --ttft."
+_STALL = "AT:FOR after the first chat request (10s:500ms; bare numbers in s), the whole server is silent; repeatable."
 _FAMILY = "Bill pictures as this family does: qwen2.5-vl, qwen3-vl, llava-next, internvl."
 _LOG = "Append what was sent when, one JSON line a request."
 _ADAPTER = "A further served name, as of a LoRA adapter. May be repeated."
@@ -44,8 +45,8 @@ _ADAPTER = "A further served name, as of a LoRA adapter. May be repeated."
 def mock(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 takes a free one.")] = 8000,
-    ttft: Annotated[float, typer.Option(metavar="MS", help="From the start of service to the first token.")] = 100.0,
-    gap: Annotated[float, typer.Option(metavar="MS", help="From token to token.")] = 10.0,
+    ttft: Annotated[str, typer.Option(metavar="TIME", help=_TTFT)] = "100ms",
+    gap: Annotated[str, typer.Option(metavar="TIME", help=_GAP)] = "10ms",
     tokens: Annotated[int, typer.Option(metavar="N", help="A reply's length, where the request does not say.")] = 64,
     jitter: Annotated[str, typer.Option(metavar="NAME:SPREAD", help=_JITTER)] = "none",
     errors: Annotated[str, typer.Option(metavar="RATE:STATUS,…", help=_ERRORS)] = "0",
@@ -73,8 +74,8 @@ def mock(
     settings = MockSettings(
         model=model,
         adapters=tuple(adapter or ()),
-        ttft_ms=ttft,
-        gap_ms=gap,
+        ttft_ms=_time_ms("--ttft", ttft, "ms"),
+        gap_ms=_time_ms("--gap", gap, "ms"),
         tokens=tokens,
         jitter=kind,
         spread=spread,
@@ -85,7 +86,7 @@ def mock(
         slow_requests=slow_requests,
         slow_s=slow_s,
         slow_factor=slow_factor,
-        stalls=tuple(_pair("--stall", word) for word in stall or ()),
+        stalls=tuple(_stall(word) for word in stall or ()),
         seed=seed,
         billing=_billing(family),
         image_tokens=image_tokens,
@@ -109,10 +110,10 @@ def _about(settings: MockSettings) -> str:
 
 
 def _summary(tally: Tally) -> str:
-    lost = [f"{count} {word}" for word, count in (("refused", tally.refused), ("broken off", tally.broken)) if count]
-    if tally.left + tally.active:
-        lost.append(f"{tally.left + tally.active} left unfinished")
-    text = f"{tally.requests + tally.active} requests" + (f" ({', '.join(lost)})" if lost else "")
+    counts = {"refused": tally.refused, "broken off": tally.broken, "left by the client": tally.left,
+              "unfinished at the end": tally.stopped}  # fmt: skip
+    lost = [f"{count} {word}" for word, count in counts.items() if count]
+    text = f"{tally.requests} requests" + (f" ({', '.join(lost)})" if lost else "")
     if not tally.sends:
         return f"{text}, nothing sent"
     mean_ms, worst_ms = tally.sum_late_ns / tally.sends / 1e6, tally.worst_late_ns / 1e6
@@ -129,7 +130,7 @@ def _jitter(word: str) -> tuple[Jitter, float]:
 
 def _errors(word: str) -> tuple[float, tuple[int, ...]]:
     rate, _, statuses = word.partition(":")
-    codes = [int(_number("--errors", code)) for code in statuses.split(",")] if statuses else [500]
+    codes = [_count("--errors", code) for code in statuses.split(",")] if statuses else [500]
     return _number("--errors", rate), tuple(codes)
 
 
@@ -138,13 +139,28 @@ def _slow_start(word: str) -> tuple[int, float, float]:
     first, _, factor = word.partition(":")
     times = _number("--slow-start", factor or "1")
     if first.endswith("s"):
-        return 0, _number("--slow-start", first[:-1]), times
-    return int(_number("--slow-start", first)), 0.0, times
+        return 0, _time_ms("--slow-start", first, None) / 1e3, times
+    return _count("--slow-start", first), 0.0, times
 
 
-def _pair(option: str, word: str) -> tuple[float, float]:
+def _stall(word: str) -> tuple[float, float]:
+    """(at, for) in seconds."""
     first, _, second = word.partition(":")
-    return _number(option, first), _number(option, second)
+    return _time_ms("--stall", first, "s") / 1e3, _time_ms("--stall", second, "s") / 1e3
+
+
+def _time_ms(option: str, word: str, bare: Literal["ms", "s"] | None) -> float:
+    try:
+        return milliseconds(word, bare=bare)
+    except ValueError:
+        raise UserError(f"{option}: {word!r} is no time", hint="for example 250ms or 0.25s") from None
+
+
+def _count(option: str, word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise UserError(f"{option}: {word!r} is no whole number", hint="fourways mock --help shows the forms") from None
 
 
 def _number(option: str, word: str) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import cast
 
+from fourways.core.durations import milliseconds
 from fourways.core.errors import UserError
 from fourways.core.objective import Objective, ObjectiveMetric
 
-_TIME = re.compile(r"(ttft|e2e|tpot)_p(\d{1,2}(?:\.\d+)?)\s*(?:<=|=|<)\s*(\d+(?:\.\d*)?|\.\d+)\s*(ms|s)")
+_TIME = re.compile(r"(ttft|e2e|tpot)_p(\d{1,2}(?:\.\d+)?)\s*(?:<=|=|<)(.+)")
 _FAILURES = re.compile(r"failures\s*(?:<=|=|<)\s*(\d+(?:\.\d*)?|\.\d+)\s*%")
-_MILLISECONDS = {"ms": 1.0, "s": 1000.0}
 _EXAMPLE = "for example: --slo ttft_p95=500ms,tpot_p95=50ms,e2e_p99=2s,failures=1%"
 
 
@@ -35,9 +35,13 @@ def _objective(part: str) -> Objective:
             raise UserError(f"--slo: {part!r}: between 0 and 100 %, without the ends", hint=_EXAMPLE)
         return Objective("failures", share)
     found = _TIME.fullmatch(part)
-    if found is None:
+    try:
+        limit = milliseconds(found[3]) if found is not None else None
+    except ValueError:
+        limit = None
+    if found is None or limit is None:
         raise UserError(f"--slo: {part!r} is no objective", hint=_EXAMPLE)
-    quantile, limit = float(found[2]), float(found[3]) * _MILLISECONDS[found[4]]
+    quantile = float(found[2])
     if quantile < 50 or limit <= 0:
         raise UserError(f"--slo: {part!r}: it needs a quantile from p50 on, and a time above 0", hint=_EXAMPLE)
     return Objective(cast("ObjectiveMetric", found[1]), round(1 - quantile / 100, 9), limit)

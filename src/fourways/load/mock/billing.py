@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -96,5 +95,5 @@ def _size(url: str) -> tuple[int, int]:
             return header_size(base64.b64decode(data[:_HEADER_CHARS]), name="image")
         except MediaError:
             return header_size(base64.b64decode(data, validate=True), name="image")
-    except binascii.Error:
+    except ValueError:  # characters that are not Base64, or not even ASCII
         raise BadRequest("a picture's base64 cannot be read", param="messages") from None

@@ -19,7 +19,8 @@ class Served(msgspec.Struct, frozen=True):
     read. started_ns: when it got its slot. due_ns, sent_ns: of each token, when it should have been and when it had
     been written to the socket (of the whole body, where it was not streamed). held: the client read so slowly that what
     was written waited inside the server; its sent_ns are then too early.
-    outcome: "ok"; "refused" with its status; "broken" (cut on purpose); "left" (the client went away first).
+    outcome: "ok"; "refused" with its status; "broken" (cut on purpose); "left" (the client went away first);
+    "stopped" (the server was ended first).
     """
 
     number: int
@@ -45,6 +46,7 @@ class LogWriter:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._encode = msgspec.json.Encoder().encode
         self._thread: threading.Thread | None = None
+        self._fault: OSError | None = None
         if path is not None:
             self._file = path.open("ab", buffering=0)
             self._thread = threading.Thread(target=self._write, name="log", daemon=True)
@@ -55,15 +57,21 @@ class LogWriter:
             self._lines.put(self._encode(served) + b"\n")
 
     def close(self) -> None:
-        """Everything is written when this returns."""
+        """Everything is written when this returns. Raises OSError where it could not be."""
         if self._thread is not None:
             self._lines.put(None)
             self._thread.join()
             self._file.close()
+        if self._fault is not None:
+            raise self._fault
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            self._file.write(line)
+            try:
+                while line and self._fault is None:
+                    line = line[self._file.write(line) :]
+            except OSError as error:  # a full disk: said at the end, while the server goes on
+                self._fault = error
 
 
 def read_log(path: Path) -> list[Served]:

@@ -37,14 +37,15 @@ class Line(Protocol):
 
 
 class Tally(msgspec.Struct):
-    """What has been done so far. requests: ended ones, which are in the log; refused, broken, left: of these. active:
-    accepted and not yet ended. sends: of tokens. worst_late_ns, sum_late_ns: how long after its deadline a token had
-    been sent."""
+    """What has been done so far. requests: ended ones, which are in the log; refused, broken, left, stopped: of these.
+    active: accepted and not yet ended. sends: of tokens. worst_late_ns, sum_late_ns: how long after its deadline a
+    token had been sent."""
 
     requests: int = 0
     refused: int = 0
     broken: int = 0
     left: int = 0
+    stopped: int = 0
     active: int = 0
     sends: int = 0
     worst_late_ns: int = 0
@@ -128,7 +129,15 @@ class MockServer:
         self._end(reply, "left", time.perf_counter_ns())
 
     def close(self) -> None:
+        """Sends nothing more; what was under way is in the log as far as it came."""
         self._alarm.close()
+        under_way = {item for _, _, item in self._heap if isinstance(item, Reply)} | set(self._waiting)
+        for reply in sorted(under_way, key=lambda one: one.spelling.number):
+            if not reply.gone:
+                reply.gone = True
+                self.tally.active -= 1
+                self.tally.stopped += 1
+                self._record(reply, "stopped", 200)
 
     def _factor(self, number: int, arrival_ns: int) -> float:
         settings = self.settings

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from fourways.core.errors import UserError
+from fourways.core.errors import EngineError, UserError
 from fourways.load.mock.billing import Biller
 from fourways.load.mock.connection import Connection
 from fourways.load.mock.log import LogWriter
@@ -29,7 +29,8 @@ async def serve(
     """Serve until `until` returns, or until SIGINT or SIGTERM (which is asked of the main thread only).
 
     port: 0 takes a free one. log: a file to append `Served` lines to. ready: called once with the server's URL.
-    Raises UserError where the port cannot be had or the log not be opened."""
+    Raises UserError where the port cannot be had or the log not be opened, EngineError where the log could not be
+    written to its end."""
     loop = asyncio.get_running_loop()
     try:
         writer = LogWriter(log)
@@ -49,8 +50,12 @@ async def serve(
         await (until or _signalled)()
         listening.close()
     finally:
+        gc.unfreeze()
         server.close()
-        writer.close()
+        try:
+            writer.close()
+        except OSError as error:
+            raise EngineError(f"{log}: the log is not whole: {error.strerror or error}") from None
     return server.tally
 
 

@@ -16,6 +16,7 @@ _TEXT = (
 WORDS = tuple(_TEXT.split())
 """What a reply is made of, in this order, over and over: token k of every reply is WORDS[k % len(WORDS)]."""
 END_ID = 2
+_MOST_STOPS, _LONGEST_STOP = 16, 256
 _FIRST_ID = 1000
 
 Bill = tuple[int, dict[str, int]]
@@ -78,12 +79,15 @@ def read_chat(body: bytes, names: tuple[str, ...]) -> Chat:
     """names: the served ones; a request without a name means the first. Raises BadRequest."""
     try:
         chat = _READER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"the body cannot be read: {error}") from None
     if not chat.messages:
         raise BadRequest("messages is empty", param="messages")
     if chat.model is not None and chat.model not in names:
         raise BadRequest(f"The model `{chat.model}` does not exist.", status=404, kind="NotFoundError", param="model")
+    stops = [chat.stop] if isinstance(chat.stop, str) else chat.stop or []
+    if len(stops) > _MOST_STOPS or any(len(one) > _LONGEST_STOP for one in stops):
+        raise BadRequest(f"stop: at most {_MOST_STOPS} strings of {_LONGEST_STOP} characters", param="stop")
     if chat.n not in (None, 1):
         raise BadRequest("n must be 1: this server gives one choice", param="n")
     for name, least, value in (
