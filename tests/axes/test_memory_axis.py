@@ -107,6 +107,23 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [("os.kill(os.getpid(), signal.SIGKILL)", "killed (SIGKILL)"), ("time.sleep(300)", "stopped after 8 s")],
+)
+async def test_a_probe_that_ends_in_the_middle_of_a_line_keeps_the_lines_before(
+    then: str, message: str, open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = msgspec.json.encode(MemoryRow("a", 0, "weights", "exact", 9, IMAGE_SIZE, 1, 40))
+    code = f"import os, signal, time; os.write(1, {line + bytes([10]) + line[:40]!r}); {then}"
+    monkeypatch.setattr(memory, "PROBE_COMMAND", (sys.executable, "-I", "-S", "-c", code))
+    monkeypatch.setattr(memory, "PROBE_LIMIT_S", 8)
+    found = await collect([await open_random("a")], quick_settings)
+    assert [(row.stage, row.bytes) for row in found if isinstance(row, MemoryRow)] == [("weights", 9)]
+    (failure,) = (row for row in found if isinstance(row, FailureRow))
+    assert message in failure.message
+
+
 async def test_a_probe_that_is_killed_in_its_training_step_keeps_the_request_it_measured(
     open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,7 +59,8 @@ def test_only_the_last_start_in_a_log_counts() -> None:
 
 
 def test_other_text_tells_nothing() -> None:
-    assert from_log(["Model loading took ages", "KV cache size: none", ""]) == ServerProfile()
+    lines = ["Model loading took ages", "Model loading took . GiB", "KV cache size: none", ""]
+    assert from_log(lines) == ServerProfile()
 
 
 @contextmanager

@@ -168,22 +168,27 @@ async def _probe(task: ProbeTask) -> tuple[list[Row], FailureRow | None]:
     process = await asyncio.create_subprocess_exec(
         *PROBE_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
+    speaking = asyncio.ensure_future(process.communicate(encode_task(task)))
     try:
-        out, err = await asyncio.wait_for(process.communicate(encode_task(task)), PROBE_LIMIT_S)
-    except TimeoutError:
-        return [], _failure(task, f"the probe was stopped after {PROBE_LIMIT_S} s")
+        late = not (await asyncio.wait([speaking], timeout=PROBE_LIMIT_S))[0]
     finally:
-        if process.returncode is None:
+        if process.returncode is None and not speaking.done():
             process.kill()
-            await process.wait()
-    rows = _last_reading_last([_row.decode(line) for line in out.splitlines()])
+        out, err = await speaking
+    rows = _last_reading_last(_told(out))
     if process.returncode == 0:
         return rows, None
-    failure = _said(task, process.returncode or 0, err)
+    stopped = _failure(task, f"the probe was stopped after {PROBE_LIMIT_S} s")
+    failure = stopped if late else _said(task, process.returncode or 0, err)
     if any(isinstance(row, MemoryRow) and (row.stage, row.quantity) == LAST_READING for row in rows):
         step = msgspec.structs.replace(failure, scope="sample", where="train_step")
         return [*rows[:-1], step, rows[-1]], None
     return rows, failure
+
+
+def _told(out: bytes) -> list[Row]:
+    """The rows that were written whole: a process that is killed leaves half a line."""
+    return [_row.decode(line) for line in out.splitlines(keepends=True) if line.endswith(b"\n")]
 
 
 def _last_reading_last(rows: list[Row]) -> list[Row]:

@@ -31,9 +31,9 @@ _CACHE = re.compile(r"^vllm:cache_config_info\{(?P<labels>.*)\}\s", re.MULTILINE
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _START = re.compile(r"Initializing a V1 LLM engine")
 _SAID: dict[MemoryQuantity, re.Pattern[str]] = {
-    "weights": re.compile(r"Model loading took ([\d.]+) GiB"),
-    "activation_peak": re.compile(r"([\d.]+) GiB for peak activation"),
-    "kv_cache": re.compile(r"(?:Available KV cache memory: |(?:Explicitly|Auto) set \()([\d.]+)"),
+    "weights": re.compile(r"Model loading took (\d+(?:\.\d+)?) GiB"),
+    "activation_peak": re.compile(r"(\d+(?:\.\d+)?) GiB for peak activation"),
+    "kv_cache": re.compile(r"(?:Available KV cache memory: |(?:Explicitly|Auto) set \()(\d+(?:\.\d+)?)"),
 }
 _TOKENS = re.compile(r"KV cache size: ([\d,]+) tokens")
 
