@@ -9,7 +9,7 @@ import pytest
 from fourways import trace
 from fourways.core.conversation import Conversation
 from fourways.core.request import Generate
-from fourways.trace.stages import stages_ms
+from fourways.trace.reading import stages_ms
 
 
 async def test_the_trace_and_the_engine_tell_the_same_stages(qwen, serve, ask, reply, pictures, tmp_path):

@@ -22,8 +22,7 @@ from fourways.core.errors import UserError
 from fourways.core.rows import ROWS_SCHEMA, RequestRow, RowsHeader
 from fourways.core.run import RUN_SCHEMA, CandidateRecord, Environment, RunHeader, SourceState, TraceRecord
 from fourways.trace import otel
-from fourways.trace.reading import requests
-from fourways.trace.stages import stages_ms
+from fourways.trace.reading import requests, stages_ms
 
 ROW = RequestRow(
     "qwen", "describe", 1, "cold", 0, 0, "00", 5.0, 7.0, 102.0, 502.0, 25.0, (20.0, 30.0), 5, 4, 17, {"prefill": 1.0}

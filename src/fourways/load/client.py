@@ -170,17 +170,22 @@ class _Sender:
 
     async def _decoded(self, ask: Ask, read: Callable[[], Request], timing: Timing) -> Request:
         track = trace.track(ask.request.label)
+        instants: list[int] = []
 
         def run() -> Request:
-            started_ns = time.perf_counter_ns()
+            instants.append(time.perf_counter_ns())
             try:
                 return read()
             finally:
-                ended_ns = time.perf_counter_ns()
+                instants.append(time.perf_counter_ns())
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
+        finally:
+            if len(instants) == 2:  # else time ran out before its end
+                started_ns, ended_ns = instants
                 timing.decode_ms = (ended_ns - started_ns) / 1e6
                 trace.mark("media_decode", started_ns, ended_ns, track)
-
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, run)
 
 
 def _due_s(asks: Sequence[Ask], load: Load, seed: int) -> list[float] | None:

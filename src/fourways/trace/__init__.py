@@ -7,8 +7,8 @@ watches. Two lines put an event of anyone's code into the trace:
     trace.emit("my_event")
 
 Public face: `emit`, `begin`, `end`, `span`, `mark` (events), `track` (a request's row), `recording` (the trace that
-they go to), `recover` (the trace of a recording that was cut off); `stages.stages_ms` and `reading.requests` (what a
-trace tells of its requests), `otel` (a run for OpenTelemetry), `clocks` and `cuda_clock` (a device's clock on the
+they go to), `recover` (the trace of a recording that was cut off); `reading.requests` and `.stages_ms` (what a trace
+tells of its requests), `otel` (a run for OpenTelemetry), `clocks` and `cuda_clock` (a device's clock on the
 host's). Beside it `live_tensors.LiveTensors` (bytes of tensors alive, and their peak), `resident.PeakResident`
 (resident size of this process, and its peak), `cuda_allocator.CudaAllocator` and `device.process_bytes` (a GPU's
 memory), `timeline.Timeline` (bytes over time) and `energy.EnergyMeter` (joules of a block).

@@ -24,17 +24,20 @@ NVML_METHOD = "nvmlDeviceGetTotalEnergyConsumption"
 
 
 class Drawn(NamedTuple):
-    """method: the counter that was read."""
+    """method: the counter that was read; least_s: how long a block must be for it to be told well."""
 
     joules: float
     seconds: float
     method: str
+    least_s: float
 
 
 class Counter(Protocol):
-    """Something that counts up. `read` gives joules, raises Undefined; `between` knows how it wraps."""
+    """Something that counts up. `read` gives joules, raises Undefined; `between` knows how it wraps. least_s: of a
+    block that it tells well."""
 
     method: str
+    least_s: float
 
     def read(self) -> Sequence[float]: ...
 
@@ -43,6 +46,8 @@ class Counter(Protocol):
 
 class Nvml:
     """The energy of one CUDA device. Raises Undefined if there is no counter."""
+
+    least_s = 5.0
 
     def __init__(self, device: torch.device) -> None:
         self.method = NVML_METHOD
@@ -63,7 +68,9 @@ class Nvml:
 class Rapl:
     """The energy of all processor packages, and of their DRAM where it is counted. Raises Undefined if the kernel
     offers no counter, or keeps it from this user (most do since CVE-2020-8694). A block that draws more than the
-    counter's whole range (262 kJ on most: 20 minutes at 200 W) cannot be told from a short one: keep blocks shorter."""
+    counter's whole range (262 kJ on most: 20 minutes at 200 W) cannot be told from a short one: keep blocks shorter. It is renewed about every millisecond."""
+
+    least_s = 0.1
 
     def __init__(self, root: Path | None = None) -> None:
         root = root or POWERCAP
@@ -115,7 +122,7 @@ class EnergyMeter:
         seconds = time.perf_counter() - self._started
         try:
             joules = self._counter.between(self._before, self._counter.read())
-            self._drawn = Drawn(joules, seconds, self._counter.method)
+            self._drawn = Drawn(joules, seconds, self._counter.method, self._counter.least_s)
         except Undefined as error:
             self._counter, self._why = None, error.reason
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from fourways.core.errors import UserError
+from fourways.core.events import STAGES
 from fourways.trace.chrome import FIRST_EXTRA_ROW, REQUESTS, TRACE_SCHEMA
 
 
@@ -89,6 +90,20 @@ def requests(path: Path) -> Requests:
     for row in found.rows.values():
         row.sort(key=lambda timed: (timed.started_ns, -timed.ended_ns))
     return found
+
+
+def stages_ms(path: Path) -> dict[str, dict[str, float]]:
+    """Label of a request → stage (of `core.events.STAGES`, in their order) → milliseconds, as `Done.stages_ms` says.
+    Spans of other names are left out, and so are stages that a request has none of. Raises as `requests`."""
+    return {label: _stages_ms(row) for label, row in requests(path).rows.items()}
+
+
+def _stages_ms(row: list[Timed]) -> dict[str, float]:
+    spent = dict.fromkeys(STAGES, 0)
+    for timed in row:
+        if timed.name in spent and not timed.instant and not timed.open:
+            spent[timed.name] += timed.ended_ns - timed.started_ns
+    return {stage: ns / 1e6 for stage, ns in spent.items() if ns}
 
 
 def _about(path: Path, line: bytes) -> About:

@@ -30,7 +30,7 @@ from fourways.trace.record import (
     clamped,
 )
 from fourways.trace.ring import Ring
-from fourways.trace.session import Lease, Session
+from fourways.trace.session import Session
 
 _now = time.perf_counter_ns
 _write = rings.write
@@ -200,5 +200,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-__all__ = ["Lease", "Nothing", "Span", "active", "begin", "emit", "end", "mark", "span", "start", "stop", "track"]
