@@ -614,6 +614,22 @@ def certified(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     return certificate, context
 
 
+@pytest.mark.parametrize(("name", "says"), [("localhost", None), ("other.example", "certificate")])
+async def test_a_server_is_believed_by_an_authority_that_the_user_names_and_under_its_own_name_only(
+    name: str, says: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, tls = certified(tmp_path, name)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr("fourways.engines.openai.engine.pause_s", lambda *_: 0.0)
+    raw = Raw((WHOLE,))
+    async with listening(raw.serve, tls) as port:
+        engine = OpenAIEngine(Candidate("c", url=f"https://localhost:{port}/v1", served_model="m"))
+        error = (await answered(engine)).error
+        await engine.close()
+    assert error is None if says is None else says in str(error)
+    assert len(raw.heads) == (1 if says is None else 0)
+
+
 class ConnectProxy:
     """Takes CONNECT and passes bytes on to `port` of this machine, whatever name was asked for."""
 
