@@ -145,6 +145,23 @@ def test_a_bracket_that_the_client_kept_from_narrowing_says_so() -> None:
     assert (capacity.value, capacity.high, capacity.status, capacity.reason) == (20, 40, "ok", "client-bound: lag")
 
 
+def test_a_client_that_kept_up_when_the_probe_was_made_again_is_not_held_against_the_capacity() -> None:
+    rows: list[Row] = [TermsRow("a", SLO), probe(20, "meets"), probe(40, "client_bound"), probe(40, "misses")]
+    capacity = one([*rows, probe(20, "meets", "confirm")], "capacity")
+    assert (capacity.high, capacity.status, capacity.reason) == (40, "ok", None)
+
+
+def test_power_is_of_blocks_since_requests_of_one_block_wait_for_each_other(request_row: MakeRow) -> None:
+    """Between the blocks of each load e2e differs tenfold more than within one."""
+    rows: list[Row] = [TermsRow("a", ())]
+    for concurrency in (1, 2, 4):
+        for block, e2e in enumerate((100.0, 200.0, 300.0)):
+            rows += [request_row(i, e2e + i % 2, concurrency=concurrency, block=block) for i in range(20)]
+    power = one(rows, "power", concurrency="2")
+    assert (power.n, power.n_unit) == (3, "blocks")
+    assert power.value is not None and power.low is not None and power.low < 0.5 * power.value
+
+
 def runs(
     request_row: MakeRow, name: str, middles: Sequence[float], kind: Literal["restarts", "blocks"] = "restarts"
 ) -> list[Row]:

@@ -13,8 +13,10 @@ from fourways.stats import Interval
 
 _FORMULA = "the greatest {} that was confirmed, with fresh requests, to meet the SLO"
 _INTERVAL = (
-    "the bracket: from the load that was confirmed to the least above it that was seen to miss the SLO or to be more "
-    "than is answered; each probe is wrongly judged with a probability of at most 2.5 % an objective and side"
+    "the bracket, which is no confidence interval: from the load that was confirmed to the least above it that was "
+    "seen to miss the SLO or to be more than is answered. Looks at a probe share 5 %, half for each side; what waits "
+    "in a queue is dependent in ways that batches see only in part, so that close to the capacity probes err more often. "
+    "A load of up to 2 % more than is answered passes as steady"
 )
 CAPACITY_RATE = Definition(
     "capacity", "latency", "requests/s", "higher", "probes", _FORMULA.format("rate of an open loop"), _INTERVAL
@@ -48,10 +50,19 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
         return absent(definition, name, status, why, labels, n=len(probes), headline=True)
     value = size_of(last)
     above = [size_of(probe) for probe in probes if probe.verdict == "misses" and size_of(probe) > value]
-    bound = next((probe.reason for probe in probes if probe.verdict == "client_bound"), None)
+    bound = next(_bound(probes), None)
     note = bound or (None if above else "no load was seen to miss it: it may be higher")
     interval = Interval(value, min(above)) if above else None
     return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1, headline=True)
+
+
+def _bound(probes: Sequence[ProbeRow]) -> Iterator[str]:
+    """Why the client could not keep up, of loads at which it could not when they were probed again either."""
+    for probe, again in zip(probes, [*probes[1:], None], strict=True):
+        if probe.verdict == "client_bound" and (
+            again is None or again.load != probe.load or again.verdict == "client_bound"
+        ):
+            yield probe.reason
 
 
 def size_of(probe: ProbeRow) -> float:

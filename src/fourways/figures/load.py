@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from fourways.figures import knee, restarts
 from fourways.figures.capacity import CAPACITIES, capacity_figures
 from fourways.figures.client import Client
 from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.due import Request, a_second
 from fourways.figures.requests import Setting
 from fourways.stats import Interval, share_in_order, t_interval
 
@@ -35,29 +35,10 @@ GOODPUT = Definition(
 )  # fmt: skip
 COST = Definition(
     "cost_per_1000", "latency", "per 1,000 answers", "lower", "blocks",
-    "1,000 × price an hour / (3,600 × answers a second), the machine being busy all the time",
+    "1,000 × price an hour / (3,600 × answers a second): of a machine that serves this load and nothing else",
     "the ends of Student's t over blocks of answers a second, turned into cost",
 )  # fmt: skip
 DEFINITIONS = (ATTAINMENT, OBJECTIVE, GOODPUT, COST, *CAPACITIES, *knee.DEFINITIONS, *restarts.DEFINITIONS)
-
-
-class Request(NamedTuple):
-    """What these figures need of one request. Instants in ms after its block's start; times None where undefined."""
-
-    block: int
-    restart: int
-    due_ms: float
-    ttft_ms: float | None
-    e2e_ms: float | None
-    tpot_ms: float | None
-    failed: bool
-
-    def place(self) -> tuple[float, ...]:
-        """In the order in which they were due; where that is the same instant, in any order that is always the same."""
-        return self.block, self.due_ms, self.failed, self.e2e_ms or 0.0
-
-    def keeps(self, objective: Objective) -> bool:
-        return not objective.missed(self.ttft_ms, self.e2e_ms, self.tpot_ms, self.failed)
 
 
 Requests = Mapping[Setting, Sequence[Request]]
@@ -116,7 +97,7 @@ def _of_slo(
     for one in objectives:
         said = {**setting.labels, "objective": one.label, "needed": f"{1 - one.allowed:g}"}
         yield figure(OBJECTIVE, name, client.noted(_share([r.keeps(one) for r in requests])), said)
-    rates = _per_block(requests, kept)
+    rates = a_second(requests, kept)
     yield figure(GOODPUT, name, client.noted(Estimate(float(np.mean(rates)), t_interval(rates), len(rates))), labels)
 
 
@@ -127,28 +108,13 @@ def _share(kept: Sequence[bool]) -> Estimate:
     return Estimate(float(np.mean(kept)), interval, len(kept))
 
 
-def _per_block(requests: Sequence[Request], counted: Sequence[bool]) -> list[float]:
-    """Counted requests a second, block by block; 0 for a block in which nothing ended."""
-    first: dict[int, float] = {}
-    last: dict[int, float] = {}
-    number: dict[int, int] = defaultdict(int)
-    for request, counts in zip(requests, counted, strict=True):
-        first[request.block] = min(first.get(request.block, request.due_ms), request.due_ms)
-        number[request.block] += counts
-        if not request.failed and request.e2e_ms is not None:
-            end = request.due_ms + request.e2e_ms
-            last[request.block] = max(last.get(request.block, end), end)
-    seconds = {block: (last.get(block, at) - at) / 1000 for block, at in first.items()}
-    return [number[block] / length if length > 0 else 0.0 for block, length in seconds.items()]
-
-
 def _cost(
     name: str, setting: Setting, requests: Sequence[Request], terms: TermsRow, client: Client
 ) -> Iterator[Figure]:
     if terms.price_per_hour is None:
         return
     labels = {**setting.labels, "price an hour": f"{terms.price_per_hour:g} {terms.currency}".strip()}
-    rates = _per_block(requests, [not request.failed for request in requests])
+    rates = a_second(requests, [not request.failed for request in requests])
     rate, interval = float(np.mean(rates)), t_interval(rates)
     if rate == 0:
         yield absent(COST, name, "failed", "nothing was answered", labels, n=len(rates))

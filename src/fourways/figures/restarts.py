@@ -6,18 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from fourways.core.figure import Figure
 from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.due import Request
 from fourways.figures.requests import Setting
 from fourways.figures.seeds import seed_for
 from fourways.stats import least_p, permutation_ps, welch
-
-if TYPE_CHECKING:
-    from fourways.figures.load import Request
 
 Runs = Literal["restarts", "blocks"]
 SIGNIFICANT = 0.05
