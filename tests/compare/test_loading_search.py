@@ -10,8 +10,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from fourways.compare.loading.job import LoadJob, Seek, requests_a_probe
+from fourways.compare.loading.probing import Watched
 from fourways.compare.loading.search import CONCURRENCIES, RATES, Found, Purpose, Reading, search
 from fourways.compare.loading.verdict import LOOKS, in_order, judge, judge_last, least_requests
+from fourways.core.candidate import Candidate
 from fourways.core.load import Load
 from fourways.core.rows import ProbeVerdict, RequestRow
 from fourways.load.arrivals import instants
@@ -143,6 +146,20 @@ def test_a_load_that_was_met_by_luck_is_given_up_when_fresh_requests_miss_it() -
 def test_a_probe_counts_requests_in_the_order_in_which_they_were_due() -> None:
     rows = {i: row(i, 10.0 * i, 20, 40, "closed") for i in range(10) if i != 4}
     assert len(in_order(rows)) == 4
+
+
+def test_a_closed_probe_ends_after_its_time_but_not_before_its_first_look() -> None:
+    """Ten seconds a request, four at a time: 16 looks' worth would take more than an hour."""
+    job = LoadJob((Candidate("a", "a"),), "w", (), objectives=SLO, seek=Seek("closed", longest_s=60.0))
+    load = Load(concurrency=4)
+    first, most = requests_a_probe(job, load)
+    watched = Watched(job, load, first, most, seed=0)
+    ended = 0
+    while not watched.enough(
+        ended, row(ended, 10_000.0 * (ended // 4), 480 + 40 * (ended % 10 == 0), 10_000, "closed")
+    ):
+        ended += 1
+    assert (first, ended + 1) == (130, 130) and watched.judged.verdict == "undecided" and watched.unfinished == 4
 
 
 def test_an_overfull_server_is_told_by_growing_delay_long_before_the_limit_is_reached() -> None:

@@ -6,11 +6,13 @@ would find it. Single requests are sent, in no figure, until one is answered as 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from math import inf
 
 from fourways.axes.contract import Opened
 from fourways.compare.loading.job import LoadJob, Seek, requests_a_probe
@@ -24,7 +26,7 @@ from fourways.core.request import derive_seed
 from fourways.core.rows import ClientRow, ProbeRow, RequestRow, Row
 from fourways.load import Workload, instants
 
-_SETTLE_S = 60.0
+_SETTLE_S, _PAUSE_S = 60.0, 0.1
 _AS_BEFORE, _SLACK_MS = 1.5, 20.0
 _SINGLES, _BEGIN_AT = 3, 8
 _ALONE = Load(concurrency=1)
@@ -68,7 +70,7 @@ class Prober:
         items, cache = self.supply.take(most)
         turn = Turn(f"probe/{self._block}", load, self._block, items, cache)
         seed = derive_seed(self.job.seed, f"probe/{turn.block}")
-        watched = _Watched(self.job, load, first, most, seed)
+        watched = Watched(self.job, load, first, most, seed)
         client = await self._send(turn, watched, purpose, seed)
         judged = watched.judged
         verdict, reason = judged.verdict, judged.reason
@@ -98,7 +100,7 @@ class Prober:
     def _open(self, rate: float) -> Load:
         return Load(self.seek.arrivals, rate_per_s=rate)
 
-    async def _send(self, turn: Turn, watched: _Watched, purpose: Purpose, seed: int) -> ClientRow | None:
+    async def _send(self, turn: Turn, watched: Watched, purpose: Purpose, seed: int) -> ClientRow | None:
         asks = await drawn_asks(self.one, self.drawn, turn, self.job.seed)
         told = Telling(self.show, f"{self.one.candidate.name} · {purpose} {turn.load.label}")
         told.block(watched.most, 1)
@@ -117,12 +119,15 @@ class Prober:
         return client
 
     async def _settle(self) -> None:
-        """Returns when a single request is answered as before, or after a minute."""
+        """Returns when a single request is answered as before; after a minute it says so and goes on."""
         deadline = time.monotonic() + _SETTLE_S
         while time.monotonic() < deadline:
             warmed = await self._warm(_ALONE, 1)
             if warmed.e2e_ms is not None and warmed.e2e_ms <= _AS_BEFORE * self._alone_ms + _SLACK_MS:
                 return
+            await asyncio.sleep(_PAUSE_S)  # a server that refuses at once is not asked again at once
+        found = "no answer" if warmed.e2e_ms is None else f"{warmed.e2e_ms:.0f} ms"
+        self.show.phase(f"{self.one.candidate.name}: a single request has {found}, {self._alone_ms:.0f} ms before")
 
     async def _warm(self, load: Load, count: int) -> Warmed:
         items = range(self._warmed, self._warmed + count)
@@ -130,7 +135,7 @@ class Prober:
         return await warm_up(self.one, self.drawn, load, items, self.job.seed)
 
 
-class _Watched:
+class Watched:
     """The requests of a probe as they end, looked at after `first`, 2 × first, … up to `most`."""
 
     def __init__(self, job: LoadJob, load: Load, first: int, most: int, seed: int) -> None:
@@ -141,13 +146,17 @@ class _Watched:
         self._rows: dict[int, RequestRow] = {}
         self._latest_ms = 0.0
         self._inside = load.concurrency
+        # An open loop's length is its number of requests; how long those of a closed one take is the server's doing.
+        self._longest_ms = 1000 * job.seek.longest_s if job.seek and load.arrivals == "closed" else inf
+        self._first = first
         self._due_s = None if load.arrivals == "closed" else instants(load, most, seed)
         self._looks = [first * 2**look for look in range(LOOKS) if first * 2**look < most][: LOOKS - 1]
 
     def enough(self, index: int, row: RequestRow) -> bool:
         self._rows[index] = row
         self._latest_ms = max(self._latest_ms, row.scheduled_ms + (row.e2e_ms or 0.0))
-        if len(self._rows) == self.most:
+        late = self._latest_ms >= self._longest_ms and len(self._rows) >= self._first
+        if len(self._rows) == self.most or late:
             self.judged = judge_last(in_order(self._rows), self._objectives)
             return True
         if not self._looks or len(self._rows) < self._looks[0]:
