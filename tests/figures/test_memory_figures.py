@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fourways.core.figure import Figure
@@ -167,7 +168,12 @@ def test_blocks_shorter_than_a_counter_can_see_are_left_out_and_said() -> None:
     found = one(compute(rows), "joules_per_answer")
     assert (found.value, found.n, found.reason) == (20.0, 2, "1 of 3 blocks were too short")
     alone = one(compute(rows[2:]), "joules_per_answer")
-    assert (alone.status, alone.reason) == ("undefined", "the longest block took 0.8 s, and a counter needs 5 s")
+    assert (alone.status, alone.reason) == ("undefined", "the longest block took 0.8 s, and its counter needs 5 s")
+
+
+def test_a_counter_that_is_renewed_every_millisecond_needs_no_long_block() -> None:
+    rows = [msgspec.structs.replace(block(n, 2.0, seconds=0.8), method="RAPL package-0", least_s=0.1) for n in (0, 1)]
+    assert one(compute(rows), "joules_per_answer").status == "ok"
 
 
 def test_one_block_is_too_few() -> None:

@@ -92,6 +92,7 @@ def _energy_rows(block: Block, meter: EnergyMeter, rows: Sequence[RequestRow]) -
             seconds=drawn.seconds,
             answers=sum(row.error is None for row in rows),
             method=drawn.method,
+            least_s=drawn.least_s,
             restart=block.restart,
         )
     ]

@@ -229,7 +229,8 @@ class ProbeRow(msgspec.Struct, frozen=True, tag_field="kind", tag="probe"):
 
 
 class EnergyRow(msgspec.Struct, frozen=True, tag_field="kind", tag="energy"):
-    """What a device drew while one block was answered. method: the counter that was read, as NVML names it."""
+    """What a device drew while one block was answered. method: the counter that was read, as NVML names it. least_s:
+    how long a block must be for this counter to tell it well; of shorter ones no figure is made."""
 
     candidate: str
     workload: str
@@ -241,6 +242,7 @@ class EnergyRow(msgspec.Struct, frozen=True, tag_field="kind", tag="energy"):
     answers: int
     method: str
     restart: int = 0
+    least_s: float = 5.0
 
 
 MemoryStage = Literal["load", "weights", "vision_encode", "prefill", "decode", "train_step", "kv_per_token", "server"]

@@ -12,12 +12,13 @@ from fourways.figures.failures import Failures
 from fourways.figures.requests import Setting
 from fourways.stats import t_interval
 
-LEAST_SECONDS = 5.0
 JOULES_PER_ANSWER = Definition(
     "joules_per_answer", "latency", "J", "lower", "blocks",
     "what the device drew during a block / answers in it, idle power and all else that ran there included; mean over "
-    f"blocks of at least {LEAST_SECONDS:g} s (the counters behind it are sampled, on some GPUs a quarter of the time)",
+    "blocks long enough for the counter (NVML's: 5 s, because its source is sampled, on some GPUs a quarter of the "
+    "time; RAPL's: 0.1 s)",
     "Student's t over blocks",
+    version=2,
 )  # fmt: skip
 DEFINITIONS = (JOULES_PER_ANSWER,)
 
@@ -38,7 +39,7 @@ class Energy:
             yield absent(JOULES_PER_ANSWER, candidate, status, reason, {})
         for (candidate, setting, counter), rows in self._blocks.items():
             labels = {**setting.labels, "counter": counter}
-            long = [row for row in rows if row.seconds >= LEAST_SECONDS and row.answers > 0]
+            long = [row for row in rows if row.seconds >= row.least_s and row.answers > 0]
             if not long:
                 yield absent(JOULES_PER_ANSWER, candidate, "undefined", _too_short(rows), labels)
                 continue
@@ -49,7 +50,7 @@ class Energy:
 
 
 def _too_short(rows: Sequence[EnergyRow]) -> str:
-    longest = max(row.seconds for row in rows)
-    if longest >= LEAST_SECONDS:
-        return "no block of that length had an answer"
-    return f"the longest block took {longest:.1f} s, and a counter needs {LEAST_SECONDS:g} s"
+    longest = max(rows, key=lambda row: row.seconds)
+    if longest.seconds >= longest.least_s:
+        return "no block that was long enough had an answer"
+    return f"the longest block took {longest.seconds:.2g} s, and its counter needs {longest.least_s:g} s"

@@ -68,7 +68,8 @@ class Nvml:
 class Rapl:
     """The energy of all processor packages, and of their DRAM where it is counted. Raises Undefined if the kernel
     offers no counter, or keeps it from this user (most do since CVE-2020-8694). A block that draws more than the
-    counter's whole range (262 kJ on most: 20 minutes at 200 W) cannot be told from a short one: keep blocks shorter. It is renewed about every millisecond."""
+    counter's whole range (262 kJ on most: 20 minutes at 200 W) cannot be told from a short one: keep blocks shorter. It
+    is renewed about every millisecond."""
 
     least_s = 0.1
 
