@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from fourways.core.candidate import Sampling
-from fourways.core.rows import CAUSE, PICTURE, AnswerRow, FailureRow, Row
+from fourways.core.load import Load
+from fourways.core.rows import CAUSE, PICTURE, AnswerRow, ClientRow, FailureRow, RequestRow, Row
 from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord
 from fourways.report import write_report
 from fourways.report.provenance import _setting
@@ -43,6 +44,24 @@ def test_a_lost_axis_is_named(
 def shown(run: Path) -> str:
     page = write_report(run, images=lambda sha: None).read_text("utf-8")
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_a_client_that_did_not_keep_up_is_told_setting_by_setting(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    name, alone = made_up_header.candidates[0].candidate.name, Load(concurrency=1)
+    rows: list[Row] = []
+    for cache, why in (("cold", "9 of 16 requests left the client late"), ("warm", None)):
+        rows += [
+            RequestRow(
+                name, "w", 1, cache, 0, i, "", 10.0 * i, 10.0 * i, 3.0, 9.0, 1.0, (), 5, 4, 7, {}
+            )  # type: ignore[arg-type]  # one of two caches
+            for i in range(16)
+        ]  # fmt: skip
+        rows.append(ClientRow(name, "w", alone, cache, 0, 1e3, 9.0, 50, 0.1, 0.2, 0.3, False, why))  # type: ignore[arg-type]  # the same
+    said = shown(make_run(tmp_path / "bound", rows, made_up_header))
+    assert f"{name}, w, concurrency 1, cold cache: client-bound in its block: 9 of 16 requests left" in said
+    assert f"{name}, w, concurrency 1, warm cache: client-bound" not in said
 
 
 def test_a_part_of_a_suite_says_that_it_is_a_part(made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path) -> None:

@@ -70,23 +70,20 @@ def _timings(facts: Facts) -> Mapping[Setting, Mapping[str, Timings]]:
 
 def _client(found: Sequence[Figure]) -> Html | None:
     """A warning where the client, and not the engine, may have set the times."""
-    said = dict.fromkeys(
-        f"{f.candidate}, {_sent(f)}: {f.reason}"
-        for f in found
-        if f.metric == "e2e_p50" and f.reason is not None and "client-bound" in f.reason
-    )
-    if not said:
+    bound = [f for f in found if f.metric == "e2e_p50" and f.reason is not None and "client-bound" in f.reason]
+    if not bound:
         return None
     return tag(
         "div",
         tag("p", "The load client did not keep up; these times are upper bounds of the engine's own:"),
-        tag("ul", *(tag("li", line) for line in said)),
+        tag("ul", *(tag("li", f"{f.candidate}, {_sent(f)}: {f.reason}") for f in bound)),
         class_="caveats",
     )
 
 
 def _sent(f: Figure) -> str:
-    return f.labels.get("load") or f"concurrency {f.labels.get('concurrency', '')}"
+    load = f.labels.get("load") or f"concurrency {f.labels.get('concurrency', '')}"
+    return ", ".join((f.labels.get("workload", ""), load, timing.CACHES.get(f.labels.get("cache", ""), "")))
 
 
 def _limits(found: Sequence[Figure], names: Sequence[str]) -> list[Html]:
