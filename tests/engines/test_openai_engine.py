@@ -525,7 +525,13 @@ async def test_what_a_terminal_would_obey_is_not_passed_on() -> None:
 def test_the_default_key_does_not_leave_this_machine_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-3")
     assert find_address(candidate("http://10.0.0.7:8000")).key is None
-    for url in ("https://api.example.com", "http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"):
+    for url in (
+        "https://api.example.com",
+        "http://127.0.0.1:8000",
+        "http://localhost:8000",
+        "http://[::1]:8000",
+        "http://0.0.0.0:1",
+    ):
         assert find_address(candidate(url)).key == "sk-secret-3"
     named = candidate("http://10.0.0.7:8000", api_key_env="OPENAI_API_KEY")
     assert find_address(named).key == "sk-secret-3"
