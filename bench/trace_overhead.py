@@ -199,7 +199,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / f"trace_overhead-{datetime.now(UTC):%Y-%m-%d}.json")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    pictures = [read_image(png, name=str(n)) for n, png in enumerate(zoo.latency_scenes(64, SEED))]
+    pictures = [read_image(png, name=str(n)) for n, png in enumerate(zoo.distinct_scenes(64, SEED))]
     switch, load = Switch(), psutil.getloadavg()[0]
     rows = [
         row

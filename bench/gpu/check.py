@@ -228,7 +228,7 @@ class Check:
     async def _overhead(self, one: Opened) -> None:
         """`trace_overhead.py`'s pairs of requests, one of each traced, the caches emptied before every one."""
         assert isinstance(one.engine, LocalEngine)
-        pictures = [read_image(png, name=str(n)) for n, png in enumerate(zoo.latency_scenes(self.size.pairs, SEED))]
+        pictures = [read_image(png, name=str(n)) for n, png in enumerate(zoo.distinct_scenes(self.size.pairs, SEED))]
         track = trace.track
         try:
             switch = trace_overhead.Switch()

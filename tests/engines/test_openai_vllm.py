@@ -31,7 +31,7 @@ from fourways.families.contract import Family
 from fourways.families.registry import find_family
 from fourways.hub import look
 from fourways.media import read_image
-from fourways.zoo import NAMES, checkpoint, latency_scenes
+from fourways.zoo import NAMES, checkpoint, distinct_scenes
 
 VARIABLE = "FOURWAYS_TEST_VLLM"
 TIE = 1e-4
@@ -110,7 +110,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def pictures(count: int) -> list[Image]:
     """Scenes of all four layouts; every fourth one resized (so that preprocessing has to) and stored in another way."""
     made = []
-    for index, source in enumerate(latency_scenes(count, seed=11)):
+    for index, source in enumerate(distinct_scenes(count, seed=11)):
         if index % 4 == 3:
             scene = Pil.open(io.BytesIO(source)).convert("RGB")
             scene = scene.resize((scene.width * 5 // 3, scene.height * 7 // 6))

@@ -111,8 +111,8 @@ def test_four_questions_an_image_can_be_asked_for(tmp_path: Path) -> None:
     assert set(Counter(q["image_id"] for q in questions).values()) == {4}
 
 
-def test_latency_scenes_are_distinct_pngs() -> None:
-    scenes = list(zoo.latency_scenes(40, seed=3))
+def test_distinct_scenes_are_distinct_pngs() -> None:
+    scenes = list(zoo.distinct_scenes(40, seed=3))
     assert len(set(scenes)) == 40
     assert all(s.startswith(b"\x89PNG") for s in scenes)
 

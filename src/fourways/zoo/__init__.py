@@ -46,7 +46,7 @@ def write_suite(folder: Path, *, images: int = 80, seed: int = 2026, questions: 
     return suite_files.write_suite(Path(folder), images=images, seed=seed, questions=questions)
 
 
-def latency_scenes(n: int, seed: int) -> Iterator[bytes]:
+def distinct_scenes(n: int, seed: int) -> Iterator[bytes]:
     """PNG bytes of ``n`` pictures, no two of one description; the four sizes take turns, so that every seed costs
     the same.
     """
