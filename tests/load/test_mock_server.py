@@ -410,6 +410,14 @@ def test_a_log_that_could_not_be_written_to_its_end_is_said_and_the_server_goes_
         asyncio.run(serve_one())
 
 
+def test_neither_the_server_nor_the_engine_that_asks_it_loads_what_runs_models() -> None:
+    code = (
+        "import sys, fourways.cli.mock, fourways.load.mock.serving, fourways.engines.openai.engine\n"
+        "sys.exit(bool({'torch', 'transformers', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_taken_port_is_said(quick: Running) -> None:
     port = quick.url.rpartition(":")[2]
     command = [sys.executable, "-c", "from fourways.cli import main; main()", "mock", "--port", port]
