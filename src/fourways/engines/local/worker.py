@@ -191,7 +191,10 @@ class Worker(threading.Thread):
                 self._again(sequence)
 
     def _drop_cancelled(self) -> None:
-        scheduler = self._scheduler
+        scheduler, now = self._scheduler, time.perf_counter_ns()
+        for sequence in (s for s in (*scheduler.waiting, *scheduler.running) if s.cancelled):
+            sequence.stages.until("queue" if sequence.row < 0 else "decode", now)
+            sequence.stages.show()
         scheduler.waiting = deque(s for s in scheduler.waiting if not s.cancelled)
         for sequence in [s for s in scheduler.running if s.cancelled]:
             scheduler.finish(sequence)
