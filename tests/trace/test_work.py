@@ -69,3 +69,8 @@ def test_ceilings_are_positive_and_tried_at_two_sizes() -> None:
     sizes = {q: {one.size for one in found if one.quantity == q} for q in ("copy_bytes_per_s", "matmul_flops_per_s")}
     assert {len(of) for of in sizes.values()} == {2}
     assert len(found) == 4 * TRIALS
+
+
+def test_beside_a_large_model_no_array_of_its_size_is_made() -> None:
+    trials = measure(torch.device("cpu"), torch.float32, 64 << 30)
+    assert {next(trials).size for _ in range(2)} == {128 << 20, 512}

@@ -17,10 +17,9 @@ Quantity = Literal["copy_bytes_per_s", "matmul_flops_per_s"]
 TRIALS = 8
 _SECONDS = 0.02
 """A trial repeats its operation for so long at least."""
-_LARGE = 64 << 20
-"""Bytes of an array that no cache of a common processor holds with its copy."""
-_LARGE_CUDA = 1 << 30
-"""The same on a card; a larger one tells nothing more, and beside a large model there is no room for it."""
+_LARGE = {"cpu": 128 << 20, "cuda": 1 << 30}
+"""Bytes of an array that few caches hold with its copy; a larger one tells nothing more, and beside a large model there
+is no room for it."""
 _SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192)}
 
 
@@ -37,9 +36,8 @@ class Ceiling:
 def measure(device: torch.device, dtype: torch.dtype, working_bytes: int) -> Iterator[Ceiling]:
     """Trials on the calling thread, with torch's present thread count. working_bytes: what the model reads in a pass;
     an array of that size is copied too, since a cache that holds a small model is faster than memory is."""
-    beyond = _LARGE if device.type == "cpu" else _LARGE_CUDA
-    working = max(1 << 20, working_bytes // 2)
-    sizes = sorted({working if device.type == "cpu" else min(working, beyond), beyond})
+    beyond = _LARGE.get(device.type, _LARGE["cpu"])
+    sizes = sorted({min(max(1 << 20, working_bytes // 2), beyond), beyond})
     sides = _SIDES.get(device.type, _SIDES["cpu"])
     with torch.inference_mode():
         for trial in range(TRIALS):
