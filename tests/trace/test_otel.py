@@ -175,6 +175,18 @@ def test_a_file_that_is_no_trace_of_ours_is_said_to_be_none(tmp_path: Path, cont
         requests(tmp_path / "trace.json")
 
 
+@pytest.mark.parametrize("instant", ["1e5", '"soon"', "null", "1.2x"])
+def test_a_line_that_was_edited_is_named(tmp_path: Path, instant: str) -> None:
+    with trace.recording(tmp_path) as made:
+        trace.emit("x", trace.track("r"))
+    lines = made.path.read_text().splitlines(keepends=True)
+    (number,) = [at for at, line in enumerate(lines) if '"ph":"i"' in line]
+    lines[number] = f'{{"ph":"i","pid":2,"tid":1,"ts":{instant},"name":"x"}}\n'
+    made.path.write_text("".join(lines))
+    with pytest.raises(UserError, match=f"line {number + 1}"):
+        requests(made.path)
+
+
 def test_the_command_writes_both_files_and_overwrites_none(run: Path, tmp_path: Path) -> None:
     def export(*more: str) -> Result:
         return CliRunner().invoke(app, ["export", str(run), "--to", "otel", "--out", str(tmp_path / "out"), *more])

@@ -75,7 +75,7 @@ def traces(run: Path, candidate: str | None) -> Iterator[bytes]:
     records = {record.candidate.name: record for record in header.candidates}
     wanted = records if candidate is None else {candidate: records[candidate]}
     for name in dict.fromkeys(record.file for record in header.traces):
-        found = requests(run / name)
+        found = requests(run / Path(name).name)
         batch: list[Span] = []
         for label, row in found.rows.items():
             record = _asked(label, wanted)

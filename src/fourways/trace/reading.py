@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,10 +81,7 @@ def requests(path: Path) -> Requests:
     try:
         with path.open("rb") as stream:
             found = Requests(_about(path, stream.readline()))
-            labels: dict[int, str] = {}
-            for event in _events(path, stream):
-                if event.pid == REQUESTS:
-                    _take(found, labels, event)
+            _fill(found, path, stream)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     for row in found.rows.values():
@@ -116,14 +113,17 @@ def _about(path: Path, line: bytes) -> About:
     return about
 
 
-def _events(path: Path, lines: Iterable[bytes]) -> Iterator[_Event]:
+def _fill(found: Requests, path: Path, lines: Iterable[bytes]) -> None:
+    labels: dict[int, str] = {}
     for number, line in enumerate(lines, 2):
         text = line.rstrip(b",\n")
         if not text or text == b"]}":
             continue
         try:
-            yield _event(text)
-        except msgspec.DecodeError as error:
+            event = _event(text)
+            if event.pid == REQUESTS:
+                _take(found, labels, event)
+        except ValueError as error:  # msgspec's are of this kind
             raise UserError(f"{path}, line {number}: {error}", hint="was the file edited?") from error
 
 
