@@ -216,7 +216,6 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(fourways: Run, tmp_
         (["--workload", "nope"], "there is no workload 'nope'"),
         (["--replay", "x.jsonl", "--workload", "chat-mixed"], "exclude each other"),
         (["--restarts", "3", "--rate", "5"], "cannot be started from here"),
-        (["--resume", "runs/x"], "two different hours"),
     ],
 )
 def test_a_mistake_is_named_before_anything_is_sent(

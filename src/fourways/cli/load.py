@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fourways.cli.terminal import notes, results
-from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
-    from fourways.cli.load_options import LoadOptions
     from fourways.compare import Outcome
+    from fourways.compare.loading import LoadJob
 
 EXAMPLES = """
 Examples:
@@ -32,7 +31,7 @@ fourways load candidates.yaml --ramp 1:20 --requests 500 --price-per-hour '2.50 
 
 fourways load server=http://localhost:8000/v1 --replay traffic.jsonl
 
-With --slo and no load it searches for the greatest rate that meets it.
+With --slo and no load it searches for the greatest rate that meets it. A run of times cannot be gone on with later.
 
 Exit codes: 0 all measured, and the --slo met; 1 a candidate answered nothing, or missed the --slo, or a fault of ours;
 2 your mistake; 130 Ctrl-C (what was measured is kept).
@@ -64,7 +63,7 @@ def load(
     ] = None,
     duration: Annotated[
         float | None,
-        typer.Option(min=0.1, metavar="S", help="About so many seconds at each load; of a probe, at most."),
+        typer.Option(min=0.1, metavar="S", help="About so many seconds at each load; of a probe, 60 at most."),
     ] = None,
     warm_up: Annotated[int, typer.Option(min=1, metavar="N", help="Requests before each load, in no figure.")] = 8,
     blocks: Annotated[
@@ -90,27 +89,19 @@ def load(
         Path | None, typer.Option(metavar="DIR", help="The run's folder; unless given, a new one in runs/")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be sent; stop.")] = False,
-    resume: Annotated[Path | None, typer.Option(metavar="DIR", help="Refused: a run of times starts again.")] = None,
 ) -> None:
     """Load models and servers: latency, throughput, the rate that meets an SLO, A/B, cost."""
     from fourways.cli.load_options import LoadOptions, load_job
 
-    if resume is not None:
-        raise UserError(
-            f"{resume} cannot be gone on with: times from two different hours are not one measurement",
-            hint="start it again; its rows so far stay where they are",
-        )
-    fields = {name: value for name, value in context.params.items() if name not in ("dry_run", "resume")}
-    options = LoadOptions(**fields, given=_given(context))
-    job = load_job(options, tuple(sys.argv))
+    fields = {name: value for name, value in context.params.items() if name != "dry_run"}
+    job = load_job(LoadOptions(**fields, given=_given(context)), tuple(sys.argv))
     if dry_run:
         from fourways.compare.loading import foresee_load
 
         for line in foresee_load(job):
             results().print(line, soft_wrap=True, highlight=False)
         return
-    outcome = _run(options)
-    if show_load(outcome):
+    if show_load(_run(job)):
         raise typer.Exit(1)
 
 
@@ -119,17 +110,16 @@ def _given(context: typer.Context) -> frozenset[str]:
     return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
 
 
-def _run(options: LoadOptions) -> Outcome:
+def _run(job: LoadJob) -> Outcome:
     from transformers.utils import logging
 
-    from fourways.cli.load_options import load_job
     from fourways.compare import show_on
     from fourways.compare.loading import start_load
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     show = show_on(notes())
     try:
-        return start_load(load_job(options, tuple(sys.argv)), show)
+        return start_load(job, show)
     finally:
         show.close()
 

@@ -15,8 +15,8 @@ _FORMULA = "the greatest {} that was confirmed, with fresh requests, to meet the
 _INTERVAL = (
     "the bracket, which is no confidence interval: from the load that was confirmed to the least above it that was "
     "seen to miss the SLO or to be more than is answered. Looks at a probe share 5 %, half for each side; what waits "
-    "in a queue is dependent in ways that batches see only in part, so that close to the capacity probes err more often. "
-    "A load of up to 2 % more than is answered passes as steady"
+    "in a queue is dependent in ways that batches see only in part, so that close to the capacity probes err more "
+    "often. A load of up to 2 % more than is answered passes as steady"
 )
 CAPACITY_RATE = Definition(
     "capacity", "latency", "requests/s", "higher", "probes", _FORMULA.format("rate of an open loop"), _INTERVAL

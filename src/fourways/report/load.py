@@ -65,7 +65,7 @@ def _terms(m: Material) -> Html:
         said.append(f"SLO: {', '.join(one.label for one in first.objectives)}.")
     if first.price_per_hour is not None:
         price = f"{first.price_per_hour:g} {first.currency}".strip()
-        said.append(f"Price of an hour: {price}; cost is that of a machine that is busy all the time.")
+        said.append(f"Price of an hour: {price}; cost is that of a machine that serves this load and nothing else.")
     said.append("Times count from when a request was due.")
     return tag("p", " ".join(said))
 

@@ -46,6 +46,6 @@ def _of_search(job: LoadJob, names: str) -> list[str]:
     what = "the greatest concurrency" if closed else f"the greatest rate of {job.seek.arrivals} arrivals"
     return [
         f"search, {names}: {what} that meets {slo}",
-        f"a probe is {least:,} to {most:,} requests, at most about {job.seek.longest_s:g} s of them, and stops as soon "
-        "as it decides; about 8 to 20 probes each, one of them to confirm",
+        f"a probe is {least:,} to {most:,} requests; beyond the first {least:,} at most about {job.seek.longest_s:g} s "
+        "of them; it stops as soon as it decides; about 8 to 20 probes each, one of them to confirm",
     ]

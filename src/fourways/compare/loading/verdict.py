@@ -2,9 +2,10 @@
 
 The decision rule. Requests count in the order in which they were due, from the first up to the last before one that is
 still inside, so that none is left out for being slow. The first fifth fills the server and is not judged. A probe is
-looked at up to five times, after n, 2n, 4n, … requests, each look at 99 % (Bonferroni), so that a probe is wrongly
-called "meets" or "misses" with a probability of at most 2.5 % for each objective and each side. n is the least at which
-"meets" can be seen at all (130 for p95, 660 for p99).
+looked at up to five times, after n, 2n, 4n, … requests, each look at 99 % (Bonferroni): of independent requests a
+probe would be wrongly called "meets", or "misses", with a probability of at most 2.5 % for each objective. Those of a
+queue are dependent beyond what batches show, and within 2 % of the truth up to 9 % of simulated probes erred. n is the
+least at which "meets" can be seen at all (130 for p95, 660 for p99).
 
 misses: delay grows (the server is sent more than it answers, whatever the delay is by now), or the share that misses an
 objective is above what it allows. meets: every share is at or below, and delay is steady: its growth is surely below
