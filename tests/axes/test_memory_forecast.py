@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -91,7 +92,10 @@ def test_an_adapter_makes_a_request_a_little_larger(random_checkpoint: Make) -> 
     plain = Forecaster(Ask(checkpoint, "float32")).foresee(REQUEST)
     adapted = Forecaster(Ask(checkpoint, "float32", lora=Lora(8))).foresee(REQUEST)
     for before, after in zip(plain.stages, adapted.stages, strict=True):
-        assert after.shares["weights"] - before.shares["weights"] == 4 * adapted.lora_parameters
+        assert after.shares["weights"] - before.shares["weights"] == adapted.lora_bytes
+    assert adapted.lora_bytes == 4 * adapted.lora_parameters
+    half = Forecaster(Ask(checkpoint, "bfloat16", lora=Lora(8))).foresee(REQUEST)
+    assert half.lora_bytes == 2 * half.lora_parameters, "what only answers has the model's own dtype"
 
 
 def test_training_without_an_adapter_is_refused(random_checkpoint: Make) -> None:
@@ -100,7 +104,7 @@ def test_training_without_an_adapter_is_refused(random_checkpoint: Make) -> None
 
 
 def forecast_of(peak: int, weights: int = 0) -> Forecast:
-    return Forecast({}, weights, 0, 0, 0, 0, 0, (StagePeak("prefill", peak, {}),))
+    return Forecast({}, weights, 0, 0, 0, 0, 0, 0, 1, (StagePeak("prefill", peak, {}),))
 
 
 def test_a_card_keeps_a_reserve_free() -> None:
@@ -143,3 +147,27 @@ def test_a_card_is_named_by_its_size() -> None:
     assert card_named("24GB") is card_named(" 24 ") is next(card for card in CARDS if card.gigabytes == 24)
     with pytest.raises(UserError, match="no known size"):
         card_named("25GB")
+
+
+def test_what_was_foreseen_before_changes_no_byte(random_checkpoint: Make) -> None:
+    ask = Ask(random_checkpoint("qwen"), "bfloat16")
+    asked = [
+        replace(REQUEST, batch=batch, context=context, prefill_tokens=tokens)
+        for batch, context, tokens in ((1, 300, 4096), (5, 300, 4096), (5, 700, 700))
+    ]
+    old = Forecaster(ask)
+    for workload in asked:
+        assert old.foresee(workload) == old.foresee(workload) == Forecaster(ask).foresee(workload)
+
+
+def test_fewer_requests_prefilled_together_need_less(random_checkpoint: Make) -> None:
+    forecaster = Forecaster(Ask(random_checkpoint("internvl"), "bfloat16"))
+    all_at_once = forecaster.foresee(replace(REQUEST, batch=6))
+    in_turn = forecaster.foresee(replace(REQUEST, batch=6, prefill_tokens=700))
+    assert (all_at_once.together, in_turn.together) == (6, 2)
+    assert in_turn.kv_bytes == all_at_once.kv_bytes, "all requests keep theirs"
+    for at_once, turn in zip(all_at_once.stages, in_turn.stages, strict=True):
+        if turn.stage == "decode":
+            assert turn == at_once, "all decode together"
+        else:
+            assert turn.shares["activations"] < at_once.shares["activations"] / 2

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from fourways.axes.memory_gauges import Gauges
 from fourways.axes.memory_stages import plan, run_request
@@ -19,10 +22,12 @@ from fourways.axes.prediction.shapes import has_shape_only, shapes_only
 from fourways.axes.prediction.workload import plan_shapes
 from fourways.core.candidate import Candidate, Checkpoint, Dtype
 from fourways.core.errors import CapabilityError, MediaError, UserError
+from fourways.engines.local.adapters import Adapters
 from fourways.families.contract import Family
 from fourways.families.registry import find_family
 from fourways.hub import look_at_config, shipped_configs
 from fourways.trace.resident import PeakResident
+from fourways.tuning.targets import match_targets
 
 Make = Callable[[str], Checkpoint]
 NAMES = ("qwen", "llava", "internvl")
@@ -40,9 +45,14 @@ def measured(family: Family, size: tuple[int, int], batch: int, new_tokens: int)
 
 
 @pytest.mark.parametrize(
-    ("dtype", "size", "batch", "new_tokens"), [("float32", (320, 240), 1, 8), ("bfloat16", (100, 333), 3, 3)]
+    ("name", "dtype", "size", "batch", "new_tokens"),
+    [
+        ("qwen", "float32", (320, 240), 1, 8),
+        ("qwen", "bfloat16", (100, 333), 3, 3),
+        ("llava", "bfloat16", (100, 333), 3, 3),
+        ("internvl", "float32", (320, 240), 2, 3),
+    ],
 )
-@pytest.mark.parametrize("name", NAMES)
 def test_weights_and_a_requests_peaks_are_foretold_to_the_byte(
     name: str, dtype: Dtype, size: tuple[int, int], batch: int, new_tokens: int, random_checkpoint: Make
 ) -> None:
@@ -55,6 +65,41 @@ def test_weights_and_a_requests_peaks_are_foretold_to_the_byte(
         assert foretold[stage] == found[stage], stage
     assert foretold["train_step"] == pytest.approx(found["train_step"], rel=0.005)
     assert foretold["kv_per_token"] == real.spec.kv_bytes_per_token
+
+
+def test_requests_that_are_prefilled_in_turn_are_foretold_to_the_byte(random_checkpoint: Make) -> None:
+    checkpoint = random_checkpoint("qwen")
+    real = find_family(checkpoint.architecture).load(checkpoint, dtype="float32", device="cpu")
+    request = replace(plan(real, (200, 150), None, 4), together=2)
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device("cpu"), resident)
+        loaded = gauges.loaded(real)
+        readings = [*loaded, *run_request(real, request, 5, gauges)]
+    found = {stage: size for stage, quantity, size in readings if quantity == "live_tensors"}
+    tokens = 2 * (request.context - 4) + 1
+    workload = Workload(((200, 150),), batch=5, new_tokens=4, prefill_tokens=tokens)
+    foretold = request_peaks(load_shapes(ModelAsk(checkpoint, "float32")), workload, "cpu")
+    assert {stage: size for stage, _, size in foretold} == {stage: found[stage] for stage, _, _ in foretold}
+
+
+def test_a_candidates_adapter_is_foretold_with_it(random_checkpoint: Make, tmp_path: Path) -> None:
+    checkpoint = random_checkpoint("internvl")
+    real = find_family(checkpoint.architecture).load(checkpoint, dtype="bfloat16", device="cpu")
+    pattern, _ = match_targets(real, "llm")
+    made = get_peft_model(real.module, LoraConfig(r=4, target_modules=pattern))
+    made.save_pretrained(str(tmp_path))
+    made.unload()
+    adapters = Adapters(real)
+    adapters.attach(adapters.load("a", tmp_path))
+    with PeakResident() as resident:
+        gauges = Gauges(torch.device("cpu"), resident)
+        readings = [*gauges.loaded(real), *run_request(real, plan(real, (200, 150), None, 3), 2, gauges)]
+    found = {stage: size for stage, quantity, size in readings if quantity in ("exact", "live_tensors")}
+    candidate = Candidate("a", model="m", dtype="bfloat16", adapter=str(tmp_path))
+    foretold = {stage: size for stage, _, size in predict(checkpoint, candidate, (200, 150), 2, 3)}
+    assert "train_step" not in foretold, "a fine-tune starts from a base model"
+    for stage in ("weights", "vision_encode", "prefill", "decode"):
+        assert foretold[stage] == found[stage], stage
 
 
 def test_int8_weights_are_foretold_as_the_engine_makes_them(random_checkpoint: Make) -> None:
@@ -82,7 +127,7 @@ def test_running_alike_layers_once_changes_no_byte(
     for target in ("cpu", "cuda"):
         once = request_peaks(family, workload, target)
         with monkeypatch.context() as patched:
-            patched.setattr(Foreseen, "alike", lambda self, module: nullcontext())
+            patched.setattr(Foreseen, "alike", lambda self, module, known: nullcontext())
             every = request_peaks(family, workload, target)
         assert once == every
 
@@ -158,6 +203,33 @@ def test_every_shipped_configuration_is_foretold(name: str) -> None:
     peaks = {stage: size for stage, _, size in request_peaks(family, Workload(((336, 336),), new_tokens=4), "cuda")}
     weights = sum(p.numel() * 2 for p in family.module.parameters())
     assert all(weights < size < 1.5 * weights for size in peaks.values())
+
+
+def test_threads_take_turns_and_leave_torch_as_it_was() -> None:
+    own, inside, most = torch.nn.Module._apply, 0, 0
+
+    def build(_: int) -> bool:
+        nonlocal inside, most
+        with shapes_only():
+            inside += 1
+            most = max(most, inside)
+            layer = torch.nn.Linear(4, 4).to(torch.float16)
+            inside -= 1
+        return has_shape_only(layer.weight) and layer.weight.dtype is torch.float16
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(build, range(40)))
+    assert most == 1
+    assert torch.nn.Module._apply is own
+
+
+def test_a_family_that_reads_values_is_refused_in_words(
+    random_checkpoint: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family = load_shapes(ModelAsk(random_checkpoint("qwen"), "float32"))
+    monkeypatch.setattr(family, "encode", lambda units: units[0].pixels.nonzero())
+    with pytest.raises(CapabilityError, match=r"cannot be foretold: its code fails on tensors .* no values"):
+        request_peaks(family, Workload(((64, 64),)), "cpu")
 
 
 _SHIPPED = ("Qwen2.5-VL-7B-Instruct", "Qwen3-VL-8B-Instruct", "llava-v1.6-mistral-7b-hf", "InternVL3-8B-hf")

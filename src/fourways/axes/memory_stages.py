@@ -28,14 +28,18 @@ PROMPT = "Describe this image."
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """One request, planned. new_tokens: generated whatever the model says. first_step: where decoding begins; the last
-    steps need the most, so one that only counts need not make the others."""
+    """One request, planned. new_tokens: generated whatever the model says.
+
+    first_step: where decoding begins. together: how many copies are encoded and prefilled at once, None: all. The last
+    steps need the most, and every group of copies as much, so one that only counts need not make the others.
+    """
 
     conversation: Conversation
     layout: PromptLayout
     units: tuple[VisualUnit, ...]
     new_tokens: int
     first_step: int = 0
+    together: int | None = None
 
     @property
     def context(self) -> int:
@@ -69,7 +73,8 @@ def plan(family: Family, size: tuple[int, int], visual_budget: int | None, new_t
 
 def run_request(family: Family, request: ProbeRequest, batch: int, gauges: StageGauges) -> Iterator[Reading]:
     """`batch` copies of the request at once; the readings of each stage as it ends."""
-    units = [replace(unit, pixels=unit.pixels.clone()) for _ in range(batch) for unit in request.units]
+    group = batch if request.together is None else min(batch, request.together)
+    units = [replace(unit, pixels=unit.pixels.clone()) for _ in range(group) for unit in request.units]
     gauges.hold(unit.pixels for unit in units)
     with gauges.stage("vision_encode"), torch.inference_mode():
         features = family.encode(units)
@@ -81,6 +86,8 @@ def run_request(family: Family, request: ProbeRequest, batch: int, gauges: Stage
         del features
     yield from gauges.readings("prefill")
     with gauges.stage("decode"), torch.inference_mode():
+        if group < batch:
+            chosen = chosen[:1].repeat(batch)
         for index in range(request.first_step, request.new_tokens - 1):
             chosen = _decode(family, request.layout, chosen, store, index)
     yield from gauges.readings("decode")

@@ -62,9 +62,10 @@ def memory(
     with notes().status("reading the model's code …") as status:
         from fourways.axes.prediction import CARDS, Forecaster, Workload, card_named
         from fourways.cli import memory_tables
+        from fourways.engines.local.scheduler import MAX_PREFILL_TOKENS
 
         size = None if card is None else card_named(card)
-        workload = Workload(_images(images), batch, context, new_tokens, visual_tokens)
+        workload = Workload(_images(images), batch, context, new_tokens, visual_tokens, MAX_PREFILL_TOKENS)
         forecaster = Forecaster(_ask(model, dtype, device, quant, kv_quant, lora, train))
         status.update("foreseeing its stages …")
         forecast = forecaster.foresee(workload)
@@ -142,7 +143,12 @@ def _limits(
         return forecaster.foresee(replace(workload, batch=count))
 
     def with_context(tokens: int) -> Forecast:
-        return forecaster.foresee(replace(workload, context=max(tokens, least)))
+        """Of that context or any shorter one: where fewer prompts share a prefill, a longer prompt can need less."""
+        tokens = max(tokens, least)
+        shorter = _last_shared(workload, tokens - workload.new_tokens) + workload.new_tokens
+        lengths = {tokens, shorter} if least <= shorter < tokens and not forecaster.ask.train else {tokens}
+        forecasts = [forecaster.foresee(replace(workload, context=length)) for length in lengths]
+        return max(forecasts, key=lambda forecast: forecast.peak.peak_bytes)
 
     def with_side(side: int) -> Forecast | None:
         try:
@@ -161,3 +167,12 @@ def _limits(
         "context": None if context is None or context < least else context,
         "image_side": side,
     }
+
+
+def _last_shared(workload: Workload, prompt: int) -> int:
+    """The longest prompt, up to `prompt`, of which one more is prefilled together; 0 where all of `prompt` are."""
+    together = workload.together(prompt)
+    most = workload.prefill_tokens
+    if most is None or together >= workload.batch:
+        return 0
+    return most // (most // prompt + 1)

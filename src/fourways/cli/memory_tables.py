@@ -12,8 +12,10 @@ from fourways.axes.prediction import Ask, Card, Forecast, Workload, fits, needed
 
 GIB = 1 << 30
 _NOTE = (
-    "All requests are prefilled at once, as the memory axis measures; an engine that takes them in turn needs less. "
-    "A peak holds all that is alive then."
+    "A peak holds all that is alive then: the weights; keys and values of {all}, prompt and answer; and activations, "
+    "which come and go. {together} at once for vision and prefill, as the local engine does (4,096 tokens together, or "
+    "one longer request). Not in it: that engine's caches of features and prefixes (0.75 GiB at most), and that its "
+    "store of keys and values grows by doubling: up to twice the requests and tokens, the old one beside the new."
 )
 _TRAIN_NOTE = (
     "The second step of a fine-tune by Fourways' recipe: frozen tower, no gradient checkpointing; the features of a "
@@ -36,7 +38,7 @@ def tables(
 ) -> list[RenderableType]:
     """What `fourways memory` prints."""
     shown: list[RenderableType] = [_title(model, ask, workload, forecast), _weights(forecast), _stages(forecast)]
-    shown.append(_TRAIN_NOTE if ask.train else _NOTE)
+    shown.append(_TRAIN_NOTE if ask.train else _serving_note(workload.batch, forecast.together))
     if ask.target == "cuda":
         shown += [_CUDA_NOTE, _cards(forecast, cards)]
     else:
@@ -68,6 +70,7 @@ def as_json(
         "images": workload.images,
         "batch": workload.batch,
         "new_tokens": workload.new_tokens,
+        "prefill_tokens": None if ask.train else workload.prefill_tokens,
         "forecast": forecast,
         "cards": [
             {
@@ -98,6 +101,12 @@ def _title(model: str, ask: Ask, workload: Workload, forecast: Forecast) -> str:
     return f"{model} · {', '.join(forms)} · {work}{workload.batch} × ({each})"
 
 
+def _serving_note(batch: int, together: int) -> str:
+    every = "the request" if batch == 1 else f"all {batch} requests"
+    group = "One request" if together == 1 else f"{together} requests"
+    return _NOTE.format(all=every, together=group)
+
+
 def _weights(forecast: Forecast) -> Table:
     table = Table(title="Weights, and keys and values", title_justify="left")
     table.add_column("part")
@@ -106,7 +115,7 @@ def _weights(forecast: Forecast) -> Table:
         table.add_row(part, _gib(size) if size else "tied")
     table.add_row("all weights", _gib(forecast.weights_bytes), style="bold")
     if forecast.lora_parameters:
-        table.add_row(f"LoRA, {forecast.lora_parameters:,} parameters in float32", _gib(4 * forecast.lora_parameters))
+        table.add_row(f"LoRA, {forecast.lora_parameters:,} parameters", _gib(forecast.lora_bytes))
     table.add_row(f"keys and values, {forecast.kv_bytes_per_token:,} bytes a token", _gib(forecast.kv_bytes))
     return table
 

@@ -23,6 +23,7 @@ from fourways.trace.live_tensors import stored
 
 _NUMBER = "layer_idx"
 """What transformers calls a layer's own number; it only says where in a cache the layer writes."""
+_OBJECT = "told by its identity"
 Forward = Callable[..., Any]
 
 
@@ -38,9 +39,13 @@ class Peaks(Protocol):
 
 
 @contextmanager
-def alike(module: nn.Module, peaks: Peaks) -> Iterator[None]:
-    """In this block, the members of each `ModuleList` of the module are run once for each kind of call."""
-    calls = _Calls(peaks)
+def alike(module: nn.Module, peaks: Peaks, known: dict[Hashable, Known]) -> Iterator[None]:
+    """In this block, the members of each `ModuleList` of the module are run once for each kind of call.
+
+    known: what calls were found to need, of this module and this way of counting only. Those whose inputs are told by
+    their values are added, for a later block; an input told by its identity (a cache) means nothing once it is gone.
+    """
+    calls = _Calls(peaks, known)
     members = {id(member): member for each in module.modules() if isinstance(each, nn.ModuleList) for member in each}
     own = {key: member.__dict__.get("forward") for key, member in members.items()}
     for member in members.values():
@@ -70,7 +75,7 @@ class _Made:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """out: what was returned, with a `_Made` for each tensor. rise: the peak above the call's start."""
 
     out: Any
@@ -78,9 +83,10 @@ class _Known:
 
 
 class _Calls:
-    def __init__(self, peaks: Peaks) -> None:
+    def __init__(self, peaks: Peaks, lasting: dict[Hashable, Known]) -> None:
         self._peaks = peaks
-        self._known: dict[Hashable, _Known] = {}
+        self._lasting = lasting
+        self._known = dict(lasting)
         self._structures: dict[int, Hashable] = {}
 
     def through(self, layer: nn.Module, forward: Forward) -> Forward:
@@ -103,7 +109,9 @@ class _Calls:
         rise, self._peaks.peak = self._peaks.peak - start, max(before, self._peaks.peak)
         made = self._made(out, inputs)
         if made is not None and self._peaks.live - start == sum(_new_storages(made).values()):
-            self._known[key] = _Known(made, rise)
+            self._known[key] = Known(made, rise)
+            if not any(leaf == _OBJECT for leaf in _flat(_described((args, kwargs)))):
+                self._lasting[key] = self._known[key]
         return out
 
     def _made(self, out: Any, inputs: list[Tensor]) -> Any:
@@ -162,7 +170,15 @@ def _described(value: Any) -> Hashable:
         return tuple((name, _described(entry)) for name, entry in value.items())
     if isinstance(value, str | int | float | bool | None | torch.dtype | torch.device):
         return (type(value), value)
-    return ("object", id(value))
+    return (_OBJECT, id(value))
+
+
+def _flat(described: Hashable) -> Iterator[Hashable]:
+    if isinstance(described, tuple):
+        for part in described:
+            yield from _flat(part)
+    else:
+        yield described
 
 
 def _new_storages(made: Any) -> dict[int, int]:

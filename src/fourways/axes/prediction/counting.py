@@ -2,12 +2,12 @@
 
 On the CPU: bytes of live tensors after every operation, exactly as the probe counts them. On CUDA: what the caching
 allocator would hold: each tensor on the device rounded up to the allocator's 512 bytes, and what the operations
-that are known for it need inside. Not in it: cuBLAS's and cuDNN's workspaces (`cards.reserve` keeps room for them).
+that are known for it need inside. Not in it: workspaces of cuBLAS and cuDNN (`cards.CONTEXT_BYTES` keeps room).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fourways.axes.memory_gauges import Reading
-from fourways.axes.prediction.alike import alike
+from fourways.axes.prediction.alike import Known, alike
 from fourways.core.rows import MemoryQuantity, MemoryStage
 from fourways.trace.live_tensors import LiveTensors
 
@@ -85,9 +85,9 @@ class Foreseen:
     def readings(self, stage: MemoryStage) -> list[Reading]:
         return [(stage, self._counter.quantity, self._counter.peak)]
 
-    def alike(self, module: nn.Module) -> AbstractContextManager[None]:
-        """In this block, layers that would need the same are run once."""
-        return alike(module, self._counter)
+    def alike(self, module: nn.Module, known: dict[Hashable, Known]) -> AbstractContextManager[None]:
+        """In this block, layers that would need the same are run once; `known`: what others found before, and after."""
+        return alike(module, self._counter, known)
 
     @property
     def _on_cuda(self) -> bool:

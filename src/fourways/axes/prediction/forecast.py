@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import msgspec
 from peft import LoraConfig, LoraModel
 
 from fourways.axes.memory_gauges import storage_bytes
+from fourways.axes.memory_stages import ProbeRequest
 from fourways.axes.memory_training import STEPS
+from fourways.axes.prediction.alike import Known
 from fourways.axes.prediction.counting import Target
 from fourways.axes.prediction.formats import int4_saving, kv_bytes_per_token
 from fourways.axes.prediction.model import ModelAsk, load_shapes
 from fourways.axes.prediction.parts import weight_parts
 from fourways.axes.prediction.shapes import shapes_only
-from fourways.axes.prediction.simulate import request_peaks, training_peak
+from fourways.axes.prediction.simulate import host, planned_peaks, training_peak
 from fourways.axes.prediction.workload import Workload, plan_shapes
 from fourways.core.candidate import Checkpoint, Dtype, Quantization
 from fourways.core.errors import UserError
@@ -25,7 +28,7 @@ from fourways.tuning.targets import match_targets
 
 WEIGHTS, KEYS, ACTIVATIONS = "weights", "keys and values", "activations"
 _FLOAT32 = 4
-"""LoRA's own weights are float32 under every dtype of the model: PEFT casts half-precision adapters up."""
+"""What learns is float32 under every dtype of the model: PEFT casts it up. An adapter that only answers is not."""
 
 
 class Lora(msgspec.Struct, frozen=True):
@@ -59,15 +62,18 @@ class StagePeak(msgspec.Struct, frozen=True):
 
 
 class Forecast(msgspec.Struct, frozen=True):
-    """parts: the weights, by part. visual_tokens: of one request. context: tokens of one request, answer included."""
+    """parts: the weights, by part. lora_bytes: as an adapter is held, beside them. visual_tokens: of one request.
+    context: tokens of one request, answer included. together: requests that are encoded and prefilled at once."""
 
     parts: dict[str, int]
     weights_bytes: int
     lora_parameters: int
+    lora_bytes: int
     kv_bytes_per_token: int
     kv_bytes: int
     visual_tokens: int
     context: int
+    together: int
     stages: tuple[StagePeak, ...]
 
     @property
@@ -95,6 +101,9 @@ class Forecaster:
         if ask.lora is not None and not ask.train:
             self._served = load_shapes(self._model)
             _attach(self._served, ask.lora)
+        self._held = storage_bytes([*self._served.module.parameters(), *self._served.module.buffers()])
+        self._known: dict[Hashable, Known] = {}
+        self._foreseen: dict[Hashable, tuple[StagePeak, ...]] = {}
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -102,24 +111,29 @@ class Forecaster:
 
     def foresee(self, workload: Workload) -> Forecast:
         """Raises UserError or MediaError where the workload does not fit the model (`plan_shapes`)."""
-        request = plan_shapes(self.family, workload)
-        stages = self._training(workload) if self.ask.train else self._serving(workload, request.context)
+        request = plan_shapes(self.family, workload, host(self.ask.target))
+        together = workload.batch if self.ask.train else workload.together(request.context - request.new_tokens)
+        key = (workload.batch, request.context, request.new_tokens, together, _shapes(request))
+        if key not in self._foreseen:
+            self._foreseen[key] = self._training(workload) if self.ask.train else self._serving(workload, request)
+        own = self._held - sum(self.parts.values()) - self._saved
         return Forecast(
             parts=self.parts,
             weights_bytes=sum(self.parts.values()),
             lora_parameters=self.lora_parameters,
+            lora_bytes=self.lora_parameters * _FLOAT32 if self.ask.train else own,
             kv_bytes_per_token=self.kv_bytes_per_token,
             kv_bytes=workload.batch * request.context * self.kv_bytes_per_token,
             visual_tokens=int(request.layout.visual_mask.sum()),
             context=request.context,
-            stages=stages,
+            together=together,
+            stages=self._foreseen[key],
         )
 
-    def _serving(self, workload: Workload, context: int) -> tuple[StagePeak, ...]:
-        tokens = workload.batch * context
-        held = storage_bytes([*self._served.module.parameters(), *self._served.module.buffers()])
+    def _serving(self, workload: Workload, request: ProbeRequest) -> tuple[StagePeak, ...]:
+        tokens, held = workload.batch * request.context, self._held
         stages = []
-        for stage, _, peak in request_peaks(self._served, workload, self.ask.target):
+        for stage, _, peak in planned_peaks(self._served, request, workload.batch, self.ask.target, self._known):
             full, small = (
                 (0, 0)
                 if stage == "vision_encode"
@@ -149,6 +163,11 @@ class Forecaster:
             ACTIVATIONS: peak - held - 4 * learned,
         }
         return (StagePeak(stage, sum(shares.values()), shares),)
+
+
+def _shapes(request: ProbeRequest) -> Hashable:
+    """All of a request's pictures that decides what it needs."""
+    return tuple((tuple(unit.pixels.shape), unit.grid, unit.tokens) for unit in request.units)
 
 
 def _lora_parameters(family: Family, lora: Lora) -> int:

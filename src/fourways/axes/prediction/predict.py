@@ -46,9 +46,10 @@ def predicted_rows(
 def _family(checkpoint: Checkpoint, candidate: Candidate) -> Family:
     family = load_shapes(ModelAsk(checkpoint, candidate.dtype, candidate.quantization))
     if candidate.adapter is not None:
+        adapters = Adapters(family)
+        adapter = adapters.load(candidate.adapter, Path(candidate.adapter))  # small, and read for real
         with shapes_only():
-            adapters = Adapters(family)
-            adapters.attach(adapters.load(candidate.adapter, Path(candidate.adapter)))
+            adapters.attach(adapter)
     return family
 
 

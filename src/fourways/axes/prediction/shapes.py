@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from threading import RLock
 from typing import Any
 from unittest.mock import patch
 
@@ -45,10 +46,15 @@ def has_shape_only(tensor: Tensor) -> bool:
 def shapes_only() -> Iterator[None]:
     """Tensors made in this block are shapes, on the CPU. A model built in one block can be run in another.
 
-    A number read from a shape (`.item()` of a loss) is 1.
+    A number read from a shape (`.item()` of a loss) is 1. One thread at a time: another waits. Real modules, of this
+    thread or another, are moved meanwhile as ever.
     """
-    with _mode(), _SmallStaysReal(), _moved_by_replacing():
+    with _one_at_a_time, _mode(), _SmallStaysReal(), _moved_by_replacing():
         yield
+
+
+_one_at_a_time = RLock()
+"""For the shared mode, and for the method of `nn.Module` that is replaced for as long."""
 
 
 @cache

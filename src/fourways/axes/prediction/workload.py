@@ -25,6 +25,8 @@ class Workload:
 
     images: (width, height) in pixels of each picture of one request. context: tokens of its prompt and its answer
     together; None: what the pictures and a short question come to. new_tokens: of the answer, at least 2.
+    prefill_tokens: as many requests are encoded and prefilled together as have no more prompt tokens, at least one;
+    None: all, as the memory axis does.
     """
 
     images: tuple[tuple[int, int], ...]
@@ -32,6 +34,11 @@ class Workload:
     context: int | None = None
     new_tokens: int = 32
     visual_budget: int | None = None
+    prefill_tokens: int | None = None
+
+    def together(self, prompt: int) -> int:
+        """How many requests of so many prompt tokens are encoded and prefilled at once."""
+        return self.batch if self.prefill_tokens is None else max(1, min(self.batch, self.prefill_tokens // prompt))
 
 
 def plan_shapes(family: Family, workload: Workload, host: torch.device = CPU) -> ProbeRequest:
@@ -59,8 +66,15 @@ def plan_shapes(family: Family, workload: Workload, host: torch.device = CPU) ->
             hint="use a longer --context, fewer or smaller images, or a visual budget",
         )
     units = _units(family, pictures, layout, workload.visual_budget, host)
-    longer = _stretched(layout, context - workload.new_tokens)
-    return ProbeRequest(conversation, longer, units, workload.new_tokens, first_step=workload.new_tokens - 2)
+    prompt = context - workload.new_tokens
+    return ProbeRequest(
+        conversation,
+        _stretched(layout, prompt),
+        units,
+        workload.new_tokens,
+        first_step=workload.new_tokens - 2,
+        together=workload.together(prompt),
+    )
 
 
 def planned(family: Family, request: ProbeRequest) -> Family:

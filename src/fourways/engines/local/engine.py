@@ -29,7 +29,7 @@ from fourways.engines.local.kv import KVStore
 from fourways.engines.local.lru import TensorCache
 from fourways.engines.local.prefix import PrefixCache
 from fourways.engines.local.prepare import Preparer
-from fourways.engines.local.scheduler import Scheduler
+from fourways.engines.local.scheduler import MAX_PREFILL_TOKENS, Scheduler
 from fourways.engines.local.sequence import Outbox, Sequence
 from fourways.engines.local.stages import SEEN, Stages
 from fourways.engines.local.threads import choose_threads, cores
@@ -58,7 +58,7 @@ class LocalEngine:
         *,
         threads: int | None = None,
         max_batch: int = 64,
-        max_prefill_tokens: int = 4096,
+        max_prefill_tokens: int = MAX_PREFILL_TOKENS,
         feature_cache_bytes: int = 256 * MIB,
         prefix_cache_bytes: int = 512 * MIB,
         kv_bytes: int | None = None,

@@ -14,6 +14,9 @@ from fourways.engines.local.kv import KVStore
 from fourways.engines.local.prefix import PrefixCache, PrefixKey
 from fourways.engines.local.sequence import Sequence
 
+MAX_PREFILL_TOKENS = 4096
+"""Of one padded batch, unless the engine is told otherwise. A single request may be longer."""
+
 _PADDING = 64
 """Tokens of padding that cost about as much as a forward pass of their own would."""
 
