@@ -86,9 +86,9 @@ def test_a_sweep_leaves_a_run_folder_like_a_comparison(fourways: Run, quick: Run
 def test_every_row_fits_the_published_schema(fourways: Run, quick: Running, tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     assert fourways("load", f"m={quick.url}", "--rate", "50", "--requests", "20", "--out", "run").code == 0
-    schema = load_schema("rows")
-    for line in (tmp_path / "run" / "rows.jsonl").read_text().splitlines():
-        jsonschema.validate(json.loads(line), schema)
+    fits = jsonschema.validators.validator_for(schema := load_schema("rows"))(schema)
+    lines = (tmp_path / "run" / "rows.jsonl").read_text().splitlines()
+    assert len(lines) > 20 and not [error for line in lines for error in fits.iter_errors(json.loads(line))]
 
 
 def test_open_loops_are_sent_at_their_instants(fourways: Run, quick: Running, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_ramp_and_a_replay_are_sent_too(fourways: Run, quick: Running, tmp_pat
 def test_a_search_finds_slots_over_e2e(fourways: Run, tmp_path: Path) -> None:
     """2 slots, and 15 + 31 × 0.5 ms for the 32 tokens that are asked for: 65.6 a second."""
     with running(MockSettings(ttft_ms=15, gap_ms=0.5, slots=2)) as server:
-        asked = ["--slo", "ttft_p95=1s", "--arrivals", "constant", "--duration", "10", "--out", "run"]
+        asked = ["--slo", "ttft_p95=1s", "--arrivals", "constant", "--duration", "6", "--out", "run"]
         said = fourways("load", f"m={server.url}", *asked)
     (capacity,) = figures_of(tmp_path / "run", "capacity")
     probes = [row for row in read_rows(tmp_path / "run" / "rows.jsonl") if isinstance(row, ProbeRow)]
