@@ -528,6 +528,20 @@ async def test_a_server_that_sends_faster_than_it_is_read_is_made_to_wait_and_no
         await connection.more()
 
 
+async def test_a_server_that_is_still_taking_the_request_is_not_silent() -> None:
+    connection, pipe = Connection(), Pipe()
+    connection.connection_made(pipe)
+    pipe.unsent_bytes = 40
+    connection.ask(b"POST / HTTP/1.1\r\n\r\n", silence_s=0.1)
+    heading = asyncio.create_task(connection.head())
+    for _ in range(8):
+        await asyncio.sleep(0.05)
+        pipe.unsent_bytes -= 5
+        assert not heading.done()
+    with pytest.raises(Silent):
+        await heading
+
+
 async def test_a_connection_that_is_gone_already_says_so_at_once() -> None:
     connection, _ = opened()
     connection.connection_lost(None)

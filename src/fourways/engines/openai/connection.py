@@ -45,7 +45,7 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self.headers = {}
         self._pieces: list[tuple[bytes, int]] = []
-        self._waiting_bytes = self._framing_bytes = 0
+        self._waiting_bytes = self._framing_bytes = self._unsent_bytes = 0
         self.said_all = False
         self._begun = self._whole = self._sized = self._lasts = self._paused = False
         self._fault: Exception | None = None
@@ -55,7 +55,8 @@ class Connection(asyncio.Protocol):
 
     # -- an exchange ---------------------------------------------------------------------------------------------
     def ask(self, message: bytes, *, silence_s: float) -> None:
-        """Send a whole request. From now on the server may be silent for `silence_s` at a time."""
+        """Send a whole request. From now on the server may be silent for `silence_s` at a time; while it takes what was
+        sent, it is not."""
         self._reset()
         self._parser = httptools.HttpResponseParser(self)
         self._heard_ns = time.perf_counter_ns()
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._silence_ns = round(silence_s * 1e9)
         self._watch = asyncio.get_running_loop().call_later(silence_s, self._look)
         self._transport.write(message)
+        self._unsent_bytes = self._transport.get_write_buffer_size()
 
     async def head(self) -> None:
         """Returns when `status` and `headers` (lower-case names) are known. Raises Lost or Silent."""
@@ -225,7 +227,9 @@ class Connection(asyncio.Protocol):
     def _look(self) -> None:
         """One timer for an exchange, set again when it finds that something was heard, costs nothing a piece."""
         left_ns = self._heard_ns + self._silence_ns - time.perf_counter_ns()
-        if self._paused:  # it is silent because it was made to wait
+        before, now = self._unsent_bytes, self._transport.get_write_buffer_size() if self._transport is not None else 0
+        self._unsent_bytes = now
+        if self._paused or now < before:  # it was made to wait, or is still taking the request
             left_ns = self._silence_ns
         if left_ns > 0:
             self._watch = asyncio.get_running_loop().call_later(left_ns / 1e9, self._look)
