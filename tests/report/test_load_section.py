@@ -153,6 +153,7 @@ def test_a_search_shows_every_probe_by_its_verdict_and_the_bracket(page: Callabl
     said = words(found)
     assert "12.0 requests/s 12.0 – 20.0" in said and "why 3" in said and "to confirm" in said
     result = words(section(text, "result"))
+    assert "no confidence interval" in result and "95 % interval" not in result
     assert "capacity" in result and "Poisson arrivals, ttft_p95=200ms and failures=1%" in result
     latency = words(section(text, "latency"))
     assert "poisson 12/s" in latency and "e2e , poisson 20/s" not in latency
@@ -162,5 +163,6 @@ def test_the_page_says_in_its_title_what_was_done_and_shows_one_axis(page: Calla
     text = page(sweep())
     assert "<title>a and b under load</title>" in text
     result = words(section(text, "result"))
+    assert "its 95 % interval" in result
     assert "poisson 5/s" in result and "accuracy" not in result and "one picture a candidate" not in result
     assert "<title>a: the greatest load that meets an SLO</title>" in page(searched())

@@ -46,6 +46,11 @@ _FOUR_AXES = (
     "Where a candidate lies between the worst and the best value or interval end of this run. "
     "Pale marks are the other candidates."
 )
+_CELLS = "Each cell: the value, its 95 % interval, and how many independent units it rests on."
+_OF_A_SEARCH = (
+    "Each cell: the greatest load that was confirmed to meet the SLO; its bracket, up to the least load above it that "
+    "was seen to miss, which is no confidence interval; and how many probes it took."
+)
 _AXES_SAID = {1: "one way", 2: "two ways", 3: "three ways", 4: "four ways"}
 
 
@@ -149,7 +154,7 @@ def _result(m: Material) -> Html:
     what = {r.candidate.name: _what(r.candidate) for r in m.header.candidates}
     return join(
         [
-            tag("p", "Each cell: the value, its 95 % interval, and how many independent units it rests on."),
+            tag("p", _OF_A_SEARCH if m.facts.probes else _CELLS),
             result.result_table(m.names, axes, cells, figures.TEXTS, what, figures.conditions(m.figures)),
             *(tag("p", line, class_="muted") for line in result.growth(m.figures)),
             required(m),
