@@ -95,11 +95,38 @@ def test_an_interval_that_reaches_failures_is_none(request_row: MakeRow) -> None
 
 
 def test_throughput_is_a_mean_over_blocks(request_row: MakeRow) -> None:
-    """20 requests a block, one every second, the last ends 300 ms after it was sent: 19.3 s."""
+    """20 requests a block, one every second: 19 of them have ended when the last is sent, 19 s after the first."""
     figures = compute([request_row(i) for i in range(60)])
     found = one(figures, "requests_per_s")
-    assert (found.value, found.n, found.n_unit) == (pytest.approx(20 / 19.3), 3, "blocks")
-    assert one(figures, "tokens_per_s").value == pytest.approx(20 * 32 / 19.3)
+    assert (found.value, found.n, found.n_unit) == (pytest.approx(1.0), 3, "blocks")
+    assert one(figures, "tokens_per_s").value == pytest.approx(32.0)
+
+
+@pytest.mark.parametrize(("requests", "places"), [(50, 4), (50, 32), (33, 32)])
+def test_a_closed_loop_that_runs_empty_at_its_end_tells_the_rate_of_its_full_places(
+    request_row: MakeRow, requests: int, places: int
+) -> None:
+    """Each answer takes 400 ms, so that `places` of them are served in 0.4 s however many are asked."""
+    rows = [
+        request_row(i, 400.0, block=block, concurrency=places, scheduled_ms=i // places * 400.0)
+        for block in range(3)
+        for i in range(requests)
+    ]
+    rounds = (requests - 1) // places  # whole ones, before the last is sent
+    assert one(compute(rows), "requests_per_s").value == pytest.approx(places * rounds / (0.4 * rounds))
+
+
+def test_a_closed_loop_whose_places_were_never_taken_twice_has_no_rate(request_row: MakeRow) -> None:
+    rows = [request_row(i, concurrency=8, block=i // 8, scheduled_ms=0.0) for i in range(24)]
+    assert one(compute(rows), "requests_per_s").reason == "no block has more requests than the loop has places"
+
+
+def test_an_open_loop_is_counted_to_its_last_end_and_its_rate_is_not_below_0(request_row: MakeRow) -> None:
+    sent = {"concurrency": None, "arrivals": "poisson", "rate_per_s": 1.0}
+    rows = [request_row(i, **sent) for i in range(20)]
+    rows += [request_row(20 + i, **sent, error="the server is gone", e2e_ms=None, ttft_ms=None) for i in range(20)]
+    found = one(compute(rows), "requests_per_s")
+    assert (found.value, found.low) == (pytest.approx(20 / 19.3 / 2), 0.0)
 
 
 def test_tokens_that_nobody_counted_are_undefined(request_row: MakeRow) -> None:

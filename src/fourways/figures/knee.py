@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fourways.core.figure import Figure
+from fourways.core.load import Load
 from fourways.figures.definition import Definition, Estimate, figure
 from fourways.figures.due import Request, a_second
 from fourways.figures.requests import Setting
@@ -28,7 +29,7 @@ KNEE_CONCURRENCY = Definition(
 )
 POWER = Definition(
     "power", "latency", "requests/s²", "higher", "blocks", f"mean over blocks of {_POWER}", "Student's t over blocks",
-    version=2,
+    version=3,
 )  # fmt: skip
 DEFINITIONS = (KNEE_RATE, KNEE_CONCURRENCY, POWER)
 LEAST_LOADS = 3
@@ -42,7 +43,7 @@ def figures(name: str, settings: Mapping[Setting, Sequence[Request]]) -> Iterato
         if setting.load.arrivals in ("closed", "constant", "poisson"):
             sweeps[setting.workload, setting.load.arrivals, setting.cache].append(setting)
     for sweep in sweeps.values():
-        powers = [_powers(settings[setting]) for setting in sweep]
+        powers = [_powers(setting.load, settings[setting]) for setting in sweep]
         if len(sweep) < LEAST_LOADS or not all(power.any() for power in powers):
             continue
         for setting, power in zip(sweep, powers, strict=True):
@@ -67,12 +68,13 @@ def _knee(name: str, sweep: Sequence[Setting], powers: Sequence[Floats]) -> Figu
     return figure(definition, name, Estimate(at, interval, len(sweep), note), labels)
 
 
-def _powers(requests: Sequence[Request]) -> Floats:
-    """Of each block; requests of one block wait for each other, so that blocks are what is independent. 0 for one in
-    which nothing finished."""
-    finished = [not request.failed and request.e2e_ms is not None for request in requests]
-    seconds: dict[int, list[float]] = defaultdict(list)
-    for request, ended in zip(requests, finished, strict=True):
-        seconds[request.block] += [(request.e2e_ms or 0.0) / 1000] if ended else []
-    rates = a_second(requests, finished)
-    return np.array([rate / np.mean(e2e) if e2e else 0.0 for rate, e2e in zip(rates, seconds.values(), strict=True)])
+def _powers(load: Load, requests: Sequence[Request]) -> Floats:
+    """Of each block that has a rate; requests of one block wait for each other, so that blocks are what is independent.
+    0 for one in which nothing finished."""
+    found = []
+    for number in dict.fromkeys(request.block for request in requests):
+        block = [request for request in requests if request.block == number]
+        finished = [not request.failed and request.e2e_ms is not None for request in block]
+        seconds = [(r.e2e_ms or 0.0) / 1000 for r, ended in zip(block, finished, strict=True) if ended]
+        found += [rate / float(np.mean(seconds)) if seconds else 0.0 for rate in a_second(load, block, finished)]
+    return np.array(found)

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from fourways.core.errors import Undefined
 from fourways.core.figure import Figure, Status
+from fourways.core.load import Load
 from fourways.core.rows import ClientRow, ProbeRow, RequestRow, TermsRow
 from fourways.figures import client
 from fourways.figures.definition import Definition, Estimate, absent, figure
+from fourways.figures.due import OVER_BLOCKS, WINDOW, estimate, rates
 from fourways.figures.failures import Failures
 from fourways.figures.requests import REST, SENT, Measured, Setting, Values
 from fourways.stats import (
@@ -78,19 +80,18 @@ TTFT_PART = Definition(
     f"Student's t over the means of {_TOGETHER}",
     version=2,
 )  # fmt: skip
-_OVER_BLOCKS = "Student's t over blocks"
 REQUESTS_PER_S = Definition(
     "requests_per_s", "latency", "requests/s", "higher", "blocks",
-    "mean over blocks of requests that finished / (last end - first scheduled send)", _OVER_BLOCKS,
+    f"mean over blocks of requests that finished, a second; {WINDOW}", OVER_BLOCKS, version=2,
 )  # fmt: skip
 TOKENS_PER_S = Definition(
     "tokens_per_s", "latency", "tokens/s", "higher", "blocks",
-    "mean over blocks of output tokens of requests that finished / (last end - first scheduled send)", _OVER_BLOCKS,
+    f"mean over blocks of output tokens of requests that finished, a second; {WINDOW}", OVER_BLOCKS, version=2,
 )  # fmt: skip
 FAILURE_RATE = Definition(
-    "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests",
+    "failure_rate", "latency", "fraction", "lower", "requests", "requests that failed / requests; none is tried again",
     "exact binomial at the effective size, from batches of requests in the order in which they were due",
-    version=2,
+    version=3,
 )  # fmt: skip
 DEFINITIONS = (
     *TIMES.values(),
@@ -145,7 +146,7 @@ class Latency:
                 yield absent(HEADLINE, candidate, status, reason, {}, headline=True)
             for setting, measured in settings:
                 if measured.requests:
-                    one = _Setting(candidate, setting.labels, measured, measured.together(setting.load))
+                    one = _Setting(candidate, setting.load, setting.labels, measured, measured.together(setting.load))
                     yield from _times(one, setting == head)
                     yield from _rest(one)
                 yield from measured.client.figures(candidate, setting.labels)
@@ -169,6 +170,7 @@ class _Setting(NamedTuple):
     """together: as `Measured.together`."""
 
     candidate: str
+    load: Load
     labels: dict[str, str]
     measured: Measured
     together: NDArray[np.int64]
@@ -181,17 +183,15 @@ def _times(one: _Setting, headline: bool) -> Iterator[Figure]:
 
 
 def _rest(one: _Setting) -> Iterator[Figure]:
-    candidate, labels, measured, _ = one
+    candidate, labels, measured = one.candidate, one.labels, one.measured
     for quantile, q in QUANTILES:
         yield _gap(GAPS[quantile], one, q)
     for stage, values in measured.stages.items():
         yield _quantile(STAGE, one, values, 0.5, {**labels, "stage": stage})
     for part, times in measured.parts.items():
         yield _part(one, part, times)
-    finished = {n: float(b.finished) for n, b in measured.blocks.items()}
-    yield _rate(REQUESTS_PER_S, candidate, labels, finished, measured)
-    tokens = {n: None if b.tokens is None else float(b.tokens) for n, b in measured.blocks.items()}
-    yield _rate(TOKENS_PER_S, candidate, labels, tokens, measured)
+    yield _rate(REQUESTS_PER_S, one, [1.0] * measured.requests)
+    yield _rate(TOKENS_PER_S, one, measured.tokens)
     yield figure(FAILURE_RATE, candidate, _failures(measured), labels)
 
 
@@ -259,20 +259,13 @@ def _failures(measured: Measured) -> Estimate:
     return Estimate(measured.failed / measured.requests, interval, measured.requests)
 
 
-def _rate(
-    definition: Definition,
-    candidate: str,
-    labels: Mapping[str, str],
-    amounts: Mapping[int, float | None],
-    measured: Measured,
-) -> Figure:
-    """Amount a second, block by block; a block in which nothing finished has a rate of 0."""
-    rates = []
-    for number, amount in amounts.items():
-        block = measured.blocks[number]
-        if amount is None:
-            return absent(definition, candidate, "undefined", "the engine did not count tokens", labels)
-        seconds = (block.last - block.first) / 1000
-        rates.append(amount / seconds if seconds > 0 else 0.0)
-    found = Estimate(float(np.mean(rates)), t_interval(rates), len(rates))
-    return figure(definition, candidate, measured.client.noted(found), labels)
+def _rate(definition: Definition, one: _Setting, amounts: Sequence[float]) -> Figure:
+    """amounts: of each request; nan where it finished and nobody knows."""
+    measured = one.measured
+    if np.isnan(np.asarray(amounts)).any():
+        return absent(definition, one.candidate, "undefined", "the engine did not count tokens", one.labels)
+    try:
+        found = estimate(rates(one.load, measured.block, measured.due_ms, measured.end_ms, amounts))
+    except Undefined as error:
+        return absent(definition, one.candidate, "undefined", error.reason, one.labels)
+    return figure(definition, one.candidate, measured.client.noted(found), one.labels)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fourways.core.errors import Undefined
 from fourways.core.figure import Figure
 from fourways.core.objective import Objective
 from fourways.core.rows import ClientRow, ProbeRow, RequestRow, TermsRow
@@ -15,9 +16,9 @@ from fourways.figures import knee, restarts
 from fourways.figures.capacity import CAPACITIES, capacity_figures
 from fourways.figures.client import Client
 from fourways.figures.definition import Definition, Estimate, absent, figure
-from fourways.figures.due import Request, a_second
+from fourways.figures.due import OVER_BLOCKS, WINDOW, Request, a_second, estimate
 from fourways.figures.requests import Setting
-from fourways.stats import Interval, share_in_order, t_interval
+from fourways.stats import Interval, share_in_order
 
 ATTAINMENT = Definition(
     "slo_attainment", "latency", "fraction", "higher", "requests",
@@ -30,13 +31,13 @@ OBJECTIVE = Definition(
 )  # fmt: skip
 GOODPUT = Definition(
     "goodput", "latency", "requests/s", "higher", "blocks",
-    "mean over blocks of requests that keep every limit of the SLO / (last end - first scheduled send)",
-    "Student's t over blocks",
+    f"mean over blocks of requests that keep every limit of the SLO, a second; {WINDOW}", OVER_BLOCKS, version=2,
 )  # fmt: skip
 COST = Definition(
     "cost_per_1000", "latency", "per 1,000 answers", "lower", "blocks",
     "1,000 × price an hour / (3,600 × answers a second): of a machine that serves this load and nothing else",
     "the ends of Student's t over blocks of answers a second, turned into cost",
+    version=2,
 )  # fmt: skip
 DEFINITIONS = (ATTAINMENT, OBJECTIVE, GOODPUT, COST, *CAPACITIES, *knee.DEFINITIONS, *restarts.DEFINITIONS)
 
@@ -97,8 +98,12 @@ def _of_slo(
     for one in objectives:
         said = {**setting.labels, "objective": one.label, "needed": f"{1 - one.allowed:g}"}
         yield figure(OBJECTIVE, name, client.noted(_share([r.keeps(one) for r in requests])), said)
-    rates = a_second(requests, kept)
-    yield figure(GOODPUT, name, client.noted(Estimate(float(np.mean(rates)), t_interval(rates), len(rates))), labels)
+    try:
+        good = estimate(a_second(setting.load, requests, kept))
+    except Undefined as error:
+        yield absent(GOODPUT, name, "undefined", error.reason, labels)
+        return
+    yield figure(GOODPUT, name, client.noted(good), labels)
 
 
 def _share(kept: Sequence[bool]) -> Estimate:
@@ -114,11 +119,14 @@ def _cost(
     if terms.price_per_hour is None:
         return
     labels = {**setting.labels, "price an hour": f"{terms.price_per_hour:g} {terms.currency}".strip()}
-    rates = a_second(requests, [not request.failed for request in requests])
-    rate, interval = float(np.mean(rates)), t_interval(rates)
-    if rate == 0:
-        yield absent(COST, name, "failed", "nothing was answered", labels, n=len(rates))
+    try:
+        answered = estimate(a_second(setting.load, requests, [not request.failed for request in requests]))
+    except Undefined as error:
+        yield absent(COST, name, "undefined", error.reason, labels)
         return
-    cost = 1000 * terms.price_per_hour / 3600
+    if answered.value == 0:
+        yield absent(COST, name, "failed", "nothing was answered", labels, n=answered.n)
+        return
+    cost, interval = 1000 * terms.price_per_hour / 3600, answered.interval
     ends = Interval(cost / interval.high, cost / interval.low) if interval is not None and interval.low > 0 else None
-    yield figure(COST, name, client.noted(Estimate(cost / rate, ends, len(rates))), labels)
+    yield figure(COST, name, client.noted(Estimate(cost / answered.value, ends, answered.n)), labels)

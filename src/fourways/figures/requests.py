@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -46,16 +46,6 @@ class Setting(NamedTuple):
 
 
 @dataclass(slots=True)
-class Block:
-    """Instants in ms after the block's start. tokens: None once a request's count is unknown."""
-
-    first: float = inf
-    last: float = -inf
-    finished: int = 0
-    tokens: int | None = 0
-
-
-@dataclass(slots=True)
 class Values:
     """Numbers, and by which request each was given."""
 
@@ -69,25 +59,28 @@ class Values:
 
 @dataclass(slots=True)
 class Measured:
-    """The requests of one candidate in one setting, as numbers only. due_ms, block: of each. lost: which failed."""
+    """The requests of one candidate in one setting, as numbers only. due_ms, block, end_ms (nan: it has none),
+    tokens (0 of one that failed, nan where nobody counted): of each. lost: which failed."""
 
     requests: int = 0
     client: Client = field(default_factory=Client)
     lost: array[int] = field(default_factory=lambda: array("q"))
     block: array[int] = field(default_factory=lambda: array("q"))
     due_ms: array[float] = field(default_factory=lambda: array("d"))
+    end_ms: array[float] = field(default_factory=lambda: array("d"))
+    tokens: array[float] = field(default_factory=lambda: array("d"))
     times: dict[str, Values] = field(default_factory=lambda: {name: Values() for name in TIMED})
     gaps: Values = field(default_factory=Values)
     stages: dict[str, Values] = field(default_factory=lambda: defaultdict(Values))
     parts: dict[str, Values] = field(default_factory=lambda: defaultdict(Values))
-    blocks: dict[int, Block] = field(default_factory=lambda: defaultdict(Block))
 
     def add(self, row: RequestRow) -> None:
         number, self.requests = self.requests, self.requests + 1
         self.block.append(row.block)
         self.due_ms.append(row.scheduled_ms)
-        block = self.blocks[row.block]
-        block.first = min(block.first, row.scheduled_ms)
+        finished = row.error is None
+        self.end_ms.append(row.scheduled_ms + row.e2e_ms if finished and row.e2e_ms is not None else nan)
+        self.tokens.append(0.0 if not finished else nan if row.output_tokens is None else float(row.output_tokens))
         self.times[SENT].add(number, row.dispatched_ms - row.scheduled_ms)
         if row.error is not None:
             self.lost.append(number)
@@ -103,10 +96,6 @@ class Measured:
             self.stages[stage].add(number, value)
         for part, value in parts_of_ttft(row).items():
             self.parts[part].add(number, value)
-        block.finished += 1
-        block.last = max(block.last, row.scheduled_ms + (row.e2e_ms or 0.0))
-        unknown = block.tokens is None or row.output_tokens is None
-        block.tokens = None if unknown else (block.tokens or 0) + (row.output_tokens or 0)
 
     @property
     def failed(self) -> int:
