@@ -7,8 +7,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from fourways.axes.prediction import Workload
 from fourways.cli.main import app
-from fourways.cli.memory import _images, _lora
+from fourways.cli.memory import _images, _last_shared, _lora
 from fourways.core.errors import FourwaysError, UserError
 
 SMALL = ["memory", "zoo:internvl", "--images", "2x120x90", "--batch", "2", "--new-tokens", "4"]
@@ -35,6 +36,17 @@ def test_json_holds_bytes_and_the_largest_that_fits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "batch", "shorter"), [(3000, 1, 0), (3000, 4, 2048), (5000, 4, 2048), (2048, 4, 1365), (900, 4, 0)]
+)
+def test_where_one_more_prompt_shares_a_prefill_is_known(prompt: int, batch: int, shorter: int) -> None:
+    workload = Workload(((64, 64),), batch, prefill_tokens=4096)
+    assert _last_shared(workload, prompt) == shorter
+    if shorter:
+        assert workload.together(shorter) > workload.together(prompt)
+        assert workload.together(shorter + 1) == workload.together(prompt), "the longest of them"
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (["no-such-model"], "no embedded model"),
@@ -46,6 +58,8 @@ def test_json_holds_bytes_and_the_largest_that_fits() -> None:
         (["zoo:qwen", "--quant", "int2"], "--quant"),
         (["zoo:qwen", "--lora", "16"], "is no adapter"),
         (["zoo:qwen", "--train"], "adapter"),
+        (["zoo:qwen", "--train", "--lora", "r=4", "--kv-quant", "int8"], "keeps no keys"),
+        (["zoo:qwen", "--card", "8GB", "--device", "cpu"], "--card"),
         (["zoo:qwen", "--lora", "r=4,targets=nothing", "--train"], "match no module"),
     ],
 )

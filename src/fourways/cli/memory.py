@@ -39,9 +39,14 @@ def memory(
     images: Annotated[
         str, typer.Option(metavar="[Nx]WxH,…", help="Pictures of one request, in pixels.")
     ] = "1x1344x1344",
-    batch: Annotated[int, typer.Option(min=1, help="Equal requests at once (examples a step, with --train).")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, max=1024, help="Equal requests running at once (with --train: examples a step).")
+    ] = 1,
     context: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of a request, answer included. Default: what the pictures need.")
+        int | None,
+        typer.Option(
+            min=1, help="Tokens of each request, answer included; text fills it up. Default: what the pictures need."
+        ),
     ] = None,
     new_tokens: Annotated[int, typer.Option(min=2, help="Tokens of the answer.")] = 128,
     dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
@@ -65,6 +70,8 @@ def memory(
         from fourways.engines.local.scheduler import MAX_PREFILL_TOKENS
 
         size = None if card is None else card_named(card)
+        if size is not None and device == "cpu":
+            raise UserError("--card: a card's memory is asked about, and --device is cpu", hint="leave one of them out")
         workload = Workload(_images(images), batch, context, new_tokens, visual_tokens, MAX_PREFILL_TOKENS)
         forecaster = Forecaster(_ask(model, dtype, device, quant, kv_quant, lora, train))
         status.update("foreseeing its stages …")
@@ -86,6 +93,8 @@ def _ask(
 
     if dtype not in DTYPES:
         raise UserError(f"--dtype: {dtype!r} is none of {', '.join(DTYPES)}")
+    if train and kv_quant is not None:
+        raise UserError("--kv-quant: a training step keeps no keys and values", hint="leave it out with --train")
     adapter = None if lora is None else _lora(lora)
     target = _one_of("--device", device, Literal["cuda", "cpu"])
     weights = None if quant is None else _one_of("--quant", quant, Literal["int8", "int4"])
@@ -142,12 +151,15 @@ def _limits(
     def with_batch(count: int) -> Forecast:
         return forecaster.foresee(replace(workload, batch=count))
 
-    def with_context(tokens: int) -> Forecast:
+    def with_context(tokens: int) -> Forecast | None:
         """Of that context or any shorter one: where fewer prompts share a prefill, a longer prompt can need less."""
         tokens = max(tokens, least)
         shorter = _last_shared(workload, tokens - workload.new_tokens) + workload.new_tokens
         lengths = {tokens, shorter} if least <= shorter < tokens and not forecaster.ask.train else {tokens}
-        forecasts = [forecaster.foresee(replace(workload, context=length)) for length in lengths]
+        try:
+            forecasts = [forecaster.foresee(replace(workload, context=length)) for length in lengths]
+        except UserError:  # a training example's answer may not fit beside so long a prompt
+            return None
         return max(forecasts, key=lambda forecast: forecast.peak.peak_bytes)
 
     def with_side(side: int) -> Forecast | None:
@@ -175,4 +187,4 @@ def _last_shared(workload: Workload, prompt: int) -> int:
     most = workload.prefill_tokens
     if most is None or together >= workload.batch:
         return 0
-    return most // (most // prompt + 1)
+    return most // (together + 1)

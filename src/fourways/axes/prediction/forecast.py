@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable
 from typing import Any, Literal
 
@@ -180,6 +181,8 @@ def _attach(family: Family, lora: Lora) -> None:
     """As the engine attaches an adapter (`engines.local.adapters`)."""
     pattern, _ = match_targets(family, lora.targets)
     config = LoraConfig(r=lora.rank, lora_alpha=2 * lora.rank, target_modules=pattern, inference_mode=True)
-    with shapes_only():
+    with shapes_only(), warnings.catch_warnings():
+        # PEFT says that it cannot merge into quantised weights; nothing is merged here.
+        warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass", category=UserWarning)
         LoraModel(family.module, config, "foreseen")
     family.module.eval()
