@@ -144,6 +144,32 @@ async def test_a_connection_that_the_server_closed_while_nobody_used_it_is_not_t
     assert raw.connections == 2 and time.perf_counter() - before < 0.2, "no attempt was lost to it"
 
 
+@pytest.mark.parametrize(("rested", "error"), [(True, None), (False, "the connection was lost")])
+async def test_a_connection_given_up_as_the_request_goes_out_costs_nothing_if_it_had_rested(
+    monkeypatch: pytest.MonkeyPatch, rested: bool, error: str | None
+) -> None:
+    monkeypatch.setattr(transport, "_GIVEN_UP_S", 0.0 if rested else 60.0)
+    connections = 0
+
+    async def one_answer_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        for reply in (WHOLE, b""):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            await reader.readexactly(int(head.lower().split("content-length:")[1].split()[0]))
+            writer.write(reply)
+        writer.close()
+
+    async with listening(one_answer_each) as port:
+        engine = OpenAIEngine(Candidate("c", url=f"http://127.0.0.1:{port}", served_model="m"))
+        request = Request("r", Conversation.ask("Hi"), Plan("c"), Generate(1), attempts=1)
+        for expected in (None, error):
+            *_, done = [item async for item in engine.stream(request)]
+            assert isinstance(done, Done) and done.error == expected
+        await engine.close()
+    assert connections == (2 if rested else 1)
+
+
 async def test_an_old_connection_and_one_that_speaks_unasked_are_not_used_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -273,3 +273,19 @@ async def test_a_server_that_fails_now_and_then_costs_those_requests_only() -> N
         timings = [t async for t in send(engine, asked(6, tokens=2), Load(concurrency=1))]
         await engine.close()
     assert [timing.error is None for timing in timings] == [True, False, False, False, True, True]
+
+
+@pytest.mark.parametrize("code", [429, 503])
+async def test_a_timed_request_is_sent_once_and_what_the_server_could_not_do_is_its_failure(code: int) -> None:
+    web = scripted_server()
+    async with web.ScriptedServer() as server:
+        engine = await open_openai_engine(Candidate("c", url=server.url))
+        busy = web.status(code, Retry_After="1")
+        server.replies[:] = [busy, web.words("a", "b"), web.drop(web.delta("")), web.words("a", "b")]
+        before = len(server.chats)
+        timings = [t async for t in send(engine, asked(4, tokens=2), Load(concurrency=1))]
+        await engine.close()
+    assert [timing.error is None for timing in timings] == [False, True, False, True]
+    assert len(server.chats) - before == 4, "none was sent twice"
+    assert f"HTTP {code}" in str(timings[0].error) and timings[2].error == "the connection was lost"
+    assert timings[-1].ended_ns - timings[0].scheduled_ns < 1e9, "nobody waited as long as the server asked for"

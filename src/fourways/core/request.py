@@ -53,12 +53,15 @@ Output = Generate | Rank
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """id is unique within an engine's life."""
+    """id is unique within an engine's life. attempts: how often at most an engine may send it to a server that does not
+    begin to answer; 1 where it is timed, so that what the server could not do shows; None: as often as the engine
+    does."""
 
     id: str
     conversation: Conversation
     plan: Plan
     output: Output
+    attempts: int | None = None
 
     @property
     def label(self) -> str:

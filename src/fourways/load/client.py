@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from fourways import trace
@@ -70,8 +70,9 @@ async def send(
 
     Closed loop: `concurrency` are inside at a time; a place is taken again the moment it is free. Open loops: each
     request is sent at its instant, however many are inside. seed: of Poisson arrivals. A failure, or a request that
-    takes longer than `timeout_s`, is a timing with an error; nothing is raised for it. Closing the iterator early
-    cancels what runs. Raises UserError for a replay whose asks lack instants or go back in time.
+    takes longer than `timeout_s`, is a timing with an error; nothing is raised for it, and no engine tries it again.
+    Closing the iterator early cancels what runs. Raises UserError for a replay whose asks lack instants or go back in
+    time.
     """
     due_s = _due_s(asks, load, seed)
     async with AsyncExitStack() as closing:
@@ -145,7 +146,7 @@ class _Sender:
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
                 request = self._request(index) if ask.read is None else await self._decoded(ask, ask.read, timing)
-                await _listen(self._engine.stream(request), timing)
+                await _listen(self._engine.stream(replace(request, attempts=1)), timing)
         except FourwaysError as error:
             timing.error = error.message
         except asyncio.CancelledError:

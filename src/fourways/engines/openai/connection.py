@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         self._watch: asyncio.TimerHandle | None = None
         self._silence_ns = 0
         self._later: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._closed = self._left = False
         self._afterwards: Callable[[Connection], None] | None = None
         self._reset()
 
@@ -130,6 +130,11 @@ class Connection(asyncio.Protocol):
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def left_unanswered(self) -> bool:
+        """Whether the server closed it in good order without a byte of an answer to the last request."""
+        return self._left and self._now_ns == 0
+
     # -- what asyncio calls --------------------------------------------------------------------------------------
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -154,6 +159,7 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._left = exc is None and not self._closed
         self._closed = True
         if (
             exc is None and self._begun and not self._sized and self._fault is None

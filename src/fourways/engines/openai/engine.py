@@ -145,7 +145,7 @@ class OpenAIEngine:
         thread."""
         if _no_access(request) is not None:
             return request
-        own = (request.id, request.conversation, request.plan, request.output)
+        own = (request.id, request.conversation, request.plan, request.output, request.attempts)
         return _Encoded(*own, encode(_seen(request)))
 
     async def clear_caches(self) -> None:
@@ -168,7 +168,7 @@ class OpenAIEngine:
     ) -> AsyncGenerator[Event | Done, None]:
         """Attempts, until one begins to answer or none may follow."""
         model = request.plan.adapter or self._model or ""
-        attempt = 1
+        attempt, attempts = 1, request.attempts or ATTEMPTS
         while True:
             answer, without = Answer(output), self._refused
             try:
@@ -179,8 +179,9 @@ class OpenAIEngine:
                         yield item
                 return
             except Again as again:
-                if answer.began or self._closed or attempt >= ATTEMPTS:
-                    yield failed(f"{again.reason} (attempt {attempt})", time.perf_counter_ns())
+                if answer.began or self._closed or attempt >= attempts:
+                    told = again.reason if attempts == 1 else f"{again.reason} (attempt {attempt})"
+                    yield failed(told, time.perf_counter_ns())
                     return
                 await asyncio.sleep(pause_s(attempt, again.after_s, request.id))
                 attempt += 1

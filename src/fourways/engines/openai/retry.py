@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 ATTEMPTS = 5
+"""Of a request that does not name its own."""
 BUSY = frozenset({408, 425, 429, 502, 503, 504})
 FIRST_S, LONGEST_S = 0.5, 60.0
 

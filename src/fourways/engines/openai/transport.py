@@ -21,7 +21,7 @@ import httpx
 
 from fourways.core.errors import UserError
 from fourways.engines.openai.address import Address
-from fourways.engines.openai.connection import Connection
+from fourways.engines.openai.connection import Connection, Lost
 from fourways.engines.openai.proxies import credentials, find_proxy
 from fourways.engines.openai.tunnel import TunnelOpening, TunnelRefused
 
@@ -32,6 +32,8 @@ _ENDING_S = 1.0
 """How long the last bytes of an answer may take that has said all."""
 _KEPT_S = 3.0
 """Kept connections are dropped before servers drop them (uvicorn: after 5 s), which would cost a retry."""
+_GIVEN_UP_S = 1.0
+"""No server gives up a connection that rested for less; what ends one sooner is a failure, and shows."""
 
 
 class Unreachable(Exception):
@@ -94,7 +96,29 @@ class Transport:
     async def exchange(self, message: Sequence[bytes], *, silence_s: float) -> AsyncIterator[Connection]:
         """Sends a whole request, given in pieces; its answer's head has come. On leaving, the connection is kept if the
         answer came whole or has `said_all`, else ended. Raises Unreachable, `Lost` and `Silent`."""
-        connection = self._kept() or await self._connect()
+        connection = await self._headed(message, silence_s)
+        try:
+            yield connection
+        finally:
+            if connection.said_all and not connection.over:
+                connection.let_end(self._put_back, within_s=_ENDING_S)
+            else:
+                self._put_back(connection)
+
+    async def _headed(self, message: Sequence[bytes], silence_s: float) -> Connection:
+        """A connection on which the answer's head has come. One that was kept may have been given up by the server at
+        this very moment: then nobody has read the request, and it goes out on a new one."""
+        kept = self._kept()
+        if kept is not None:
+            connection, idle_s = kept
+            try:
+                return await self._asked(connection, message, silence_s)
+            except Lost:
+                if idle_s < _GIVEN_UP_S or not connection.left_unanswered:
+                    raise
+        return await self._asked(await self._connect(), message, silence_s)
+
+    async def _asked(self, connection: Connection, message: Sequence[bytes], silence_s: float) -> Connection:
         if self._closed:
             connection.hang_up()
             raise Unreachable("this client is closed")
@@ -102,12 +126,10 @@ class Transport:
         try:
             connection.ask(b"".join(message), silence_s=silence_s)  # megabytes, kept by nobody while it waits
             await connection.head()
-            yield connection
-        finally:
-            if connection.said_all and not connection.over:
-                connection.let_end(self._put_back, within_s=_ENDING_S)
-            else:
-                self._put_back(connection)
+        except BaseException:
+            self._put_back(connection)
+            raise
+        return connection
 
     async def close(self) -> None:
         """Ends every connection; no further one is kept or made use of."""
@@ -122,8 +144,9 @@ class Transport:
         """Whether a proxy only passes bytes on: it then sees neither requests nor their key."""
         return self._base.scheme == "https"
 
-    def _kept(self) -> Connection | None:
-        """The one that was used last, so that the others grow old. Those of another event loop are let go."""
+    def _kept(self) -> tuple[Connection, float] | None:
+        """The one that was used last, so that the others grow old, and for how many seconds nobody used it. Those of
+        another event loop are let go."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
@@ -132,9 +155,9 @@ class Transport:
         while self._idle and (self._idle[0][1] < oldest or self._idle[0][0].closed):
             self._idle.popleft()[0].hang_up()
         while self._idle:
-            connection, _ = self._idle.pop()
+            connection, since = self._idle.pop()
             if not connection.closed:
-                return connection
+                return connection, time.monotonic() - since
         return None
 
     def _put_back(self, connection: Connection) -> None:
