@@ -196,5 +196,6 @@ def test_times_that_the_client_may_have_set_say_so(request_row: MakeRow) -> None
     assert one(figures, "ttft_p95").reason == (
         "client-bound in 1 of 2 blocks: its event loop was busy 95 % of the time"
     )
+    assert str(one(figures, "ttft_p99").reason).startswith("80 requests cannot carry an interval; client-bound in 1")
     assert one(figures, "client_cpu").value == pytest.approx(0.95)
     assert one(figures, "client_lag_p99").value == 9.0

@@ -49,8 +49,7 @@ class Client:
         if not self.bound:
             return found
         blocks = f"{len(self.bound)} of {len(self.lag)} blocks" if len(self.lag) > 1 else "its block"
-        said = f"client-bound in {blocks}: {self.bound[0]}"
-        return replace(found, note=f"{found.note}; {said}" if found.note else said)
+        return replace(found, marked=f"client-bound in {blocks}: {self.bound[0]}")
 
     def figures(self, candidate: str, labels: Mapping[str, str]) -> Iterator[Figure]:
         if not self.lag:

@@ -39,12 +39,14 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with what it rests on. interval None: n is too small to carry one. note: what a reader must know."""
+    """A value with what it rests on. interval None: n is too small to carry one. note: what a reader must know; where
+    there is no interval, why. marked: what a reader must know in either case."""
 
     value: float
     interval: Interval | None
     n: int
     note: str | None = None
+    marked: str | None = None
 
 
 def figure(
@@ -61,6 +63,7 @@ def figure(
     enough = estimate.n >= least and estimate.interval is not None
     low, high = estimate.interval or (None, None)
     unit = n_unit or definition.n_unit
+    said = estimate.note if enough else estimate.note or _too_few(estimate.n, least, unit)
     return Figure(
         axis=definition.axis,
         candidate=candidate,
@@ -74,7 +77,7 @@ def figure(
         n=estimate.n,
         n_unit=unit,
         status="ok" if enough else "too_few",
-        reason=estimate.note if enough else estimate.note or _too_few(estimate.n, least, unit),
+        reason="; ".join(part for part in (said, estimate.marked) if part) or None,
         labels=dict(labels),
         headline=headline,
     )
