@@ -255,3 +255,17 @@ def test_the_help_has_examples_and_says_the_exit_codes(fourways: Run) -> None:
 def test_terms_read_back_as_they_were_written() -> None:
     terms = TermsRow("a", (), 2.5, "EUR", "restarts")
     assert msgspec.json.decode(msgspec.json.encode(terms), type=TermsRow) == terms
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize("budget", ["64", "[{visual_tokens: null}, {visual_tokens: 64}]"])
+def test_a_workload_that_a_server_could_only_refuse_is_told_before_anything_is_sent(
+    fourways: Run, tmp_path: Path, more: tuple[str, ...], budget: str
+) -> None:
+    (tmp_path / "w.yaml").write_text(f"name: receipts\nimages: {{size: 64x64}}\nvisual_budget: {budget}\n")
+    with running(MockSettings()) as server:
+        said = fourways("load", f"there={server.url}", "--workload", "w.yaml", *more)
+        assert not server.log(), "nothing was sent"
+    assert said.code == 2
+    assert "receipts" in said.err and "visual_budget" in said.err and "there" in said.err
+    assert not (tmp_path / "runs").exists()

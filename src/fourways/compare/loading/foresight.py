@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fourways.compare.loading.job import LoadJob, mean_rate, requests_a_block, requests_a_probe
-from fourways.compare.loading.run import check, loads_of, opened_workload
+from fourways.compare.loading.run import check, check_asked_of, loads_of, opened_workload
 from fourways.compare.opening import check_asked
 from fourways.core.load import Load
 
@@ -14,6 +14,7 @@ def foresee_load(job: LoadJob) -> list[str]:
     for candidate in job.candidates:
         check_asked(candidate)
     drawn, _ = opened_workload(job)
+    check_asked_of(job, drawn)
     names = ", ".join(candidate.name for candidate in job.candidates)
     said = [f"workload {drawn.name}, sha256 {drawn.record.sha256[:12]}; pictures are {drawn.cache} to the engine"]
     if drawn.limit is not None:

@@ -48,6 +48,7 @@ def start_load(job: LoadJob, show: Show) -> Outcome:
     folder = job.out or Path("runs") / run_id
     check_new(folder)
     drawn, seed = opened_workload(job)
+    check_asked_of(job, drawn)
     checkpoints = find_checkpoints(job.candidates)
     run = _Run(replace(job, loads=loads_of(job, drawn)), drawn, seed, checkpoints, folder, show)
     return _conducted(run.measured(run_id), folder, show)
@@ -63,6 +64,17 @@ def check(job: LoadJob) -> None:
         raise UserError(
             "--restarts starts engines afresh, and a server by URL cannot be started from here",
             hint="leave it out: blocks take turns, and A/B tests then rest on blocks (--blocks 5)",
+        )
+
+
+def check_asked_of(job: LoadJob, drawn: Workload) -> None:
+    """Raises UserError for a workload whose requests a target could only refuse."""
+    servers = [candidate.name for candidate in job.candidates if candidate.url is not None]
+    if servers and drawn.sets_budgets:
+        raise UserError(
+            f"the workload {drawn.name} sets visual_budget, which a server by URL cannot be asked for "
+            f"({', '.join(servers)}): no access",
+            hint="leave visual_budget out of the workload, and start the server with a bound of its own",
         )
 
 

@@ -68,6 +68,12 @@ class Workload:
         told = self._description
         return WorkloadRecord(self.name, told.sha256, told.canonical, self._seed, self._data_sha256)
 
+    @property
+    def sets_budgets(self) -> bool:
+        """Whether its `visual_budget` bounds the visual tokens of some request: a server by URL cannot be told to."""
+        budgets = self._description.spec.visual_budget
+        return any(one.visual_tokens is not None for one in budgets) if isinstance(budgets, list) else bool(budgets)
+
     def _asks(
         self, source: Source, stream: str, plan: Plan, engine: EngineInfo, items: Sequence[int], run_seed: int,
         prefix: str,
