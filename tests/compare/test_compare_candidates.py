@@ -35,6 +35,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("./models/mine/", "mine", "./models/mine/", None),
         ("a=zoo:qwen", "a", "zoo:qwen", None),
         ("vllm=http://host:8000/v1", "vllm", None, "http://host:8000/v1"),
+        ("http://127.0.0.1:8000/v1", "127.0.0.1_8000", None, "http://127.0.0.1:8000/v1"),
+        ("https://me:secret@host.org/v1", "host.org", None, "https://me:secret@host.org/v1"),
+        ("http://[::1]:80/v1", "__1_80", None, "http://[::1]:80/v1"),
         ("key=https://host/v1?a=b", "key", None, "https://host/v1?a=b"),
     ],
 )
@@ -72,7 +75,7 @@ def test_two_candidates_of_one_name_are_refused() -> None:
         parse_candidates(["zoo:qwen", "./other/qwen"], DEFAULTS)
 
 
-@pytest.mark.parametrize("word", ["http://host:8000/v1", "name="])
+@pytest.mark.parametrize("word", ["http://", "http://host:80000/v1", "name="])
 def test_a_word_that_lacks_half_is_refused_with_an_example(word: str) -> None:
     with pytest.raises(UserError) as caught:
         one(word)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -70,9 +71,9 @@ def parse_candidates(
 ) -> tuple[Candidate, ...]:
     """Candidates in the order named; with several visual budgets, each candidate at each.
 
-    A word is `zoo` (all embedded models), MODEL (embedded name, folder, Hugging Face id), NAME=MODEL, NAME=URL, or a
-    YAML file: a list of candidates, or one under `candidates:`. Raises UserError naming the word, or the file, the
-    candidate and the field.
+    A word is `zoo` (all embedded models), MODEL (embedded name, folder, Hugging Face id), the URL of a server (named
+    host_port), NAME=MODEL, NAME=URL, or a YAML file: a list of candidates, or one under `candidates:`. Raises UserError
+    naming the word, or the file, the candidate and the field.
     """
     found = [candidate for word in words for candidate in _of_word(word, defaults)]
     spread = [_at_budget(candidate, budget, len(budgets) > 1) for candidate in found for budget in budgets]
@@ -111,7 +112,7 @@ def _of_word(word: str, defaults: Defaults) -> list[Candidate]:
             raise UserError(f"{word!r} names no model", hint="write NAME=URL or NAME=MODEL")
         return [_named(name, target, defaults)]
     if _URL.match(word):
-        raise UserError(f"{word} needs a name for its column", hint=f"write it as server={word}")
+        return [_named(_server_name(word), word, defaults)]
     return [_named(_short_name(word), word, defaults)]
 
 
@@ -125,6 +126,18 @@ def _short_name(model: str) -> str:
     last = model.removeprefix("zoo:").partition("@")[0].rstrip("/").rpartition("/")[2]
     name = re.sub(r"[^\w.@+-]", "_", Path(last).name or last)[:64]
     return name or "model"
+
+
+def _server_name(url: str) -> str:
+    """Its host and port, never who logs in there."""
+    try:
+        parts = urlsplit(url)
+        words = [parts.hostname or "", *([] if parts.port is None else [str(parts.port)])]
+    except ValueError as error:
+        raise UserError(f"{url!r} is no URL: {error}", hint="for example: http://127.0.0.1:8000/v1") from error
+    if not words[0]:
+        raise UserError(f"{url!r} names no host", hint="for example: http://127.0.0.1:8000/v1")
+    return re.sub(r"[^\w.@+-]", "_", "_".join(words))[-64:]
 
 
 def _of_file(path: Path, defaults: Defaults) -> list[Candidate]:
