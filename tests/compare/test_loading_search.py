@@ -131,6 +131,19 @@ def test_a_client_that_cannot_keep_up_ends_the_search_with_what_was_met_below() 
     assert found == Found(8.0, None, "above it the client, not the server, set the times")
 
 
+def test_a_client_that_cannot_keep_up_while_a_load_is_confirmed_sends_the_search_to_the_load_below() -> None:
+    asked: list[tuple[float, Purpose]] = []
+
+    async def probe(size: float, purpose: Purpose) -> Reading:
+        asked.append((size, purpose))
+        bound = size > 16 or (purpose == "confirm" and size > 8)
+        return Reading("client_bound" if bound else "meets")
+
+    found = asyncio.run(search(probe, 1.0, CONCURRENCIES))
+    assert found == Found(8.0, None, "above it the client, not the server, set the times")
+    assert [size for size, purpose in asked if purpose == "confirm"] == [16, 16, 8]
+
+
 def test_a_load_that_was_met_by_luck_is_given_up_when_fresh_requests_miss_it() -> None:
     asked: list[tuple[float, Purpose]] = []
 

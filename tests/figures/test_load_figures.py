@@ -127,6 +127,19 @@ def test_what_was_not_confirmed_is_no_capacity_and_the_reason_stands_there() -> 
     assert capacity.reason is not None and "40.0 to 60.0 %" in capacity.reason
 
 
+def test_a_load_that_met_and_could_not_be_confirmed_for_the_clients_sake_is_a_lower_bound() -> None:
+    rows: list[Row] = [TermsRow("a", SLO), probe(9.6, "meets"), probe(13.6, "meets"), probe(14.2, "meets")]
+    rows += [probe(14.2, "client_bound", "confirm", "client-bound: lag")] * 2
+    capacity = one(rows, "capacity")
+    assert (capacity.value, capacity.low, capacity.high) == (14.2, None, None)
+    assert capacity.reason == ("a lower bound, not confirmed: the greatest load that met it; client-bound: lag")
+
+
+def test_a_load_that_met_above_one_that_missed_is_no_bound() -> None:
+    rows: list[Row] = [TermsRow("a", SLO), probe(10, "meets"), probe(8, "misses", "confirm", "seen")]
+    assert one(rows, "capacity").value is None
+
+
 def test_a_client_that_could_not_keep_up_leaves_the_bracket_open_above() -> None:
     rows: list[Row] = [TermsRow("a", SLO), probe(20, "meets"), probe(40, "client_bound", why="client-bound: lag")]
     capacity = one([*rows, probe(20, "meets", "confirm")], "capacity")

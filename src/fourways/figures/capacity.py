@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from fourways.core.figure import Figure, Status
 from fourways.core.objective import Objective
@@ -43,10 +44,14 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
         "slo": ",".join(one.label for one in objectives),
     }
     last = probes[-1]
+    if (last.purpose, last.verdict) != ("confirm", "meets") and (held := _unconfirmed(probes)) is not None:
+        note = f"a lower bound, not confirmed: the greatest load that met it; {_stopped(probes)}"
+        return figure_of(
+            definition, name, Estimate(size_of(held), None, len(probes), note), labels, least=1, headline=True
+        )
     if (last.purpose, last.verdict) != ("confirm", "meets"):
-        said = next((p.reason for p in reversed(probes) if p.verdict in ("misses", "client_bound")), last.reason)
         status: Status = "failed" if any(p.verdict == "misses" for p in probes) else "undefined"
-        why = f"no load was confirmed to meet it; {said}"
+        why = f"no load was confirmed to meet it; {_stopped(probes)}"
         return absent(definition, name, status, why, labels, n=len(probes), headline=True)
     value = size_of(last)
     above = [size_of(probe) for probe in probes if probe.verdict == "misses" and size_of(probe) > value]
@@ -54,6 +59,19 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
     note = bound or (None if above else "no load was seen to miss it: it may be higher")
     interval = Interval(value, min(above)) if above else None
     return figure_of(definition, name, Estimate(value, interval, len(probes), note), labels, least=1, headline=True)
+
+
+def _unconfirmed(probes: Sequence[ProbeRow]) -> ProbeRow | None:
+    """The greatest load whose last probe met the SLO, below all that were seen to miss it. Probes in which the client
+    could not keep up tell nothing about the server."""
+    last = {size_of(probe): probe for probe in probes if probe.verdict != "client_bound"}
+    least = min((size for size, probe in last.items() if probe.verdict == "misses"), default=inf)
+    held = [size for size, probe in last.items() if probe.verdict == "meets" and size < least]
+    return last[max(held)] if held else None
+
+
+def _stopped(probes: Sequence[ProbeRow]) -> str:
+    return next((p.reason for p in reversed(probes) if p.verdict in ("misses", "client_bound")), probes[-1].reason)
 
 
 def _bound(probes: Sequence[ProbeRow]) -> Iterator[str]:

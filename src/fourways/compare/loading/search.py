@@ -141,16 +141,17 @@ class _Search:
         return size if low < size < high else (low + high) / 2 if self.grid is RATES else low + 1
 
     async def _confirm(self) -> Found:
-        limited, self.bound = self.bound, False
+        """A client that cannot keep up now did so at the loads below, which are tried as they stand."""
         for attempt in range(_MOST_CONFIRMS):
-            if self.bound or not self.met:
+            if not self.met:
                 break
             size = self.met.pop()
-            if await self._take(size, "confirm") == "meets":
-                return Found(size, self.missed, self._open_above(limited))
-            await self._retreat(size, 1 + 2 * WITHIN * 2**attempt)
-        why = _CLIENT if limited or self.bound else "no load was confirmed to meet it"
-        return Found(None, self.missed, why)
+            verdict = await self._take(size, "confirm")
+            if verdict == "meets":
+                return Found(size, self.missed, self._open_above(self.bound))
+            if verdict != "client_bound":
+                await self._retreat(size, 1 + 2 * WITHIN * 2**attempt)
+        return Found(None, self.missed, _CLIENT if self.bound else "no load was confirmed to meet it")
 
     async def _retreat(self, size: float, step: float) -> None:
         """Looks for a load that meets below one that was not confirmed, further down each time, before it falls back on
