@@ -21,6 +21,7 @@ from fourways.core.clock import host_clock
 from fourways.core.errors import FourwaysError, UserError
 from fourways.trace import recorder, shared, spool
 from fourways.trace.messages import Stopped, encode
+from fourways.trace.reading import requests, stages_ms
 from fourways.trace.session import Session
 
 SLOW_READER = Path(__file__).parents[2] / "bench" / "trace_reader.py"
@@ -46,6 +47,18 @@ def test_two_lines_put_an_event_of_anyone_into_the_trace(tmp_path: Path) -> None
     assert event["args"] == {"tensor_alloc_bytes": 2**40 + 1, "mem_reserved_peak_kb": 7}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trace.json"]
     assert about(tmp_path)["clock"]["met"] is True, "one clock"
+
+
+def test_a_folder_and_a_trace_may_be_named_by_plain_text(tmp_path: Path) -> None:
+    folder = str(tmp_path / "of" / "text")
+    with trace.recording(folder):
+        now = time.perf_counter_ns()
+        trace.mark("prefill", now, now + 2_000_000, trace.track("r"))
+    file = f"{folder}/trace.json"
+    assert stages_ms(file) == stages_ms(Path(file)) == {"r": {"prefill": 2.0}}
+    assert list(requests(file).rows) == ["r"]
+    with pytest.raises(UserError, match="nowhere"):
+        trace.recover(str(tmp_path / "nowhere"))
 
 
 def test_nothing_is_recorded_and_nothing_breaks_while_nobody_records() -> None:

@@ -9,6 +9,7 @@ request over; our own ttft and e2e start at the scheduled send, so the client's 
 from __future__ import annotations
 
 import hashlib
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,10 +68,11 @@ INSTRUMENTS = (
 )  # fmt: skip
 
 
-def traces(run: Path, candidate: str | None) -> Iterator[bytes]:
+def traces(run: str | os.PathLike[str], candidate: str | None) -> Iterator[bytes]:
     """The traced requests of a run, of one candidate or of all: lines of OTLP JSON, each a TracesData. A request is a
     span with its stages as children and its instants as events; the rows of threads are left out, since they belong to
     no request. Raises UserError for a run or a trace that cannot be read."""
+    run = Path(run)
     header = read_header(run)
     records = {record.candidate.name: record for record in header.candidates}
     wanted = records if candidate is None else {candidate: records[candidate]}
@@ -88,9 +90,10 @@ def traces(run: Path, candidate: str | None) -> Iterator[bytes]:
             yield _traces_line(header, batch)
 
 
-def metrics(run: Path, candidate: str | None) -> bytes | None:
+def metrics(run: str | os.PathLike[str], candidate: str | None) -> bytes | None:
     """All timed requests of a run as one line of OTLP JSON, a MetricsData; None if it has none. Requests that failed
     are counted by `fourways.requests`, with `error.type`, and are in no histogram. Raises UserError as `traces`."""
+    run = Path(run)
     header = read_header(run)
     records = {record.candidate.name: record for record in header.candidates}
     groups: dict[tuple[str, str, str, str], list[RequestRow]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,8 +77,9 @@ class _Head(msgspec.Struct, frozen=True):
 _event = msgspec.json.Decoder(_Event).decode
 
 
-def requests(path: Path) -> Requests:
+def requests(path: str | os.PathLike[str]) -> Requests:
     """The requests of a trace. Raises UserError if it cannot be read or is not one of ours."""
+    path = Path(path)
     try:
         with path.open("rb") as stream:
             found = Requests(_about(path, stream.readline()))
@@ -89,7 +91,7 @@ def requests(path: Path) -> Requests:
     return found
 
 
-def stages_ms(path: Path) -> dict[str, dict[str, float]]:
+def stages_ms(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
     """Label of a request → stage (of `core.events.STAGES`, in their order) → milliseconds, as `Done.stages_ms` says.
     Spans of other names are left out, and so are stages that a request has none of. Raises as `requests`."""
     return {label: _stages_ms(row) for label, row in requests(path).rows.items()}

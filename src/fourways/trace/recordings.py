@@ -32,7 +32,7 @@ class Recording:
 
 
 @contextmanager
-def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Recording]:
+def recording(folder: str | os.PathLike[str], *, share: float = 1.0, seed: int = 0) -> Iterator[Recording]:
     """Events of this block, of all threads, go to folder/trace.json, in the form that Perfetto and Chrome read.
 
     share: the part of requests, in [0, 1], for which `track` gives a number; the seed and each label decide which.
@@ -40,6 +40,7 @@ def recording(folder: Path, *, share: float = 1.0, seed: int = 0) -> Iterator[Re
     of its own, has noticed. Raises UserError for a share out of range, if something records already or if the folder
     has a trace; FourwaysError if no reader can be started.
     """
+    folder = Path(folder)
     _check(folder, share)
     folder.mkdir(parents=True, exist_ok=True)
     (ours, theirs), (bell, their_bell) = shared.pair(), shared.pair()
@@ -128,7 +129,7 @@ def _without_reader(folder: Path, stopped: Stopped) -> Counts:
     return Counts(events, sum(stopped.written.values()) + stopped.refused - events)
 
 
-def recover(folder: Path) -> Counts:
+def recover(folder: str | os.PathLike[str]) -> Counts:
     """Make trace.json of a recording whose reader was killed too. Raises UserError if there is none."""
-    events, dropped = chrome.finish(folder)
+    events, dropped = chrome.finish(Path(folder))
     return Counts(events, dropped)
