@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from fourways import zoo
-from fourways.axes.memory_stages import storage_bytes
+from fourways.axes.memory_gauges import storage_bytes
 from fourways.axes.tuning_task import Question
 from fourways.compare.room import count_int8, count_parameters, needed_bytes
 from fourways.core.candidate import Candidate, Checkpoint
