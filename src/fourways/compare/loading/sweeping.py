@@ -81,7 +81,13 @@ async def _at_load(
                         told.row(row)
             if all(row.error is not None for row in requests):
                 left.remove(one)
-                yield dead(one, f"{drawn.name}, {load.label}, block {block}", requests[0].error)
+                yield _stopped(one, f"{drawn.name}, {load.label}, block {block}", told, requests[0].error)
+
+
+def _stopped(one: Opened, where: str, told: Telling, error: str | None) -> FailureRow:
+    """A candidate whose later requests are not sent, since a whole block of them failed."""
+    why = f"stopped after {told.done} of {told.total}: every request of a block failed; the first: {error}"
+    return FailureRow(one.candidate.name, AXIS, "axis", where, why)
 
 
 async def _warmed(one: Opened, drawn: Workload, load: Load, number: int, job: LoadJob) -> Warmed:
