@@ -96,9 +96,7 @@ class Laps:
         anchor.synchronize()
         now = time.perf_counter_ns()
         ends = [
-            (stage, now - int(end.elapsed_time(anchor) * 1e6))
-            for stage, end in self._laps
-            if not isinstance(end, int)
+            (stage, now - int(end.elapsed_time(anchor) * 1e6)) for stage, end in self._laps if not isinstance(end, int)
         ]
         return ends, now
 
