@@ -49,3 +49,17 @@ def test_a_long_reason_stands_once_below_the_table_and_in_no_cell() -> None:
 def test_of_what_failed_the_table_says_that_it_failed() -> None:
     text = printed(Summary(SUMMARY_SCHEMA, "r", (lost("a", "failed", "CUDA: out of memory " * 20),)), 100)
     assert "failed" in text and "CUDA" not in text
+
+
+def test_a_headline_time_that_may_be_the_clients_own_says_so_below_the_table() -> None:
+    why = "too few for an interval; client-bound in 1 of 2 blocks: its loop's thread was busy 93 % of the time"
+    slow, kept = (
+        Figure(
+            axis="latency", candidate=name, metric="ttft_p50", definition="ttft_p50@1", unit="ms", direction="lower",
+            value=12.0, low=11.0, high=13.0, n=64, n_unit="requests", status="ok", reason=reason, headline=True,
+        )
+        for name, reason in (("slow", why), ("kept", None))
+    )  # fmt: skip
+    said = " ".join(printed(Summary(SUMMARY_SCHEMA, "r", (slow, kept)), 160).split())
+    assert f"latency of slow is an upper bound: the load client did not keep up ({why})" in said
+    assert "latency of kept" not in said

@@ -22,6 +22,8 @@ from fourways.figures.requests import Setting
 from fourways.report.answers import Answers
 
 MOST_FAILURES = 200
+MOST_KINDS = 200
+OTHER_KINDS = "other reasons"
 
 
 @dataclass(slots=True)
@@ -51,7 +53,8 @@ Runs = dict[int, list[float]]
 @dataclass(slots=True)
 class Facts:
     """timelines: candidate → its memory over time. terms: candidate → what was asked of a load run; probes: of its
-    search; runs: (candidate, setting, ttft, e2e or tpot) → what an A/B test rests on. failures: the first MOST_FAILURES
+    search; runs: (candidate, setting, ttft, e2e or tpot) → what an A/B test rests on. timed_failures: candidate → why
+    its timed requests failed, and how often; no more than MOST_KINDS reasons apart. failures: the first MOST_FAILURES
     of each status. failure_counts: status → how many there are."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
@@ -61,6 +64,7 @@ class Facts:
     probes: dict[str, list[ProbeRow]] = field(default_factory=lambda: defaultdict(list))
     runs: dict[tuple[str, Setting, str], Runs] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    timed_failures: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     failed_requests: FailureTally = field(default_factory=FailureTally)
     failures: list[FailureRow] = field(default_factory=list)
     failure_counts: Counter[str] = field(default_factory=Counter)
@@ -100,6 +104,7 @@ def _request(facts: Facts, row: RequestRow) -> None:
     timings.requests += 1
     if row.error is not None:
         timings.failed += 1
+        facts.timed_failures[row.candidate][_kind(facts.timed_failures[row.candidate], row.error)] += 1
         return
     if row.ttft_ms is not None:
         timings.ttft.append(row.ttft_ms)
@@ -107,6 +112,11 @@ def _request(facts: Facts, row: RequestRow) -> None:
         timings.e2e.append(row.e2e_ms)
     for stage, milliseconds in row.stages_ms.items():
         timings.stages[stage] += milliseconds
+
+
+def _kind(known: Counter[str], error: str) -> str:
+    """Errors that carry a number or a name of their own each could be as many as requests."""
+    return error if error in known or len(known) < MOST_KINDS else OTHER_KINDS
 
 
 def _run(facts: Facts, row: RequestRow) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fourways import figures
 from fourways.core.candidate import Candidate
@@ -71,8 +72,9 @@ def failures(m: Material) -> Html:
         parts.append(tag("h3", f"Questions that failed: {sum(one.failed for one in failed):,}"))
         parts.append(tag("p", "Each counts as a wrong answer."))
         parts.append(table("Questions that failed", _REQUEST_HEADS, [_request_row(m, one) for one in failed]))
-    if timed := sum(t.failed for by_name in facts.timings.values() for t in by_name.values()):
-        parts.append(tag("p", f"Timed requests that failed: {timed:,}; the Latency section says whose."))
+    if timed := sum(reasons.total() for reasons in facts.timed_failures.values()):
+        parts.append(tag("h3", f"Timed requests that failed: {timed:,}"))
+        parts.append(table("Timed requests that failed", _TIMED_HEADS, list(_timed_rows(facts.timed_failures))))
     for status, title in (("failed", "Failures"), ("undefined", "What could not be asked")):
         if number := facts.failure_counts[status]:
             listed = [f for f in facts.failures if f.status == status]
@@ -80,6 +82,19 @@ def failures(m: Material) -> Html:
             parts.append(tag("h3", f"{title}: {number:,}{first}"))
             parts.append(table(title, _FAILURE_HEADS, [_failure_row(f) for f in listed]))
     return join(parts) if parts else tag("p", "Nothing failed.")
+
+
+_TIMED_HEADS = ("candidate", "#failed", "why")
+_MOST_REASONS = 5
+
+
+def _timed_rows(failures: Mapping[str, Counter[str]]) -> Iterator[Sequence[Child]]:
+    """Each candidate's most common reasons, and how many there are beside them."""
+    for name, reasons in failures.items():
+        common = reasons.most_common(_MOST_REASONS)
+        yield from ((tag("bdi", name), f"{count:,}", foreign(why, limit=300)) for why, count in common)
+        if left := reasons.total() - sum(count for _, count in common):
+            yield tag("bdi", name), f"{left:,}", f"{len(reasons) - len(common):,} rarer reasons: rows.jsonl has them"
 
 
 _REQUEST_HEADS = ("candidate", "benchmark", "#failed", "#asked", "#picture cannot be read", "why the first failed")

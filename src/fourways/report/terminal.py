@@ -21,7 +21,7 @@ def terminal_table(summary: Summary) -> Table:
     cells = headlines(summary.figures)
     names = names_of(summary, [])
     measured = [f"{axis}: {said}" for axis, said in figures.conditions(summary.figures).items()]
-    said = [*measured, *growth(summary.figures), *_reasons(cells)]
+    said = [*measured, *_client_bound(cells), *growth(summary.figures), *_reasons(cells)]
     caption = Text(clean("\n".join(said)), style="dim")
     table = Table(box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False, caption=caption, caption_justify="left")
     table.add_column("candidate", overflow="fold")
@@ -47,6 +47,15 @@ def _cell(shown: Shown) -> Text:
     if shown.n:
         cell.append(f"\n{shown.n}", style="not bold dim")
     return cell
+
+
+def _client_bound(cells: Headlines) -> list[str]:
+    """A line for each candidate whose headline time may be the load client's own, as the page says it."""
+    return [
+        f"{axis} of {name} is an upper bound: the load client did not keep up ({figure.reason})"
+        for (name, axis), figure in cells.items()
+        if figure.value is not None and figure.reason is not None and "client-bound" in figure.reason
+    ]
 
 
 def _reasons(cells: Headlines) -> list[str]:
