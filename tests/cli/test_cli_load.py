@@ -102,7 +102,7 @@ def test_open_loops_are_sent_at_their_instants(fourways: Run, quick: Running, tm
 def test_a_ramp_and_a_replay_are_sent_too(fourways: Run, quick: Running, tmp_path: Path) -> None:
     trace = tmp_path / "traffic.jsonl"
     trace.write_text("".join(json.dumps({"at_s": i / 50, "answer_tokens": 4}) + "\n" for i in range(12)))
-    assert fourways("load", f"m={quick.url}", "--replay", str(trace), "--blocks", "1", "--out", "replay").code == 0
+    assert fourways("load", f"m={quick.url}", "--replay", str(trace), "--out", "replay").code == 0
     requests = [r for r in read_rows(tmp_path / "replay" / "rows.jsonl") if isinstance(r, RequestRow)]
     assert len(requests) == 12 and {r.arrivals for r in requests} == {"replay"}
     assert fourways("load", f"m={quick.url}", "--ramp", "10:60", "--requests", "20", "--out", "ramp").code == 0
@@ -196,6 +196,22 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(fourways: Run, tmp_
     searched = fourways("load", "m=http://127.0.0.1:9", "--slo", "ttft_p95=500ms", "--dry-run")
     assert "a probe is 130 to" in searched.out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_ramp_and_a_replay_are_sent_once_unless_blocks_are_asked_for(fourways: Run, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text("".join(f'{{"at_s": {at}, "images": ["64x64"]}}\n' for at in (0, 0.5, 1.5)))
+    server = "http://127.0.0.1:9"
+    once = fourways("load", server, "--replay", "t.jsonl", "--dry-run").out
+    assert "127.0.0.1_9: 3 requests each, once" in once and "in all: 3 requests and 8 to warm up" in once
+    thrice = fourways("load", server, "--replay", "t.jsonl", "--blocks", "3", "--dry-run").out
+    assert "9 requests each, 3 times over" in thrice
+    ramp = fourways("load", server, "--ramp", "1:8", "--duration", "15", "--dry-run").out
+    assert "68 requests each, once, from end to end, about 15 s" in ramp
+
+
+def test_a_dry_run_counts_fresh_starts(fourways: Run) -> None:
+    said = fourways("load", "zoo:qwen", "--concurrency", "2", "--requests", "40", "--restarts", "3", "--dry-run").out
+    assert "40 requests each" in said and "120 in all" in said and "in all: 120 requests and 24 to warm up" in said
 
 
 @pytest.mark.parametrize(

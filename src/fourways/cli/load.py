@@ -59,7 +59,8 @@ def load(
         str, typer.Option(metavar="NAME|FILE", help="What is asked; describe-32, chat-mixed, … or a file.")
     ] = "describe-32",
     requests: Annotated[
-        int | None, typer.Option(min=1, metavar="N", show_default="200", help="Of each candidate at each load.")
+        int | None,
+        typer.Option(min=1, metavar="N", show_default="200; all of a replay", help="Of each candidate at each load."),
     ] = None,
     duration: Annotated[
         float | None,
@@ -67,8 +68,14 @@ def load(
     ] = None,
     warm_up: Annotated[int, typer.Option(min=1, metavar="N", help="Requests before each load, in no figure.")] = 8,
     blocks: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Parts of each load, in which candidates take turns.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            show_default="4; 1 of a ramp or a replay",
+            help="Parts of each load, in which candidates take turns; a ramp or a replay is sent so many times.",
+        ),
+    ] = None,
     restarts: Annotated[
         int, typer.Option(min=0, metavar="N", help="A/B: fresh starts of each local model, taking turns.")
     ] = 0,

@@ -11,7 +11,7 @@ from typing import TypeVar
 from fourways.cli.options import DTYPES, WEIGHTS, choice
 from fourways.compare import Defaults, parse_candidates
 from fourways.compare.loading import LoadJob, Price, Seek
-from fourways.compare.loading.job import LONGEST_S, REQUESTS
+from fourways.compare.loading.job import LONGEST_S
 from fourways.core.errors import UserError
 from fourways.core.load import Arrivals, Load
 from fourways.load.slo import parse_slo
@@ -36,7 +36,7 @@ class LoadOptions:
     requests: int | None
     duration: float | None
     warm_up: int
-    blocks: int
+    blocks: int | None
     restarts: int
     slo: str | None
     search: str | None
@@ -60,10 +60,10 @@ def load_job(options: LoadOptions, argv: tuple[str, ...]) -> LoadJob:
         candidates=parse_candidates(options.targets, defaults),
         workload=_workload(options),
         loads=() if seek is not None else _loads(options),
-        requests=REQUESTS if options.requests is None and options.duration is None else options.requests,
+        requests=options.requests,
         duration_s=None if seek is not None else options.duration,
         warm_up=options.warm_up,
-        blocks=options.blocks,
+        split=options.blocks,
         restarts=options.restarts,
         objectives=objectives,
         seek=seek,

@@ -11,11 +11,12 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from math import ceil
 from pathlib import Path
 
 import msgspec
 
-from fourways.compare.loading.job import LoadJob
+from fourways.compare.loading.job import REQUESTS, LoadJob
 from fourways.compare.loading.sending import Supply
 from fourways.compare.loading.sweeping import AXIS, Round, swept
 from fourways.compare.loading.telling import Telling
@@ -58,7 +59,7 @@ async def started(task: Task, show: Show) -> AsyncGenerator[Row, None]:
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     errors = asyncio.create_task(process.stderr.read())
     told = Telling(show, f"{name} · start {task.restart + 1}")
-    told.block(task.blocks * len(task.loads) * max(1, (task.requests or 0) // task.blocks), 1)
+    told.block(task.blocks * len(task.loads) * ceil((task.requests or REQUESTS) / task.blocks), 1)
     try:
         process.stdin.write(msgspec.json.encode(task, enc_hook=str))
         process.stdin.write_eof()

@@ -37,17 +37,19 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class LoadJob:
     """candidates × loads over a workload. loads: empty with `seek`. requests: of each candidate at each load, over all
-    blocks of one start; None: as many as take about `duration_s`. warm_up: requests before each load, of other
-    pictures, in no figure. restarts: fresh starts of each candidate, 0 for none. out: None for a new folder in runs/.
+    blocks of one start; None: as many as take about `duration_s`, else 200, or the whole of a replay. split: the blocks
+    that are asked for; None: four, or one of a ramp or a replay, which is cut by none. warm_up: requests before each
+    load, of other pictures, in no figure. restarts: fresh starts of each candidate, 0 for none. out: None for a new
+    folder in runs/.
     """
 
     candidates: tuple[Candidate, ...]
     workload: str
     loads: tuple[Load, ...]
-    requests: int | None = REQUESTS
+    requests: int | None = None
     duration_s: float | None = None
     warm_up: int = WARM_UP
-    blocks: int = BLOCKS
+    split: int | None = None
     restarts: int = 0
     objectives: tuple[Objective, ...] = ()
     seek: Seek | None = None
@@ -57,13 +59,20 @@ class LoadJob:
     argv: tuple[str, ...] = ()
 
     @property
+    def blocks(self) -> int:
+        whole = any(load.arrivals in ("ramp", "replay") for load in self.loads)
+        return self.split or (1 if whole else BLOCKS)
+
+    @property
     def runs(self) -> Literal["restarts", "blocks"]:
         return "restarts" if self.restarts else "blocks"
 
 
 def requests_a_block(job: LoadJob, load: Load, served_per_s: float | None) -> int:
     """served_per_s: answers a second while it was warmed up; what a closed loop of some duration takes is told from
-    it."""
+    it. A replay may have fewer."""
+    if job.duration_s is None and job.requests is None and load.arrivals == "replay":
+        return MOST_REQUESTS
     if job.duration_s is None:
         return max(1, ceil((job.requests or REQUESTS) / job.blocks))
     pace = served_per_s if load.arrivals == "closed" else mean_rate(load)

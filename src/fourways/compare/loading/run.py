@@ -93,6 +93,12 @@ def loads_of(job: LoadJob, drawn: Workload) -> tuple[Load, ...]:
     return (drawn.replay,) if drawn.replay is not None else (Load(concurrency=1),)
 
 
+def foreseen(job: LoadJob, drawn: Workload, load: Load) -> int:
+    """Requests a block: a trace that is replayed has no more than its lines."""
+    count = requests_a_block(job, load, None)
+    return count if drawn.replay is None or drawn.limit is None else min(count, drawn.limit)
+
+
 def _conducted(work: Coroutine[None, None, Outcome], folder: Path, show: Show) -> Outcome:
     try:
         return asyncio.run(work)
@@ -183,7 +189,7 @@ class _Run:
         """Fresh starts are processes of their own, which this one's trace does not see."""
         if self.job.restarts:
             return nullcontext()
-        a_load = [self.job.blocks * requests_a_block(self.job, load, None) for load in self.job.loads]
+        a_load = [self.job.blocks * foreseen(self.job, self.drawn, load) for load in self.job.loads]
         return traced(folder, AXIS, len(self.job.candidates) * sum(a_load) or _OF_A_SEARCH, self.show.phase)
 
     async def _measured(self, header: RunHeader, pool: EnginePool, folder: RunFolder) -> AsyncGenerator[Row, None]:
