@@ -45,9 +45,9 @@ def _capacity(name: str, probes: Sequence[ProbeRow], objectives: Sequence[Object
     }
     last = probes[-1]
     if (last.purpose, last.verdict) != ("confirm", "meets") and (held := _unconfirmed(probes)) is not None:
-        note = f"a lower bound, not confirmed: the greatest load that met it; {_stopped(probes)}"
+        said = f"a lower bound, not confirmed: the greatest load that met it; {_stopped(probes)}"
         return figure_of(
-            definition, name, Estimate(size_of(held), None, len(probes), note), labels, least=1, headline=True
+            definition, name, Estimate(size_of(held), None, len(probes), said), labels, least=1, headline=True
         )
     if (last.purpose, last.verdict) != ("confirm", "meets"):
         status: Status = "failed" if any(p.verdict == "misses" for p in probes) else "undefined"
