@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -57,7 +59,6 @@ def test_where_one_more_prompt_shares_a_prefill_is_known(prompt: int, batch: int
         (["zoo:qwen", "--dtype", "int3"], "--dtype"),
         (["zoo:qwen", "--quant", "int2"], "--quant"),
         (["zoo:qwen", "--lora", "16"], "is no adapter"),
-        (["zoo:qwen", "--train"], "adapter"),
         (["zoo:qwen", "--train", "--lora", "r=4", "--kv-quant", "int8"], "keeps no keys"),
         (["zoo:qwen", "--card", "8GB", "--device", "cpu"], "--card"),
         (["zoo:qwen", "--lora", "r=4,targets=nothing", "--train"], "match no module"),
@@ -71,7 +72,38 @@ def test_what_cannot_be_foreseen_is_said_in_one_line(words: list[str], said: str
 
 def test_sizes_and_adapters_are_read_as_they_are_written() -> None:
     assert _images("2x1344x1000,64x48") == ((1344, 1000), (1344, 1000), (64, 48))
-    lora = _lora("r=16,targets=llm+connector")
-    assert (lora.rank, lora.targets) == (16, "llm+connector")
+    assert _lora("r=16,targets=llm+connector", train=False) == (16, "llm+connector")
+    assert _lora(None, train=True) == (8, "llm") and _lora(None, train=False) is None
     with pytest.raises(UserError, match="out of range"):
         _images("999x64x64")
+
+
+def test_a_small_model_is_told_in_a_unit_in_which_it_is_something() -> None:
+    found = CliRunner().invoke(app, SMALL)
+    assert found.exit_code == 0, found.output
+    assert "Peak of each stage, MiB" in found.output
+    assert "│ 0.00 │" not in next(line for line in found.output.splitlines() if "all weights" in line)
+
+
+def test_a_training_step_has_the_recipes_adapter_unless_told_and_no_keys_and_values() -> None:
+    found = CliRunner().invoke(app, ["memory", "zoo:internvl", "--train", "--images", "120x90"])
+    assert found.exit_code == 0, found.output
+    assert "LoRA r=8 on llm" in found.output and "train step" in found.output
+    assert "keys and values" not in found.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--images", "wide"], ["--dtype", "int3"], ["--quant", "int2"], ["--lora", "16"], ["--device", "tpu"],
+     ["--card", "8GB", "--device", "cpu"]],
+)  # fmt: skip
+def test_a_wrong_word_is_told_before_what_runs_models_is_imported(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom fourways.cli.main import app\n"
+        "try: app(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, "memory", "zoo:qwen", *words], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["UserError", "False"], run.stderr

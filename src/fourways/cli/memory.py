@@ -13,7 +13,7 @@ from fourways.cli.terminal import notes, results
 from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
-    from fourways.axes.prediction import Ask, Card, Forecast, Forecaster, Lora, Workload
+    from fourways.axes.prediction import Ask, Card, Forecast, Forecaster, Workload
 
 EXAMPLES = """Examples:
 
@@ -21,7 +21,7 @@ EXAMPLES = """Examples:
 
   fourways memory InternVL3-8B-hf --quant int4 --kv-quant int8 --card 24GB
 
-  fourways memory llava-v1.6-mistral-7b-hf --lora r=16 --train --batch 4 --context 4096
+  fourways memory Qwen2.5-VL-3B-Instruct --train --lora r=16 --images 640x480 --batch 2
 
 `fourways models` lists the configurations that ship; a folder with config.json or a Hugging Face id will do too."""
 _SIZE = re.compile(r"(?:(\d+)x)?(\d+)x(\d+)", re.IGNORECASE)
@@ -53,7 +53,8 @@ def memory(
     quant: Annotated[str | None, typer.Option(metavar="int8|int4", help="Weights of the language model.")] = None,
     kv_quant: Annotated[str | None, typer.Option(metavar="int8|int4", help="Keys and values.")] = None,
     lora: Annotated[
-        str | None, typer.Option(metavar="r=N[,targets=NAME]", help="An adapter on the model; targets: llm.")
+        str | None,
+        typer.Option(metavar="r=N[,targets=NAME]", help="An adapter; targets: llm. With --train: r=8."),
     ] = None,
     train: Annotated[bool, typer.Option("--train", help="Foresee a LoRA training step instead of a request.")] = False,
     visual_tokens: Annotated[int | None, typer.Option(min=1, help="The most that one picture may cost.")] = None,
@@ -64,16 +65,18 @@ def memory(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, sizes in bytes.")] = False,
 ) -> None:
     """Foresee the memory of a model on a workload, stage by stage, from its config: no weights, no GPU."""
+    if card is not None and device == "cpu":
+        raise UserError("--card: a card's memory is asked about, and --device is cpu", hint="leave one of them out")
+    sizes = _images(images)
     with notes().status("reading the model's code …") as status:
+        ask_of = _asked(model, dtype, device, quant, kv_quant, lora, train)
         from fourways.axes.prediction import CARDS, Forecaster, Workload, card_named
         from fourways.cli import memory_tables
         from fourways.engines.local.scheduler import MAX_PREFILL_TOKENS
 
         size = None if card is None else card_named(card)
-        if size is not None and device == "cpu":
-            raise UserError("--card: a card's memory is asked about, and --device is cpu", hint="leave one of them out")
-        workload = Workload(_images(images), batch, context, new_tokens, visual_tokens, MAX_PREFILL_TOKENS)
-        forecaster = Forecaster(_ask(model, dtype, device, quant, kv_quant, lora, train))
+        workload = Workload(sizes, batch, context, new_tokens, visual_tokens, MAX_PREFILL_TOKENS)
+        forecaster = Forecaster(ask_of())
         status.update("foreseeing its stages …")
         forecast = forecaster.foresee(workload)
         limits = None if size is None else _limits(forecaster, workload, size, status.update)
@@ -83,24 +86,31 @@ def memory(
     results().print(*memory_tables.tables(model, forecaster.ask, workload, forecast, CARDS, size, limits))
 
 
-def _ask(
+def _asked(
     model: str, dtype: str, device: str, quant: str | None, kv_quant: str | None, lora: str | None, train: bool
-) -> Ask:
-    from fourways.axes.prediction import Ask
-    from fourways.cli.options import DTYPES
-    from fourways.compare.opening import embedded
+) -> Callable[[], Ask]:
+    """Checks all words, and finds the model, before what runs models is imported: that takes seconds."""
+    from fourways import zoo
+    from fourways.cli.choices import DTYPES
     from fourways.hub import resolve
 
     if dtype not in DTYPES:
         raise UserError(f"--dtype: {dtype!r} is none of {', '.join(DTYPES)}")
     if train and kv_quant is not None:
         raise UserError("--kv-quant: a training step keeps no keys and values", hint="leave it out with --train")
-    adapter = None if lora is None else _lora(lora)
+    rank_and_targets = _lora(lora, train)
     target = _one_of("--device", device, Literal["cuda", "cpu"])
     weights = None if quant is None else _one_of("--quant", quant, Literal["int8", "int4"])
     keys = None if kv_quant is None else _one_of("--kv-quant", kv_quant, Literal["int8", "int4"])
-    checkpoint = resolve(model, embedded=embedded(), weights="random")
-    return Ask(checkpoint, DTYPES[dtype], target, weights, keys, adapter, train)
+    checkpoint = resolve(model, embedded=zoo.checkpoints(), weights="random")
+
+    def ask() -> Ask:
+        from fourways.axes.prediction import Ask, Lora
+
+        adapter = None if rank_and_targets is None else Lora(*rank_and_targets)
+        return Ask(checkpoint, DTYPES[dtype], target, weights, keys, adapter, train)
+
+    return ask
 
 
 def _one_of(option: str, value: str, words: Any) -> Any:
@@ -126,16 +136,20 @@ def _images(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(sizes)
 
 
-def _lora(text: str) -> Lora:
-    """`r=16`, `r=16,targets=llm+connector`. Raises UserError."""
-    from fourways.axes.prediction import Lora
+def _lora(text: str | None, train: bool) -> tuple[int, str] | None:
+    """`r=16`, `r=16,targets=llm+connector` → rank and targets; to train without one, the recipe's own. Raises
+    UserError."""
+    from fourways.tuning.recipe import Recipe
 
+    if text is None:
+        own = Recipe(seed=0, steps=1)
+        return (own.rank, own.targets) if train else None
     rank, _, rest = text.partition(",")
     name, _, number = rank.partition("=")
     key, _, targets = rest.partition("=")
     if name != "r" or not number.isdecimal() or int(number) < 1 or (rest and (key != "targets" or not targets)):
         raise UserError(f"--lora: {text!r} is no adapter", hint="for example: --lora r=16 or --lora r=16,targets=llm")
-    return Lora(int(number), targets or "llm")
+    return int(number), targets or "llm"
 
 
 def _limits(

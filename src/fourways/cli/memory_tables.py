@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from rich.console import RenderableType
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from fourways.axes.prediction import Ask, Card, Forecast, Workload, fits, needed_bytes
 
-GIB = 1 << 30
+GIB, MIB = 1 << 30, 1 << 20
 _NOTE = (
     "A peak holds all that is alive then: the weights; keys and values of {all}, prompt and answer; and activations, "
     "which come and go. {together} at once for vision and prefill, as the local engine does (4,096 tokens together, or "
@@ -37,7 +37,11 @@ def tables(
     limits: dict[str, int | None] | None,
 ) -> list[RenderableType]:
     """What `fourways memory` prints."""
-    shown: list[RenderableType] = [_title(model, ask, workload, forecast), _weights(forecast), _stages(forecast)]
+    shown: list[RenderableType] = [
+        _title(model, ask, workload, forecast),
+        _weights(forecast, ask.train),
+        _stages(forecast),
+    ]
     shown.append(_TRAIN_NOTE if ask.train else _serving_note(workload.batch, forecast.together))
     if ask.target == "cuda":
         shown += [_CUDA_NOTE, _cards(forecast, cards)]
@@ -107,29 +111,33 @@ def _serving_note(batch: int, together: int) -> str:
     return _NOTE.format(all=every, together=group)
 
 
-def _weights(forecast: Forecast) -> Table:
-    table = Table(title="Weights, and keys and values", title_justify="left")
+def _weights(forecast: Forecast, train: bool) -> Table:
+    """A training step keeps no keys and values."""
+    unit, write = _in_unit(forecast.weights_bytes)
+    table = Table(title="Weights" if train else "Weights, and keys and values", title_justify="left")
     table.add_column("part")
-    table.add_column("GiB", justify="right")
+    table.add_column(unit, justify="right")
     for part, size in forecast.parts.items():
-        table.add_row(part, _gib(size) if size else "tied")
-    table.add_row("all weights", _gib(forecast.weights_bytes), style="bold")
+        table.add_row(part, write(size) if size else "tied")
+    table.add_row("all weights", write(forecast.weights_bytes), style="bold")
     if forecast.lora_parameters:
-        table.add_row(f"LoRA, {forecast.lora_parameters:,} parameters", _gib(forecast.lora_bytes))
-    table.add_row(f"keys and values, {forecast.kv_bytes_per_token:,} bytes a token", _gib(forecast.kv_bytes))
+        table.add_row(f"LoRA, {forecast.lora_parameters:,} parameters", write(forecast.lora_bytes))
+    if not train:
+        table.add_row(f"keys and values, {forecast.kv_bytes_per_token:,} bytes a token", write(forecast.kv_bytes))
     return table
 
 
 def _stages(forecast: Forecast) -> Table:
     names = list(dict.fromkeys(name for stage in forecast.stages for name in stage.shares))
-    table = Table(title="Peak of each stage, GiB", title_justify="left")
+    unit, write = _in_unit(forecast.peak.peak_bytes)
+    table = Table(title=f"Peak of each stage, {unit}", title_justify="left")
     table.add_column("stage")
     for name in (*names, "peak"):
         table.add_column(name, justify="right")
     for stage in forecast.stages:
-        shares = [_gib(stage.shares[name]) if name in stage.shares else "–" for name in names]
+        shares = [write(stage.shares[name]) if name in stage.shares else "–" for name in names]
         style = "bold" if stage is forecast.peak else ""
-        table.add_row(stage.stage.replace("_", " "), *shares, _gib(stage.peak_bytes), style=style)
+        table.add_row(stage.stage.replace("_", " "), *shares, write(stage.peak_bytes), style=style)
     return table
 
 
@@ -160,6 +168,11 @@ def _limits(card: Card, limits: dict[str, int | None]) -> Table:
 
 def _needed(forecast: Forecast) -> int:
     return needed_bytes(forecast.peak.peak_bytes, forecast.weights_bytes)
+
+
+def _in_unit(largest: int) -> tuple[str, Callable[[int], str]]:
+    """The unit of a table whose largest size this is, and how sizes are written in it."""
+    return ("GiB", _gib) if largest >= GIB else ("MiB", lambda size: f"{size / MIB:.2f}")
 
 
 def _gib(size: int) -> str:

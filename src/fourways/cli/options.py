@@ -5,28 +5,19 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 
+from fourways.cli.choices import DTYPES, WEIGHTS, choice
 from fourways.compare import Defaults, Job, Scale, job_of, load_suite, parse_budgets, parse_candidates, parse_shard
-from fourways.core.candidate import Candidate, Dtype
+from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
 from fourways.core.figure import AXES
 from fourways.core.figure import Axis as AxisName
 from fourways.core.run_files import read_header
 
-DTYPES: dict[str, Dtype] = {
-    "float32": "float32",
-    "fp32": "float32",
-    "bfloat16": "bfloat16",
-    "bf16": "bfloat16",
-    "float16": "float16",
-    "fp16": "float16",
-}
-WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "random": "random"}
 _QUICK_LIMIT = 40
 _OF_CANDIDATES = frozenset({"device", "dtype", "weights", "visual_tokens"})
 _BESIDE = frozenset({"resume", "add", "require", "dry_run"})
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +112,6 @@ def check_add(options: Options) -> None:
             f"--add takes everything else from the run: leave out {', '.join(sorted(stray))}",
             hint="fourways compare --add MODEL RUN",
         )
-
-
-def choice(option: str, word: str, known: dict[str, T]) -> T:
-    """What a word means. Raises UserError naming the option and the words that are known."""
-    if word not in known:
-        raise UserError(f"{option} {word!r} is not known", hint=f"one of {', '.join(known)}")
-    return known[word]
 
 
 def _scale(options: Options, before: Scale) -> Scale:

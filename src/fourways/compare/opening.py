@@ -37,7 +37,7 @@ Checkpoints = Mapping[str, Checkpoint | None]
 
 def embedded() -> dict[str, Path]:
     """Name → folder of the models inside the package."""
-    return {name: zoo.checkpoint(name) for name in zoo.NAMES}
+    return zoo.checkpoints()
 
 
 def find_checkpoints(candidates: Sequence[Candidate]) -> Checkpoints:

@@ -46,6 +46,11 @@ def write_suite(folder: Path, *, images: int = 80, seed: int = 2026, questions: 
     return suite_files.write_suite(Path(folder), images=images, seed=seed, questions=questions)
 
 
+def checkpoints() -> dict[str, Path]:
+    """Name → folder, of all embedded models."""
+    return {name: checkpoint(name) for name in NAMES}
+
+
 def distinct_scenes(n: int, seed: int) -> Iterator[bytes]:
     """PNG bytes of ``n`` pictures, no two of one description; the four sizes take turns, so that every seed costs
     the same.
