@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -129,6 +130,18 @@ def test_a_search_finds_slots_over_e2e(fourways: Run, tmp_path: Path) -> None:
 def test_an_slo_that_is_missed_is_told_and_ends_with_1(fourways: Run, quick: Running) -> None:
     said = fourways("load", f"m={quick.url}", "--concurrency", "2", "--requests", "20", "--slo", "ttft_p95=1ms")
     assert said.code == 1 and "keeps SLO" in said.out
+    assert re.search(
+        r"SLO missed: m at closed 2: ttft_p95 \S+ ms > 1 ms \(0 % of requests keep 1 ms, 95 % must\)", said.out
+    )
+
+
+def test_every_target_is_told_whether_it_met_each_objective(fourways: Run, quick: Running) -> None:
+    asked = ["--concurrency", "2", "--requests", "80", "--slo", "ttft_p50=1ms,failures=5%"]
+    said = fourways("load", f"a={quick.url}", f"b={quick.url}", *asked)
+    assert said.code == 1
+    for name in "ab":
+        assert f"SLO missed: {name} at closed 2: ttft_p50 " in said.out
+        assert f"SLO met: {name} at closed 2: failures 0 % ≤ 5 %" in said.out
 
 
 def test_failures_are_rows_and_count_against_the_slo(fourways: Run, tmp_path: Path) -> None:
@@ -285,3 +298,20 @@ def test_a_workload_that_a_server_could_only_refuse_is_told_before_anything_is_s
     assert said.code == 2
     assert "receipts" in said.err and "visual_budget" in said.err and "there" in said.err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--slo", "fast"], ["--concurrency", "many"], ["--rate", "x"], ["--ramp", "1"], ["--dtype", "int3"],
+     ["--search", "rate"], ["--price-per-hour", "much"], ["--rate", "1", "--concurrency", "1"]],
+)  # fmt: skip
+def test_a_wrong_word_is_told_before_what_runs_models_is_imported(words: list[str]) -> None:
+    code = (
+        "import sys\nfrom fourways.cli.main import app\n"
+        "try: app(sys.argv[1:], standalone_mode=False)\n"
+        "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, "load", "zoo:qwen", *words], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["UserError", "False"], run.stderr

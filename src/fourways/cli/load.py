@@ -133,12 +133,12 @@ def _run(job: LoadJob) -> Outcome:
 
 def show_load(outcome: Outcome) -> bool:
     """The tables, what was lost, and where everything is. Says whether something was lost or the SLO was missed."""
-    from fourways.cli.load_table import missed, tables, verdicts
+    from fourways.cli.load_table import missed, objectives, tables, verdicts
 
     console = results()
     for table in tables(outcome.summary.figures):
         console.print(table)
-    for line in verdicts(outcome.summary.figures):
+    for line in (*objectives(outcome.summary.figures), *verdicts(outcome.summary.figures)):
         console.print(line, soft_wrap=True, highlight=False)
     for failure in outcome.failures:
         where = ": ".join(part for part in (failure.candidate, failure.where) if part)

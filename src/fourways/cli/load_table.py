@@ -25,7 +25,8 @@ _COLUMNS = {
     "cost_per_1000": "cost/1,000",
 }
 _PER_CENT = ("failure_rate", "slo_attainment")
-_ALONE = ("capacity", "capacity_concurrency", "knee", "knee_concurrency")
+_CAPACITIES = ("capacity", "capacity_concurrency")
+_ALONE = (*_CAPACITIES, "knee", "knee_concurrency")
 _DIFFERENCES = ("ttft_run_difference", "e2e_run_difference", "tpot_run_difference")
 
 
@@ -34,7 +35,7 @@ def tables(figures: Sequence[Figure]) -> Iterator[Table]:
     cells: dict[tuple[str, str], dict[str, Figure]] = {}
     for figure in figures:
         if figure.axis == "latency" and figure.metric in _COLUMNS and "stage" not in figure.labels:
-            load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+            load = _load_of(figure)
             if {"load", "concurrency"} & figure.labels.keys():
                 cells.setdefault((figure.candidate, load), {})[figure.metric] = figure
     if not cells:
@@ -69,17 +70,51 @@ def verdicts(figures: Sequence[Figure]) -> Iterator[str]:
         yield f"CLIENT-BOUND: {candidate}: {reason}. These times may be the client's, not the server's."
 
 
+def objectives(figures: Sequence[Figure]) -> Iterator[str]:
+    """What was asked for and whether it was met, a line each candidate, load and objective; none of a search, whose
+    capacity says it."""
+    if any(figure.metric in _CAPACITIES for figure in figures):
+        return
+    times = {(f.candidate, _load_of(f), f.metric): f.value for f in figures if f.metric.partition("_p")[2]}
+    for figure in figures:
+        if figure.metric == "slo_objective":
+            metric, _, limit = figure.labels["objective"].partition("=")
+            value = times.get((figure.candidate, _load_of(figure), metric))
+            word = "missed" if _is_missed(figure) else "met"
+            said = _against(figure, metric, limit, value)
+            yield f"SLO {word}: {figure.candidate} at {_load_of(figure)}: {said}"
+
+
+def _against(figure: Figure, metric: str, limit: str, value: float | None) -> str:
+    """value: of the percentile, in ms. Failed requests miss every limit, and are in no percentile: where the two do not
+    agree, or there is none, the shares alone say it."""
+    kept, needed = figure.value, float(figure.labels["needed"])
+    if kept is None:
+        return f"{metric}={limit}: {figure.reason or 'no request ended'}"
+    missed = _is_missed(figure)
+    if metric == "failures":
+        return f"failures {100 * (1 - kept):.3g} % {'>' if missed else '≤'} {limit.removesuffix('%')} %"
+    shares = f"{100 * kept:.3g} % of requests keep {limit.removesuffix('ms')} ms, {100 * needed:g} % must"
+    if value is None or (value > float(limit.removesuffix("ms"))) != missed:
+        return f"{metric}: {shares}"
+    return f"{metric} {_number(value)} ms {'>' if missed else '≤'} {limit.removesuffix('ms')} ms ({shares})"
+
+
+def _is_missed(figure: Figure) -> bool:
+    return (figure.value or 0.0) < float(figure.labels["needed"])
+
+
 def missed(figures: Iterable[Figure]) -> bool:
     """Whether an SLO was not met: by the observed shares at a load that was asked for, or at every load of a search."""
     found = list(figures)
-    searched = [f for f in found if f.metric in ("capacity", "capacity_concurrency")]
+    searched = [f for f in found if f.metric in _CAPACITIES]
     if searched:
         return any(f.value is None for f in searched)
-    return any(
-        float(f.value if f.value is not None else 0) < float(f.labels["needed"])
-        for f in found
-        if f.metric == "slo_objective"
-    )
+    return any(_is_missed(f) for f in found if f.metric == "slo_objective")
+
+
+def _load_of(figure: Figure) -> str:
+    return figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
 
 
 def _cell(figure: Figure | None) -> Text:
@@ -112,7 +147,7 @@ def _alone(figure: Figure) -> str:
 
 def _difference(figure: Figure) -> str:
     time = figure.metric.partition("_")[0]
-    load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+    load = _load_of(figure)
     value = "" if figure.value is None else f"{figure.value:+.3g} ms "
     interval = "" if figure.low is None or figure.high is None else f"[{figure.low:+.3g}, {figure.high:+.3g}] "
     return f"{time} p50, {load}: {value}{interval}{figure.labels.get('verdict') or figure.reason or ''}".rstrip()
@@ -121,5 +156,5 @@ def _difference(figure: Figure) -> str:
 def _bound(figures: Iterable[Figure]) -> Iterator[tuple[str, str]]:
     for figure in figures:
         if figure.reason and "client-bound" in figure.reason and figure.metric in _COLUMNS:
-            load = figure.labels.get("load") or f"closed {figure.labels.get('concurrency', '')}"
+            load = _load_of(figure)
             yield figure.candidate, f"{load}: {figure.reason.partition('client-bound ')[2] or figure.reason}"
