@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeVar
 
 from fourways.core.candidate import Dtype
@@ -19,7 +20,7 @@ WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "rando
 T = TypeVar("T")
 
 
-def choice(option: str, word: str, known: dict[str, T]) -> T:
+def choice(option: str, word: str, known: Mapping[str, T]) -> T:
     """What a word means. Raises UserError naming the option and the words that are known."""
     if word not in known:
         raise UserError(f"{option} {word!r} is not known", hint=f"one of {', '.join(known)}")

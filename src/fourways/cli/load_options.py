@@ -1,4 +1,6 @@
-"""What `fourways load` was told, and the job that it means."""
+"""What `fourways load` was told, and the job that it means.
+
+All words are checked before what runs models is imported, which takes seconds."""
 
 from __future__ import annotations
 
@@ -6,15 +8,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from fourways.cli.options import DTYPES, WEIGHTS, choice
-from fourways.compare import Defaults, parse_candidates
-from fourways.compare.loading import LoadJob, Price, Seek
-from fourways.compare.loading.job import LONGEST_S
+from fourways.cli.choices import DTYPES, WEIGHTS, choice
 from fourways.core.errors import UserError
 from fourways.core.load import Arrivals, Load
 from fourways.load.slo import parse_slo
+
+if TYPE_CHECKING:
+    from fourways.compare.loading import LoadJob
 
 _ARRIVALS: dict[str, Arrivals] = {"poisson": "poisson", "constant": "constant"}
 _PRICE = re.compile(r"\s*([^\d\s.-]*)\s*(\d+(?:\.\d+)?)\s*(.*?)\s*")
@@ -51,15 +53,22 @@ class LoadOptions:
 
 def load_job(options: LoadOptions, argv: tuple[str, ...]) -> LoadJob:
     """Raises UserError naming the option, the word or the file."""
-    defaults = Defaults(
-        options.device, choice("--dtype", options.dtype, DTYPES), choice("--weights", options.weights, WEIGHTS)
-    )
+    dtype, weights = choice("--dtype", options.dtype, DTYPES), choice("--weights", options.weights, WEIGHTS)
     objectives = () if options.slo is None else parse_slo(options.slo)
-    seek = _seek(options)
+    sought = _sought(options)
+    loads = () if sought is not None else _loads(options)
+    workload = _workload(options)
+    price = None if options.price_per_hour is None else _price(options.price_per_hour)
+
+    from fourways.compare import Defaults, parse_candidates
+    from fourways.compare.loading import LoadJob, Price, Seek
+    from fourways.compare.loading.job import LONGEST_S
+
+    seek = None if sought is None else Seek(sought, options.duration or LONGEST_S)
     return LoadJob(
-        candidates=parse_candidates(options.targets, defaults),
-        workload=_workload(options),
-        loads=() if seek is not None else _loads(options),
+        candidates=parse_candidates(options.targets, Defaults(options.device, dtype, weights)),
+        workload=workload,
+        loads=loads,
         requests=options.requests,
         duration_s=None if seek is not None else options.duration,
         warm_up=options.warm_up,
@@ -67,22 +76,23 @@ def load_job(options: LoadOptions, argv: tuple[str, ...]) -> LoadJob:
         restarts=options.restarts,
         objectives=objectives,
         seek=seek,
-        price=None if options.price_per_hour is None else parse_price(options.price_per_hour),
+        price=None if price is None else Price(*price),
         seed=options.seed,
         out=options.out,
         argv=argv,
     )
 
 
-def parse_price(text: str) -> Price:
-    """`2.50 EUR`, `$2.50`, `2.5`. Raises UserError."""
+def _price(text: str) -> tuple[float, str]:
+    """`2.50 EUR`, `$2.50`, `2.5` → amount and currency. Raises UserError."""
     found = _PRICE.fullmatch(text)
     if found is None or float(found[2]) <= 0:
         raise UserError(f"--price-per-hour {text!r} is no price", hint="for example: --price-per-hour '2.50 EUR'")
-    return Price(float(found[2]), f"{found[1]} {found[3]}".strip())
+    return float(found[2]), f"{found[1]} {found[3]}".strip()
 
 
-def _seek(options: LoadOptions) -> Seek | None:
+def _sought(options: LoadOptions) -> Arrivals | None:
+    """The arrivals of a search; None where the loads are given."""
     loads = [name for name in _LOADS if getattr(options, name) is not None]
     if options.search is None and (options.slo is None or loads or options.restarts):
         return None
@@ -93,10 +103,7 @@ def _seek(options: LoadOptions) -> Seek | None:
         raise UserError(f"--search finds the load itself: leave out --{loads[0]}")
     if options.slo is None:
         raise UserError("--search needs an SLO to search for", hint="for example: --slo ttft_p95=500ms")
-    longest = options.duration or LONGEST_S
-    if word == "concurrency":
-        return Seek("closed", longest)
-    return Seek(choice("--arrivals", options.arrivals, _ARRIVALS), longest)
+    return "closed" if word == "concurrency" else choice("--arrivals", options.arrivals, _ARRIVALS)
 
 
 def _loads(options: LoadOptions) -> tuple[Load, ...]:
