@@ -222,6 +222,17 @@ def test_a_ramp_and_a_replay_are_sent_once_unless_blocks_are_asked_for(fourways:
     assert "68 requests each, once, from end to end, about 15 s" in ramp
 
 
+def test_too_few_fresh_starts_are_told_before_they_are_made(fourways: Run) -> None:
+    said = fourways("load", "a=zoo:qwen", "b=zoo:qwen", "--restarts", "2", "--dry-run").out
+    assert "--restarts 2: too few to tell candidates apart" in said
+    assert "too few" not in fourways("load", "a=zoo:qwen", "b=zoo:qwen", "--restarts", "4", "--dry-run").out
+
+
+def test_the_cost_names_its_currency(fourways: Run, quick: Running) -> None:
+    asked = ["--concurrency", "2", "--requests", "8", "--price-per-hour", "2.50 EUR"]
+    assert "cost/1,000 EUR" in fourways("load", quick.url, *asked).out
+
+
 def test_a_dry_run_counts_fresh_starts(fourways: Run) -> None:
     said = fourways("load", "zoo:qwen", "--concurrency", "2", "--requests", "40", "--restarts", "3", "--dry-run").out
     assert "40 requests each" in said and "120 in all" in said and "in all: 120 requests and 24 to warm up" in said
@@ -257,6 +268,8 @@ def test_a_mistake_is_named_before_anything_is_sent(
 
 def test_a_load_run_is_not_gone_on_with_by_compare(fourways: Run, quick: Running) -> None:
     fourways("load", f"m={quick.url}", "--concurrency", "1", "--requests", "4", "--out", "run")
+    again = fourways("load", f"m={quick.url}", "--out", "run")
+    assert again.code == 2 and "hint: name a new folder\n" in again.err and "--resume" not in again.err
     said = fourways("compare", "--resume", "run")
     assert said.code == 2 and "two different hours" in said.err
 
@@ -273,6 +286,7 @@ def test_ctrl_c_keeps_the_rows_and_writes_what_they_give(quick: Running, tmp_pat
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=240)
     assert process.returncode == 130 and "what was measured until then is in run" in err
+    assert re.search(r"stopped after \d+ requests", err) and "its report is run/report.html" in " ".join(err.split())
     assert figures_of(tmp_path / "run", "ttft_p50") and (tmp_path / "run" / "report.html").exists()
 
 

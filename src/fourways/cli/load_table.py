@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -46,10 +46,17 @@ def tables(figures: Sequence[Figure]) -> Iterator[Table]:
     table.add_column("candidate", overflow="fold", min_width=9)
     table.add_column("load", overflow="fold", min_width=14)
     for metric in shown:
-        table.add_column(_COLUMNS[metric], justify="right")
+        table.add_column(_head(metric, cells.values()), justify="right")
     for (candidate, load), row in cells.items():
         table.add_row(clean(candidate), clean(load), *(_cell(row.get(metric)) for metric in shown))
     yield table
+
+
+def _head(metric: str, rows: Iterable[Mapping[str, Figure]]) -> str:
+    """With the currency, where there is one."""
+    prices = {row[metric].labels.get("price an hour", "").partition(" ")[2] for row in rows if metric in row}
+    currency = next(iter(prices)) if len(prices) == 1 else ""
+    return clean(f"{_COLUMNS[metric]} {currency}".rstrip())
 
 
 _CAPTION = (

@@ -60,12 +60,12 @@ class RunFolder:
         self._log.close()
 
 
-def check_new(folder: Path) -> None:
-    """Raises UserError unless a new run can be kept there."""
+def check_new(folder: Path, otherwise: str = "") -> None:
+    """Raises UserError unless a new run can be kept there. otherwise: what else one may do with a folder in use."""
     if folder.is_file():
         raise UserError(f"{folder} is a file", hint="name a new folder")
     if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty", hint=f"name a new folder, or go on with it: --resume {folder}")
+        raise UserError(f"{folder} is not empty", hint=f"name a new folder{otherwise}")
     parent = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(f"{folder} cannot be made: {parent} is no folder that you may write to", hint=ELSEWHERE)

@@ -64,7 +64,7 @@ def start(job: Job, show: Show) -> Outcome:
     shard = () if job.shard is None else (f"shard-{job.shard.index}-of-{job.shard.of}",)
     run_id = new_run_id([*(candidate.name for candidate in job.candidates), *shard])
     folder = job.out or Path("runs") / run_id
-    check_new(folder)
+    check_new(folder, f", or go on with it: --resume {folder}")
     check_shard(job)
     check_scale(job.scale, job.candidates)
     if "accuracy" in job.axes:

@@ -118,7 +118,7 @@ class Meter:
         most = max(FLOOR_MS, SHARE_OF_TTFT * middle)
         late = sum(row.dispatched_ms - row.scheduled_ms > most for row in rows)
         woke = sum(lag > most for lag in self._lags_ms)
-        than = f"more than {most:.1f} ms late, where the median ttft is {middle:.1f} ms"
+        than = f"more than {most:.1f} ms late, where the median ttft of that block is {middle:.1f} ms"
         if late > self._excused(len(rows)):
             return f"{late} of {len(rows)} requests left the client {than}"
         if woke > self._excused(len(self._lags_ms)) and not self._shares_process:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fourways.compare.loading.job import LoadJob, mean_rate, requests_a_probe
-from fourways.compare.loading.run import check, check_asked_of, foreseen, loads_of, opened_workload
+from fourways.compare.loading.run import cannot_tell, check, check_asked_of, foreseen, loads_of, opened_workload
 from fourways.compare.opening import check_asked
 from fourways.core.load import Load
 from fourways.load import Workload
@@ -29,7 +29,7 @@ def foresee_load(job: LoadJob) -> list[str]:
     for load in job.loads:
         said.append(f"{load.label}: {names}: {_amount(job, drawn, load)}")
     said.append(f"before each: {job.warm_up} requests to warm up, of other pictures")
-    return [*said, _in_all(job, drawn)]
+    return [*said, _in_all(job, drawn), *cannot_tell(job)]
 
 
 def _amount(job: LoadJob, drawn: Workload, load: Load) -> str:

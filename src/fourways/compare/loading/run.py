@@ -35,6 +35,7 @@ from fourways.core.rows import RequestRow, Row, TermsRow
 from fourways.core.run import CandidateRecord, RunHeader, RunState
 from fourways.core.run_files import ROWS_FILE, RUN_FILE, read_header, read_rows
 from fourways.evidence import build_header, new_run_id, write_header
+from fourways.figures.restarts import LEAST_RUNS
 from fourways.load import Workload
 
 _OF_A_SEARCH = 2000
@@ -78,6 +79,15 @@ def check_asked_of(job: LoadJob, drawn: Workload) -> None:
         )
 
 
+def cannot_tell(job: LoadJob) -> list[str]:
+    """What is known before to come out as nothing."""
+    if 0 < job.restarts < LEAST_RUNS and len(job.candidates) > 1:
+        return [
+            f"--restarts {job.restarts}: too few to tell candidates apart, whatever they show: {LEAST_RUNS}, better 5"
+        ]
+    return []
+
+
 def opened_workload(job: LoadJob) -> tuple[Workload, int]:
     """The workload and its seed. Where a server is timed it is drawn by chance too, since it may remember the pictures
     of an earlier run; the header names the seed."""
@@ -103,15 +113,20 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path, show: Show) -
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        if not (folder / RUN_FILE).exists() or not any(
-            isinstance(r, RequestRow) for r in read_rows(folder / ROWS_FILE)
-        ):
+        kept = _requests_in(folder)
+        if not kept:
             raise Interrupted("stopped before anything was measured") from None
-        publish(folder, read_header(folder), {}, show, pictures=False)
+        _, page = publish(folder, read_header(folder), {}, show, pictures=False)
         raise Interrupted(
-            f"stopped; what was measured until then is in {folder}",
+            f"stopped after {kept:,} requests; what was measured until then is in {folder}, its report is {page}",
             hint="times cannot be gone on with later: start again for the rest",
         ) from None
+
+
+def _requests_in(folder: Path) -> int:
+    if not (folder / RUN_FILE).exists():
+        return 0
+    return sum(isinstance(row, RequestRow) for row in read_rows(folder / ROWS_FILE))
 
 
 @dataclass(slots=True)
@@ -126,6 +141,8 @@ class _Run:
     async def measured(self, run_id: str) -> Outcome:
         names = len(self.job.candidates)
         self.show.phase(f"opening {names} {'candidate' if names == 1 else 'candidates'}")
+        for line in cannot_tell(self.job):
+            self.show.phase(line)
         pool = EnginePool(self.checkpoints, {}, None)
         try:
             made = {c.name: await pool.record(c) for c in pool.in_turn(self.job.candidates)}
