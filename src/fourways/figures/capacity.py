@@ -12,7 +12,10 @@ from fourways.figures.definition import Definition, Estimate, absent
 from fourways.figures.definition import figure as figure_of
 from fourways.stats import Interval
 
-_FORMULA = "the greatest {} that was confirmed, with fresh requests, to meet the SLO"
+_FORMULA = (
+    "the greatest {} that was confirmed, with fresh requests, to meet the SLO; where none was, the greatest that met "
+    "it, marked as a lower bound"
+)
 _INTERVAL = (
     "the bracket, which is no confidence interval: from the load that was confirmed to the least above it that was "
     "seen to miss the SLO or to be more than is answered. Looks at a probe share 5 %, half for each side; what waits "
@@ -20,10 +23,24 @@ _INTERVAL = (
     "often. A load of up to 2 % more than is answered passes as steady"
 )
 CAPACITY_RATE = Definition(
-    "capacity", "latency", "requests/s", "higher", "probes", _FORMULA.format("rate of an open loop"), _INTERVAL
+    "capacity",
+    "latency",
+    "requests/s",
+    "higher",
+    "probes",
+    _FORMULA.format("rate of an open loop"),
+    _INTERVAL,
+    version=2,
 )
 CAPACITY_CONCURRENCY = Definition(
-    "capacity_concurrency", "latency", "requests", "higher", "probes", _FORMULA.format("concurrency"), _INTERVAL
+    "capacity_concurrency",
+    "latency",
+    "requests",
+    "higher",
+    "probes",
+    _FORMULA.format("concurrency"),
+    _INTERVAL,
+    version=2,
 )
 CAPACITIES = (CAPACITY_RATE, CAPACITY_CONCURRENCY)
 
