@@ -109,12 +109,16 @@ def test_timed_requests_that_failed_are_counted_by_their_reasons_the_most_common
     made_up_rows: list[Row], made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
 ) -> None:
     request = next(row for row in made_up_rows if isinstance(row, RequestRow))
-    why = ["the server is busy (HTTP 503): <b>no</b>"] * 7 + ["the connection was lost"] * 4
-    why += [f"reason {number}" for number in range(300)]
+    why = [f"the server is busy (HTTP 503): no slot, request cmpl-{n:x}7-a" for n in range(7)]
+    why += ["the connection was lost"] * 4
+    why += [f"reason {'x' * number}" for number in range(300)]
     lost = [msgspec.structs.replace(request, error=error, ttft_ms=None, e2e_ms=None) for error in why]
     said = shown(make_run(tmp_path / "run", lost, made_up_header))
     assert "Timed requests that failed: 311 " in said
-    busy, dropped = said.index("7 the server is busy (HTTP 503)"), said.index("4 the connection was lost")
+    busy, dropped = (
+        said.index("7 the server is busy (HTTP 503): no slot, request …"),
+        said.index("4 the connection was lost"),
+    )
     assert said.index("other reasons") < busy < dropped, "many of one request each stand together"
     assert "rarer reasons" in said
 

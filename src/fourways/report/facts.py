@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from fourways.report.answers import Answers
 MOST_FAILURES = 200
 MOST_KINDS = 200
 OTHER_KINDS = "other reasons"
+_OWN = re.compile(r"[\w-]*\d[\w-]*")
 
 
 @dataclass(slots=True)
@@ -115,8 +117,10 @@ def _request(facts: Facts, row: RequestRow) -> None:
 
 
 def _kind(known: Counter[str], error: str) -> str:
-    """Errors that carry a number or a name of their own each could be as many as requests."""
-    return error if error in known or len(known) < MOST_KINDS else OTHER_KINDS
+    """Servers write numbers and ids of single requests into what they say, behind the status: … stands for them."""
+    what, colon, told = error.partition(": ")
+    kind = what + colon + _OWN.sub("…", told)
+    return kind if kind in known or len(known) < MOST_KINDS else OTHER_KINDS
 
 
 def _run(facts: Facts, row: RequestRow) -> None:
