@@ -276,7 +276,9 @@ def test_a_load_run_is_not_gone_on_with_by_compare(fourways: Run, quick: Running
 
 def test_ctrl_c_keeps_the_rows_and_writes_what_they_give(quick: Running, tmp_path: Path) -> None:
     words = ["load", f"m={quick.url}", "--rate", "20", "--duration", "60", "--out", "run"]
-    command = [sys.executable, "-c", "from fourways.cli import main; main()", *words]
+    # A test run in the background hands on that SIGINT is ignored.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command = [sys.executable, "-c", listening + "from fourways.cli import main; main()", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     rows = tmp_path / "run" / "rows.jsonl"
     until = time.monotonic() + 240

@@ -169,7 +169,10 @@ class LocalEngine:
     async def close(self) -> None:
         """End all requests (as cancelled) and the threads."""
         self._closed = True
-        await asyncio.to_thread(self._shut)
+        ending = threading.Thread(target=self._shut, name="fourways-close", daemon=True)
+        ending.start()
+        while ending.is_alive():  # a pool's thread would hold the engine for a moment longer, and its memory with it
+            await asyncio.sleep(0.002)
         self._end_all()
 
     def _shut(self) -> None:
