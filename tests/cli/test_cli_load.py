@@ -15,12 +15,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from peft import LoraConfig, get_peft_model
 
+from fourways import zoo
 from fourways.cli import main
 from fourways.core.figure import Figure
 from fourways.core.rows import ClientRow, FailureRow, ProbeRow, RequestRow, TermsRow
 from fourways.core.run_files import read_header, read_rows, read_summary
 from fourways.evidence.schemas import load_schema
+from fourways.families.registry import find_family
+from fourways.hub import look
 from fourways.load.mock import MockSettings, Running, running
 
 
@@ -314,3 +318,22 @@ def test_a_workload_that_a_server_could_only_refuse_is_told_before_anything_is_s
     assert said.code == 2
     assert "receipts" in said.err and "visual_budget" in said.err and "there" in said.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_local_model_answers_a_mix_of_adapters_and_one_that_is_none_is_told(fourways: Run, tmp_path: Path) -> None:
+    family = find_family("Qwen2_5_VLForConditionalGeneration").load(
+        look(zoo.checkpoint("qwen")), dtype="float32", device="cpu"
+    )
+    model = get_peft_model(family.module, LoraConfig(r=2, target_modules=family.card.lora_targets["llm"]))
+    model.save_pretrained(tmp_path / "law")
+    mix = "name: mixed\nimages: {size: 64x64}\nanswer: {tokens: 2}\nadapters: [{adapter: null}, {adapter: %s}]\n"
+    (tmp_path / "w.yaml").write_text(mix % "./law")
+    asked = (
+        "zoo:qwen", "--concurrency", "2", "--requests", "16", "--blocks", "1", "--warm-up", "2", "--workload", "w.yaml",
+    )  # fmt: skip
+    assert fourways("load", *asked, "--out", "run").code == 0
+    rows = [row for row in read_rows(tmp_path / "run" / "rows.jsonl") if isinstance(row, RequestRow)]
+    assert {row.adapter for row in rows} == {None, "./law"} and not [row for row in rows if row.error]
+    (tmp_path / "w.yaml").write_text(mix % "./gone")
+    said = fourways("load", *asked, "--out", "lost")
+    assert said.code == 1 and "adapter gone: cannot read adapter_config.json" in said.err

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from fourways.compare.loading.job import REQUESTS, LoadJob
-from fourways.compare.loading.sending import Supply
+from fourways.compare.loading.sending import Supply, with_adapters
 from fourways.compare.loading.sweeping import AXIS, Round, swept
 from fourways.compare.loading.telling import Telling
 from fourways.compare.opening import EnginePool, Failed, status_of
@@ -94,6 +94,9 @@ async def _rows(task: Task) -> AsyncGenerator[Row, None]:
             yield FailureRow(name, AXIS, "candidate", where, error.message, error.hint, status=status_of(error))
             return
         drawn = open_workload(task.workload, seed=task.workload_seed)
+        if (lost := await with_adapters(opened, drawn)) is not None:
+            yield lost
+            return
         supply = Supply(drawn)
         supply.take(task.skip)
         at = Round(task.restart, task.restart * task.blocks)

@@ -19,7 +19,7 @@ from fourways.compare.folder import RunFolder, check_new, make
 from fourways.compare.loading.job import LoadJob, requests_a_block
 from fourways.compare.loading.probing import Prober
 from fourways.compare.loading.restarting import Restarting, not_opened
-from fourways.compare.loading.sending import Supply, is_lost
+from fourways.compare.loading.sending import Supply, is_lost, with_adapters
 from fourways.compare.loading.sweeping import AXIS, Round, dead, swept
 from fourways.compare.losses import losses
 from fourways.compare.opening import Checkpoints, EnginePool, find_checkpoints
@@ -219,10 +219,12 @@ class _Run:
             return
         opened: list[Opened] = []
         for result in await pool.only(job.candidates):
-            if isinstance(result, Opened):
-                opened.append(result)
-            else:
+            if not isinstance(result, Opened):
                 yield not_opened(result)
+            elif (lost := await with_adapters(result, drawn)) is not None:
+                yield lost
+            else:
+                opened.append(result)
         if opened:
             self.show.phase(f"load: {', '.join(one.candidate.name for one in opened)}")
         if job.seek is None:

@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from fourways.axes.contract import Opened
 from fourways.axes.observing import OBSERVERS, Block
+from fourways.core.errors import FourwaysError
 from fourways.core.load import Load
 from fourways.core.request import Plan
 from fourways.core.rows import Cache, FailureRow, RequestRow, Row
+from fourways.engines import LocalEngine
 from fourways.load import Ask, Timing, Workload, request_row, send
 
 TIMEOUT_S = 300.0
@@ -63,6 +66,20 @@ class Warmed:
     def dead(self) -> str | None:
         """The first error, if every request failed."""
         return self.errors[0] if self.errors and all(error is not None for error in self.errors) else None
+
+
+async def with_adapters(one: Opened, drawn: Workload) -> FailureRow | None:
+    """A local engine reads the adapters that the workload names, which are folders to it; a server knows its own. A row
+    where one cannot be used."""
+    if not isinstance(one.engine, LocalEngine):
+        return None
+    try:
+        for name in drawn.adapters:
+            await one.engine.load_adapter(name, Path(name).expanduser())
+    except FourwaysError as error:
+        where = f"the workload {drawn.name}"
+        return FailureRow(one.candidate.name, "latency", "candidate", where, error.message, error.hint)
+    return None
 
 
 async def warm_up(one: Opened, drawn: Workload, load: Load, items: range, seed: int) -> Warmed:

@@ -30,6 +30,10 @@ _UNSUPPORTED = ("modules_to_save", "trainable_token_indices", "layer_replication
 _SHOWN = 5
 
 
+_ATTACHED = "attached"
+"""PEFT's name for whichever is attached: one at a time, and its own may be a path, which no module can be called."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Adapter:
     """A loaded adapter. identity changes whenever other weights come under the same name: caches go by it.
@@ -103,9 +107,9 @@ class Adapters:
         with warnings.catch_warnings():
             # PEFT says that it cannot merge into quantised weights; nothing is merged here.
             warnings.filterwarnings("ignore", message=".*get_apply_tensor_subclass", category=UserWarning)
-            self._tuner = LoraModel(module, adapter.config, adapter.name)
+            self._tuner = LoraModel(module, adapter.config, _ATTACHED)
         try:
-            set_peft_model_state_dict(module, adapter.tensors, adapter.name)
+            set_peft_model_state_dict(module, adapter.tensors, _ATTACHED)
         except BaseException:  # half an adapter must not answer for the plain model
             self._detach()
             raise

@@ -29,6 +29,7 @@ class Asked:
         self._own = sorted(own, key=lambda question: chance.number("question", question.id))
         self.limit = None if warm else len(self._own)
         self.repeats = warm or len({question.picture for question in self._own}) < len(self._own)
+        self.adapters = frozenset(choice.adapter for choice in spec.adapters if choice.adapter is not None)
         self._spec, self._stream, self._chance = spec, stream, Chance(seed, stream)
 
     def draft(self, item: int) -> Draft:

@@ -37,10 +37,11 @@ class Draft:
 
 class Source(Protocol):
     """Where drafts come from. limit: how many there are; None: as many as are asked for. repeats: whether a picture may
-    come twice."""
+    come twice. adapters: those that some draft asks for."""
 
     limit: int | None
     repeats: bool
+    adapters: frozenset[str]
 
     def draft(self, item: int) -> Draft: ...
 

@@ -28,7 +28,7 @@ from fourways.load.workload.trace_file import TraceLine, read_trace
 class Workload:
     """Made by `draw`. name: as it stands in rows. limit: how many items it has, None for as many as are asked for.
     cache: what rows may claim of pictures that were not sent on purpose before. replay: how a trace is sent again, None
-    without one."""
+    without one. adapters: the LoRA adapters that its requests name."""
 
     def __init__(
         self, description: Description, seed: int, measured: Source, warming: Source, *,
@@ -37,6 +37,7 @@ class Workload:
         self.name = description.spec.label
         self.limit = measured.limit
         self.cache: Cache = "mixed" if measured.repeats else "cold"
+        self.adapters = sorted(measured.adapters)
         self.replay = replay
         self._description, self._seed, self._data_sha256 = description, seed, data_sha256
         self._measured, self._warming = measured, warming

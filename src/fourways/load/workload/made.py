@@ -33,6 +33,8 @@ class Made:
     def __init__(self, spec: WorkloadSpec, seed: int, stream: str, trace: tuple[TraceLine, ...] = ()) -> None:
         self.limit = len(trace) or None
         self.repeats = any(section.repeated > 0 for section in (spec, spec.images, spec.videos) if section is not None)
+        named = {line.adapter for line in trace} | {choice.adapter for choice in spec.adapters}
+        self.adapters = frozenset(name for name in named if name is not None)
         self._spec, self._stream, self._trace = spec, stream, trace
         self._images = spec.images
         if self._images is None and any(line.images for line in trace):
