@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
+
 from fourways.core.figure import Axis, Figure, Status
 from fourways.stats import Interval
 
@@ -61,26 +63,12 @@ def figure(
 ) -> Figure:
     """A figure that has a value: "ok", or "too_few" below `least` units or without an interval."""
     enough = estimate.n >= least and estimate.interval is not None
-    low, high = estimate.interval or (None, None)
     unit = n_unit or definition.n_unit
     said = estimate.note if enough else estimate.note or _too_few(estimate.n, least, unit)
-    return Figure(
-        axis=definition.axis,
-        candidate=candidate,
-        metric=definition.name,
-        definition=definition.id,
-        unit=definition.unit,
-        direction=definition.direction,
-        value=estimate.value,
-        low=low,
-        high=high,
-        n=estimate.n,
-        n_unit=unit,
-        status="ok" if enough else "too_few",
-        reason="; ".join(part for part in (said, estimate.marked) if part) or None,
-        labels=dict(labels),
-        headline=headline,
-    )
+    reason = "; ".join(part for part in (said, estimate.marked) if part) or None
+    made = _made(definition, candidate, "ok" if enough else "too_few", labels, n=estimate.n, reason=reason)
+    low, high = estimate.interval or (None, None)
+    return replace(made, value=estimate.value, low=low, high=high, n_unit=unit, headline=headline)
 
 
 def _too_few(n: int, least: int, unit: str) -> str:
@@ -89,21 +77,7 @@ def _too_few(n: int, least: int, unit: str) -> str:
 
 def stated(definition: Definition, candidate: str, value: float, labels: Mapping[str, str]) -> Figure:
     """A figure that was said or worked out, once: it has no interval, because nothing was drawn at random."""
-    return Figure(
-        axis=definition.axis,
-        candidate=candidate,
-        metric=definition.name,
-        definition=definition.id,
-        unit=definition.unit,
-        direction=definition.direction,
-        value=value,
-        low=None,
-        high=None,
-        n=1,
-        n_unit=definition.n_unit,
-        status="ok",
-        labels=dict(labels),
-    )
+    return replace(_made(definition, candidate, "ok", labels, n=1), value=value)
 
 
 def absent(
@@ -117,6 +91,19 @@ def absent(
     headline: bool = False,
 ) -> Figure:
     """A figure without a value: "undefined" or "failed", and why."""
+    return replace(_made(definition, candidate, status, labels, n=n, reason=reason), headline=headline)
+
+
+def _made(
+    definition: Definition,
+    candidate: str,
+    status: Status,
+    labels: Mapping[str, str],
+    *,
+    n: int,
+    reason: str | None = None,
+) -> Figure:
+    """What every figure has from its definition; no value yet."""
     return Figure(
         axis=definition.axis,
         candidate=candidate,
@@ -132,5 +119,4 @@ def absent(
         status=status,
         reason=reason,
         labels=dict(labels),
-        headline=headline,
     )
