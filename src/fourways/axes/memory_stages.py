@@ -81,28 +81,29 @@ def run_request(family: Family, request: ProbeRequest, batch: int, gauges: Stage
     yield from gauges.readings("vision_encode")
     with gauges.stage("prefill"), torch.inference_mode():
         del units
-        store = _store(family, batch, request.context)
-        chosen = _prefill(family, request, features, store)
+        store = store_for(family, batch, request.context)
+        chosen = prefill(family, request, features, store)
         del features
     yield from gauges.readings("prefill")
     with gauges.stage("decode"), torch.inference_mode():
         if group < batch:
             chosen = chosen[:1].repeat(batch)
         for index in range(request.first_step, request.new_tokens - 1):
-            chosen = _decode(family, request.layout, chosen, store, index)
+            chosen = decode(family, request.layout, chosen, store, index)
     yield from gauges.readings("decode")
 
 
-def _store(family: Family, batch: int, tokens: int) -> KVStore:
+def store_for(family: Family, batch: int, tokens: int) -> KVStore:
     store = KVStore(family.spec, max_rows=batch, max_bytes=batch * tokens * family.spec.kv_bytes_per_token)
     store.add(batch, tokens)
     return store
 
 
-def _prefill(family: Family, request: ProbeRequest, features: list[Tensor], store: KVStore) -> Tensor:
+def prefill(family: Family, request: ProbeRequest, features: list[Tensor], store: KVStore) -> Tensor:
     """The first new token of each copy, (batch,)."""
     layout, each = request.layout, len(request.units)
-    copies = [_assembled(family, layout, features[i : i + each]) for i in range(0, len(features), each)]
+    starts = range(0, len(features), each) if each else (0,)  # a text alone is one copy
+    copies = [_assembled(family, layout, features[i : i + each]) for i in starts]
     prompts = [family.embed(layout, visuals) for visuals in copies]
     device, length = family.spec.device, len(layout.token_ids)
     window = store.window(0, [0] * len(prompts), length)
@@ -123,7 +124,7 @@ def _assembled(family: Family, layout: PromptLayout, features: Sequence[Tensor])
     return [family.assemble(visual, list(islice(of_unit, len(visual.unit_tokens)))) for visual in layout.visuals]
 
 
-def _decode(family: Family, layout: PromptLayout, tokens: Tensor, store: KVStore, index: int) -> Tensor:
+def decode(family: Family, layout: PromptLayout, tokens: Tensor, store: KVStore, index: int) -> Tensor:
     """The tokens after answer token `index`, (batch,)."""
     device, start = family.spec.device, len(layout.token_ids) + index
     window = store.window(0, [start] * len(tokens), 1)

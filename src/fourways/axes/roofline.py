@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from fourways.axes.contract import Opened
+from fourways.axes.memory_stages import ProbeRequest, decode, prefill, store_for
 from fourways.core.request import Generate
 from fourways.core.rows import CeilingRow, WorkPhase, WorkRow
 from fourways.engines.local.engine import LocalEngine
-from fourways.engines.local.kv import KVStore
 from fourways.families.contract import Family
 from fourways.load import Ask
 from fourways.trace.ceilings import measure
@@ -62,44 +63,32 @@ def _work(family: Family, candidate: str, workload: str, ask: Ask, threads: int)
 
 def _phases(family: Family, ask: Ask) -> Iterator[Counted]:
     """One request alone: its visuals, its prompt, and one token in the middle of its answer."""
-    output = ask.request.output
+    output, spec = ask.request.output, family.spec
     assert isinstance(output, Generate)
     conversation, budget = ask.request.conversation, ask.request.plan.visual_budget
     layout = family.layout(conversation, budget)
-    units = [unit for visual in conversation.visuals for unit in family.preprocess(visual, budget)]
-    each, prompt = family.spec.kv_bytes_per_token, len(layout.token_ids)
+    units = tuple(unit for visual in conversation.visuals for unit in family.preprocess(visual, budget))
+    request = ProbeRequest(conversation, layout, units, output.max_tokens)
+    each, size, prompt = spec.kv_bytes_per_token, spec.dtype.itemsize, len(layout.token_ids)
     weights = [*family.module.parameters(), *family.module.buffers()]
     passes = max(1, output.max_tokens - 1)
-    middle = prompt + passes // 2
-    store = KVStore(family.spec, max_rows=1, max_bytes=(middle + 1) * each)
-    store.add(1, middle + 1)
+    store = store_for(family, 1, prompt + passes // 2 + 1)
 
-    features = []
+    features: list[Tensor] = []
     if units:
         with RequiredWork(weights) as vision:
             features = family.encode(units)
-        moved = sum(unit.pixels.numel() * family.spec.dtype.itemsize for unit in units) + sum(
-            f.nbytes for f in features
-        )
+        moved = sum(unit.pixels.numel() * size for unit in units) + sum(f.nbytes for f in features)
         yield "vision_encode", sum(unit.tokens for unit in units), 1, vision, 0, moved
 
-    with RequiredWork(weights) as prefill:
-        places = iter(features)
-        visuals = [family.assemble(v, [next(places) for _ in v.unit_keys]) for v in layout.visuals]
-        embedded = family.embed(layout, visuals)
-        window = store.window(0, [0], prompt)
-        deeper = embedded.deepstack[:, None] if embedded.deepstack is not None else None
-        positions = layout.positions.to(family.spec.device)[:, None]
-        hidden = family.forward(embedded.embeds[None], positions, window.mask(), window, deeper)
-        scores = family.logits(hidden[:, -1])
-    yield "prefill", prompt, 1, prefill, prompt * each, embedded.embeds.nbytes + scores.nbytes
+    with RequiredWork(weights) as first:
+        chosen = prefill(family, request, features, store)
+    yield "prefill", prompt, 1, first, prompt * each, (prompt * spec.hidden + spec.vocab_size) * size
 
-    with RequiredWork(weights) as decode:
-        window = store.window(0, [middle], 1)
-        positions = torch.full((family.spec.position_rows, 1, 1), layout.next_position, device=family.spec.device)
-        hidden = family.forward(family.embed_tokens(scores.argmax(-1))[:, None], positions, window.mask(), window)
-        scores = family.logits(hidden[:, -1])
-    yield "decode", 1, passes, decode, (middle + 1) * each, hidden.nbytes + scores.nbytes
+    with RequiredWork(weights) as further:
+        decode(family, layout, chosen, store, passes // 2)
+    held = prompt + passes // 2 + 1
+    yield "decode", 1, passes, further, held * each, (spec.hidden + spec.vocab_size) * size
 
 
 def _ceilings(family: Family, candidate: str, threads: int) -> list[CeilingRow]:
