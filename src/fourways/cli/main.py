@@ -33,7 +33,7 @@ app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
 app.command("mock", epilog=mock.EXAMPLES)(mock.mock)
-app.command("models", epilog=models.EXAMPLES)(models.models)
+app.add_typer(models.app, name="models")
 
 
 def _say_version(asked: bool) -> None:

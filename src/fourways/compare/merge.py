@@ -143,7 +143,7 @@ def _neutral(part: _Part, first: _Part) -> RunHeader:
     return msgspec.structs.replace(
         header,
         candidates=tuple(_asked(record) for record in header.candidates),
-        suite=tuple(msgspec.structs.replace(record, path="") for record in header.suite),
+        suite=tuple(msgspec.structs.replace(one, path="", asked=None, asked_sha256=None) for one in header.suite),
         environment=first.header.environment,
         clock=first.header.clock,
         shard=msgspec.structs.replace(part.record, shard=first.record.shard, asked={}),
@@ -249,6 +249,10 @@ def _header(parts: Sequence[_Part], argv: Sequence[str]) -> RunHeader:
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         argv=redact_argv(argv),
         shard=None,
+        suite=tuple(
+            msgspec.structs.replace(one, asked=parts[0].record.drawn.get(one.key), asked_sha256=None)
+            for one in first.suite
+        ),
         crews=(),
         parts=tuple(
             PartRecord(part.header.run_id, part.header.started, part.record.shard, part.header.environment)

@@ -22,7 +22,7 @@ from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, f
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
 from fourways.compare.same_run import gone_on
-from fourways.compare.sharding import check_shard, shard_record
+from fourways.compare.sharding import check_shard, shard_record, with_asked
 from fourways.compare.suites import check_suite, record_suite
 from fourways.compare.tracing import traced
 from fourways.core.candidate import Candidate
@@ -172,7 +172,7 @@ def _opening(candidates: Sequence[Candidate]) -> str:
 
 def _suite_records(job: Job) -> Sequence[BenchmarkRecord]:
     """With the paths as they are; the header redacts them."""
-    return record_suite(job.suite) if "accuracy" in job.axes else ()
+    return with_asked(record_suite(job.suite), settings_of(job, Path())) if "accuracy" in job.axes else ()
 
 
 def _header(

@@ -1,14 +1,18 @@
-"""A run over one shard of the suite: what may be sharded, and what its header says of it."""
+"""Which samples a run asks, a shard of the suite or all of it, and what its header says of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from fourways.axes.accuracy import samples_of
+from fourways.axes.contract import Settings
 from fourways.compare.job import Job, settings_of
 from fourways.core.errors import UserError
-from fourways.core.run import Shard, ShardRecord
+from fourways.core.run import BenchmarkRecord, Shard, ShardRecord, asked_sha256
 
 _FORM = "write --shard 3/16 for the third of sixteen"
 
@@ -44,3 +48,14 @@ def shard_record(job: Job) -> ShardRecord | None:
         drawn={key: len(samples_of(entry, whole)) for key, entry in job.suite.items()},
         asked={key: len(samples_of(entry, part)) for key, entry in job.suite.items()},
     )
+
+
+def with_asked(records: Sequence[BenchmarkRecord], settings: Settings) -> tuple[BenchmarkRecord, ...]:
+    """The benchmarks with what this run asks of each, so that a missing answer can be seen without the data."""
+    return tuple(
+        _with_asked(one, [sample.id for sample in samples_of(settings.suite[one.key], settings)]) for one in records
+    )
+
+
+def _with_asked(record: BenchmarkRecord, samples: Sequence[str]) -> BenchmarkRecord:
+    return msgspec.structs.replace(record, asked=len(samples), asked_sha256=asked_sha256(samples))

@@ -3,12 +3,15 @@ state.json: how far it has come."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from fourways.core.candidate import Candidate
 from fourways.core.engine import EngineInfo
+from fourways.core.manifest import Manifest
 
 RUN_SCHEMA = "fourways.run/v1"
 STATE_SCHEMA = "fourways.state/v1"
@@ -31,9 +34,10 @@ class SourceState(msgspec.Struct, frozen=True):
 class CandidateRecord(msgspec.Struct, frozen=True):
     """A candidate as it stood at the start. sha256: file name → digest of its checkpoint, empty for a server by URL.
 
-    engine is None, and `failure` says why, if it could not be opened; failure_status "undefined": because it asks for
-    what its engine cannot do, which no later try changes. added: UTC time at which it joined a run that was there
-    already (its timed axes were then not interleaved with the others'), None if it was in it from the start.
+    manifest: what the checkpoint is, None for a server by URL. engine is None, and `failure` says why, if it could not
+    be opened; failure_status "undefined": because it asks for what its engine cannot do, which no later try changes.
+    added: UTC time at which it joined a run that was there already (its timed axes were then not interleaved with the
+    others'), None if it was in it from the start.
     """
 
     candidate: Candidate
@@ -43,12 +47,15 @@ class CandidateRecord(msgspec.Struct, frozen=True):
     failure: str | None = None
     failure_status: Literal["failed", "undefined"] = "failed"
     added: str | None = None
+    manifest: Manifest | None = None
 
 
 class BenchmarkRecord(msgspec.Struct, frozen=True):
     """A benchmark of the suite. sha256: over the sorted (relative path, file digest) pairs of its data. code_sha256: of
     the source that prompts, parses and scores. edition: which release and split, where its files tell. columns: what
-    the table calls the columns that are read, for a benchmark that was given by path."""
+    the table calls the columns that are read, for a benchmark that was given by path. asked: samples that this run
+    asks of each candidate, and `asked_sha256` of their ids; None in a merged run, whose shards have them, and where an
+    older version wrote the header."""
 
     key: str
     title: str
@@ -60,6 +67,13 @@ class BenchmarkRecord(msgspec.Struct, frozen=True):
     code_sha256: str
     edition: str = ""
     columns: dict[str, str] = {}
+    asked: int | None = None
+    asked_sha256: str | None = None
+
+
+def asked_sha256(samples: Iterable[str]) -> str:
+    """The digest of the samples that a run asks, by their ids: one a line, sorted."""
+    return hashlib.sha256("".join(f"{sample}\n" for sample in sorted(samples)).encode()).hexdigest()
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -107,8 +121,19 @@ class WorkloadRecord(msgspec.Struct, frozen=True):
     data_sha256: str | None = None
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """One setting of the machine that moves measurements. knob: its name, such as `cpu.governor`. value: as it stood,
+    None where it could not be read, and `unread` says why. advice: what to do about it, None if it is well."""
+
+    knob: str
+    value: str | None
+    unread: str | None = None
+    advice: str | None = None
+
+
 class Environment(msgspec.Struct, frozen=True):
-    """The machine and the versions. memory_bytes: physical. cores: usable by this process, of `cores_machine`."""
+    """The machine and the versions. memory_bytes: physical. cores: usable by this process, of `cores_machine`.
+    readings: settings of the machine when the run began. lock: every installed package → its version."""
 
     cpu: str
     cores: int
@@ -120,6 +145,8 @@ class Environment(msgspec.Struct, frozen=True):
     packages: dict[str, str]
     accelerators: tuple[str, ...] = ()
     variables: dict[str, str] = {}
+    readings: tuple[Reading, ...] = ()
+    lock: dict[str, str] = {}
 
 
 class ClockRecord(msgspec.Struct, frozen=True):

@@ -19,6 +19,8 @@ SUMMARY_FILE = "summary.json"
 STATE_FILE = "state.json"
 REPORT_FILE = "report.html"
 TRACE_FILE = "trace.json"
+STATEMENT_FILE = "statement.json"
+SIGNATURE_FILE = "statement.json.asc"
 
 _EDITED = "was it edited, or made by another version?"
 _row = msgspec.json.Decoder(Row)

@@ -33,7 +33,7 @@ from fourways.evidence.source import source_state
 _MAY_DIFFER = frozenset(
     {
         "run_id", "started", "argv", "threads_measured", "thread_choice", "crews", "concurrency", "kv_bytes", "clock",
-        "traces",
+        "traces", "readings", "lock",
     }
 )  # fmt: skip
 

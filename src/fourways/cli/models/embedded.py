@@ -1,4 +1,4 @@
-"""`fourways models`: what can be named without a path or a download."""
+"""`fourways models` alone: what can be named without a path or a download."""
 
 from __future__ import annotations
 
