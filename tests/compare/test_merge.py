@@ -19,7 +19,7 @@ from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
 from fourways.core.figure import Figure
 from fourways.core.rows import AnswerRow, FailureRow, Row
-from fourways.core.run import RunHeader, Shard
+from fourways.core.run import RunHeader, Shard, asked_sha256
 from fourways.core.run_files import ROWS_FILE, STATE_FILE, read_header, read_rows
 from fourways.evidence import RowLog, RowsNotWritten, write_header
 
@@ -71,6 +71,18 @@ def refused(tmp_path: Path, shards: Sequence[Path], said: str) -> UserError:
 
 def change(folder: Path, changed: Callable[[RunHeader], RunHeader]) -> None:
     write_header(changed(read_header(folder)), folder)
+
+
+def test_a_header_says_which_samples_the_run_asks(undivided: Outcome, shards: list[Path], tmp_path: Path) -> None:
+    for folder in (undivided.folder, *shards):
+        given = list(answers(folder))
+        for record in read_header(folder).suite:
+            samples = [sample for benchmark, sample in given if benchmark == record.key]
+            assert (record.asked, record.asked_sha256) == (len(samples), asked_sha256(samples))
+    merged = read_header(merge(tmp_path / "out", shards, ("fourways", "merge"), Silent()).folder)
+    assert [(record.asked, record.asked_sha256) for record in merged.suite] == [
+        (record.asked, None) for record in read_header(undivided.folder).suite
+    ]
 
 
 def test_merged_shards_have_the_answers_and_figures_of_the_whole(
