@@ -44,7 +44,9 @@ class FigurePair(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Two runs side by side. old, new: run ids."""
+    """Two runs side by side. old, new: run ids. verdicts: of a run that was made to repeat the other, empty between any
+    two. tests: new minus old (or new / old) with interval and verdict in words, where both measured the same. notes:
+    what was not compared, and why."""
 
     schema: str
     old: str
@@ -52,3 +54,5 @@ class Comparison(msgspec.Struct, frozen=True):
     verdicts: tuple[AxisVerdict, ...]
     differences: tuple[Difference, ...]
     figures: tuple[FigurePair, ...]
+    tests: tuple[Figure, ...] = ()
+    notes: tuple[str, ...] = ()
