@@ -24,7 +24,15 @@ class UserError(FourwaysError):
 
 
 class CheckpointError(UserError):
-    """A checkpoint is missing, incomplete, corrupt, or of an architecture that no family knows."""
+    """A checkpoint is missing, incomplete, corrupt, or of an architecture that no family knows.
+
+    fault: a stable code of what is wrong inside the checkpoint (`weights.truncated`), which the health check's
+    catalogue explains; None where the name leads to no checkpoint at all, or the fault has no code.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, fault: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.fault = fault
 
 
 class BenchmarkFormatError(UserError):

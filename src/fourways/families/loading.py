@@ -75,11 +75,15 @@ def check_weights(folder: Path) -> None:
                 opened.keys()
         except FileNotFoundError as error:
             raise CheckpointError(
-                f"{file.name} is missing in {folder}", hint="the download is incomplete; fetch the checkpoint again"
+                f"{file.name} is missing in {folder}",
+                hint="the download is incomplete; fetch the checkpoint again",
+                fault="weights.missing-shard",
             ) from error
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
-                f"{file.name} in {folder} is damaged: {error}", hint="fetch that file again and compare its SHA-256"
+                f"{file.name} in {folder} is damaged: {error}",
+                hint="fetch that file again and compare its SHA-256",
+                fault="weights.damaged",
             ) from error
 
 
@@ -119,6 +123,7 @@ def _read(model_class: type[M], folder: Path, dtype: torch.dtype, device: torch.
                 use_safetensors=True,
                 local_files_only=True,
                 trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # so that they are told below, by name
                 output_loading_info=True,
             )
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -126,11 +131,20 @@ def _read(model_class: type[M], folder: Path, dtype: torch.dtype, device: torch.
             f"{folder} cannot be read as {model_class.__name__}: {_first_line(error)}",
             hint="config.json and the weights must come from the same published checkpoint",
         ) from error
+    if unlike := sorted(info["mismatched_keys"]):
+        name, stored, expected = unlike[0]
+        raise CheckpointError(
+            f"{len(unlike)} tensor(s) of {folder} have other shapes than config.json says; "
+            f"the first is {name}: {tuple(stored)} stored, {tuple(expected)} expected",
+            hint="config.json and the weights must come from the same published checkpoint",
+            fault="weights.shape",
+        )
     lost = sorted(info["missing_keys"])
     if lost:
         raise CheckpointError(
             f"{folder} lacks {len(lost)} tensor(s) of {model_class.__name__}, the first is {lost[0]}",
             hint="the checkpoint is incomplete or of another layout; use the Hugging Face (-hf) layout",
+            fault="weights.missing-tensor",
         )
     loaded: M = model
     return loaded
@@ -241,6 +255,7 @@ def read_config(model_class: type[PreTrainedModel], checkpoint: Checkpoint) -> P
         raise CheckpointError(
             f"config.json in {checkpoint.folder} is not a {config_class.__name__}: {_first_line(error)}",
             hint="use the config.json that the model was published with",
+            fault="config.invalid",
         ) from error
 
 
@@ -255,10 +270,13 @@ def read_tokenizer(checkpoint: Checkpoint, config: PretrainedConfig) -> PreTrain
         raise CheckpointError(
             f"the tokenizer in {folder} cannot be read: {_first_line(error)}",
             hint="the folder needs tokenizer.json and tokenizer_config.json",
+            fault="tokenizer.damaged",
         ) from error
     if not isinstance(tokenizer, PreTrainedTokenizerBase) or not tokenizer.is_fast:
         raise CheckpointError(
-            f"the tokenizer in {folder} has no tokenizer.json", hint="save it once with transformers' fast tokenizer"
+            f"the tokenizer in {folder} has no tokenizer.json",
+            hint="save it once with transformers' fast tokenizer",
+            fault="tokenizer.missing",
         )
     return tokenizer
 
@@ -271,6 +289,7 @@ def read_image_processor(processor_class: type[P], folder: Path) -> P:
         raise CheckpointError(
             f"the image processor's settings in {folder} cannot be read: {_first_line(error)}",
             hint="the folder needs preprocessor_config.json (or processor_config.json)",
+            fault="preprocessor.invalid",
         ) from error
 
 
@@ -283,6 +302,7 @@ def pixel_size(processor: BaseImageProcessor, *names: str) -> tuple[int, ...]:
         raise CheckpointError(
             f"the image processor's size is {entries}, expected positive {' and '.join(names)}",
             hint="use the preprocessor_config.json that the model was published with",
+            fault="preprocessor.invalid",
         )
     return tuple(found)
 
@@ -294,6 +314,7 @@ def require_token(tokenizer: PreTrainedTokenizerBase, token_id: int, what: str) 
         raise CheckpointError(
             f"config.json names {token_id} as {what}, but the tokenizer has no such control token",
             hint="tokenizer and config.json must come from the same checkpoint",
+            fault="image-token.wrong",
         )
     return str(token)
 
@@ -309,7 +330,9 @@ def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, posit
     if ends is None:
         ends = tokenizer.eos_token_id
     if ends is None:
-        raise CheckpointError("neither generation_config.json nor the tokenizer names an end-of-sequence token")
+        raise CheckpointError(
+            "neither generation_config.json nor the tokenizer names an end-of-sequence token", fault="ending.missing"
+        )
     window = getattr(text, "sliding_window", None) or text.max_position_embeddings
     return ModelSpec(
         layers=int(text.num_hidden_layers),

@@ -146,6 +146,7 @@ class ChatPrompt:
             raise CheckpointError(
                 f"the chat template cannot write this conversation: {error}",
                 hint="check the order of turns (system, then user and assistant in turn), or the checkpoint's template",
+                fault="template.wrong",
             ) from error
         if len(self._written) >= _FORMS:
             self._written.clear()
@@ -164,6 +165,7 @@ class ChatPrompt:
             raise CheckpointError(
                 f"the chat template wrote visuals {found}, expected {[slot.kind for slot in slots]}",
                 hint="use the chat template that the model was published with",
+                fault="template.wrong",
             )
         return filled
 
@@ -224,11 +226,14 @@ class ChatPrompt:
                 out.append(token)
                 continue
             if len(starts) == len(runs):
-                raise CheckpointError("the chat template wrote a visual placeholder of its own")
+                raise CheckpointError("the chat template wrote a visual placeholder of its own", fault="template.wrong")
             starts.append(len(out))
             out += [token] * runs[len(starts) - 1]
         if len(starts) != len(runs):
-            raise CheckpointError(f"{len(runs)} visual placeholders were planned, {len(starts)} reached the prompt")
+            raise CheckpointError(
+                f"{len(runs)} visual placeholders were planned, {len(starts)} reached the prompt",
+                fault="template.wrong",
+            )
         return TokenRuns(torch.tensor(out, dtype=torch.int64), tuple(starts), tuple(runs))
 
 

@@ -75,12 +75,13 @@ def find_family(architecture: str) -> type[Family]:
         )
     if architecture in OLD_ARCHITECTURES:
         what, hint = OLD_ARCHITECTURES[architecture]
-        raise CheckpointError(f"{architecture} is {what}; no family loads it", hint=hint)
+        raise CheckpointError(f"{architecture} is {what}; no family loads it", hint=hint, fault="architecture.unknown")
     known = sorted(name for family in found.families.values() for name in family.card.architectures)
     failed = "".join(f"; the family {name} could not be imported ({why})" for name, why in found.broken.items())
     raise CheckpointError(
         f"no installed family loads the architecture {architecture}{failed}",
         hint=f"known: {', '.join(known)}; others can be added as a package (entry points {GROUP})",
+        fault="architecture.unknown",
     )
 
 

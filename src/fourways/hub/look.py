@@ -23,6 +23,7 @@ def look(folder: Path) -> Checkpoint:
         raise CheckpointError(
             f"{folder} has no tokenizer ({' or '.join(_TOKENIZERS)})",
             hint="copy the tokenizer files of the original model",
+            fault="tokenizer.missing",
         )
     return Checkpoint(folder, architecture(folder, config), config, _digests(folder, weights))
 
@@ -45,13 +46,17 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is a LoRA adapter, not a model", hint="name it under `adapter:` of a candidate file"
         )
     if not file.is_file():
-        raise CheckpointError(f"{folder} has no config.json", hint="name the folder that holds the model's files")
+        raise CheckpointError(
+            f"{folder} has no config.json", hint="name the folder that holds the model's files", fault="config.missing"
+        )
     try:
         config = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not JSON: {error}", hint="copy or download the file again") from error
+        raise CheckpointError(
+            f"{file} is not JSON: {error}", hint="copy or download the file again", fault="config.invalid"
+        ) from error
     if not isinstance(config, dict):
-        raise CheckpointError(f"{file} is not a JSON object")
+        raise CheckpointError(f"{file} is not a JSON object", fault="config.invalid")
     return config
 
 
@@ -63,6 +68,7 @@ def architecture(folder: Path, config: dict[str, Any]) -> str:
     raise CheckpointError(
         f"{folder / 'config.json'} names no architecture",
         hint='it should hold "architectures": ["…ForConditionalGeneration"]',
+        fault="config.invalid",
     )
 
 
