@@ -1,4 +1,4 @@
-"""A trusted local https server and a data folder of its own for each test that pulls."""
+"""A trusted local https server and a data folder of its own for each test that pulls; a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -13,19 +13,31 @@ from typing import Any
 import pytest
 
 
-def _server() -> ModuleType:
-    if "data_server" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("data_server", Path(__file__).with_name("data_server.py"))
+def _beside(name: str) -> ModuleType:
+    """A module of this folder that holds no tests."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
-        sys.modules["data_server"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules["data_server"]
+    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
 def kit() -> ModuleType:
-    return _server()
+    return _beside("data_server")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL server of these tests' own."""
+    module = _beside("postgres_server")
+    try:
+        with module.serve() as server:
+            yield server
+    except module.Absent as why:
+        pytest.skip(str(why))
 
 
 @pytest.fixture(scope="session")
