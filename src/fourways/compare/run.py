@@ -19,6 +19,7 @@ from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make
 from fourways.compare.job import Job, settings_of
 from fourways.compare.losses import losses, try_again
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, status_of, threads_of
+from fourways.compare.planned import plan_record
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
 from fourways.compare.same_run import gone_on
@@ -196,6 +197,7 @@ def _header(
         crews=[record_of(job.scale)] if "accuracy" in job.axes else (),
         workloads=[latency.workload(job.seed).record] if "latency" in job.axes else (),
         thread_choice=choice,
+        plan=plan_record(job),
     )
 
 

@@ -201,12 +201,29 @@ class PartRecord(msgspec.Struct, frozen=True):
     environment: Environment
 
 
+class PlanRecord(msgspec.Struct, frozen=True):
+    """How much each axis sets out to measure of a candidate, so that what is missing can be seen; 0 or empty for an
+    axis that is not asked for. The accuracy axis's plan is `asked` of each benchmark.
+
+    latency_requests: of each load, cold and as many warm; latency_loads: closed loops of so many at a time.
+    memory_repeats: fresh processes. tuning_seeds: fine-tunes, each of tuning_steps, judged on tuning_held_out samples.
+    """
+
+    latency_requests: int = 0
+    latency_loads: tuple[int, ...] = ()
+    memory_repeats: int = 0
+    tuning_seeds: tuple[int, ...] = ()
+    tuning_steps: int = 0
+    tuning_held_out: int = 0
+
+
 class RunHeader(msgspec.Struct, frozen=True):
     """run.json. argv, paths and URLs are redacted: no secrets, tokens, home folders or URL credentials.
 
     started: UTC, ISO 8601. definitions: metric name → name@version. shard: None for a whole run. crews: each entry
     holds until the next. parts: the runs that a merged one was made of. workloads: what the timed axes asked.
-    thread_choice: None where every candidate has threads of its own. traces: in the order they were made.
+    thread_choice: None where every candidate has threads of its own. traces: in the order they were made. plan: None in
+    a run of `fourways load`, whose rows hold its terms, and where an older version wrote the header.
     """
 
     schema: str
@@ -229,6 +246,7 @@ class RunHeader(msgspec.Struct, frozen=True):
     workloads: tuple[WorkloadRecord, ...] = ()
     thread_choice: ThreadChoice | None = None
     traces: tuple[TraceRecord, ...] = ()
+    plan: PlanRecord | None = None
 
 
 class RunState(msgspec.Struct):

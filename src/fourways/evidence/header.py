@@ -20,6 +20,7 @@ from fourways.core.run import (
     BenchmarkRecord,
     CandidateRecord,
     CrewRecord,
+    PlanRecord,
     RunHeader,
     ShardRecord,
     ThreadChoice,
@@ -60,6 +61,7 @@ def build_header(
     crews: Sequence[CrewRecord] = (),
     thread_choice: ThreadChoice | None = None,
     workloads: Sequence[WorkloadRecord] = (),
+    plan: PlanRecord | None = None,
 ) -> RunHeader:
     """The header of a run on this machine, now, with every text redacted."""
     header = RunHeader(
@@ -81,6 +83,7 @@ def build_header(
         crews=tuple(crews),
         thread_choice=thread_choice,
         workloads=tuple(workloads),
+        plan=plan,
     )
     return msgspec.convert(_redacted(msgspec.to_builtins(header)), RunHeader)
 

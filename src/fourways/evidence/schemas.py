@@ -14,14 +14,16 @@ import msgspec
 from fourways.core.figure import Summary
 from fourways.core.rows import Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
+from fourways.evidence.statement import Statement
 
-PublishedFile = Literal["run", "rows", "state", "summary"]
+PublishedFile = Literal["run", "rows", "state", "statement", "summary"]
 VERSION = 1
 
 _TYPES: dict[PublishedFile, tuple[Any, str]] = {
     "run": (RunHeader, "run.json: the header of a run"),
     "rows": (RowsHeader | Row, "one line of rows.jsonl (or rows.superseded.jsonl): the header (line 1) or a row"),
     "state": (RunState, "state.json: which axes of which candidates are finished"),
+    "statement": (Statement, "statement.json: the files of a run by SHA-256, as an in-toto Statement v1"),
     "summary": (Summary, "summary.json: the figures of a run"),
 }
 _FOLDER = Path(__file__).parent / "published"
