@@ -39,6 +39,12 @@ async def collect(opened: list[Opened], settings: Settings, done: list[Row] | No
     return [row async for row in Memory().rows(opened, settings, done or [])]
 
 
+@pytest.fixture
+def unforetold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No prediction before the probes: seconds for each candidate, and of no matter to what becomes of a probe."""
+    monkeypatch.setattr(memory, "predicted_rows", lambda *_: [])
+
+
 async def test_whole_candidates_are_measured_whatever_befalls_the_others(
     open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +90,7 @@ async def test_whole_candidates_are_measured_whatever_befalls_the_others(
         ("raise SystemExit(3)", "the probe ended with code 3: it said nothing", None),
     ],
 )
+@pytest.mark.usefixtures("unforetold")
 async def test_the_last_words_of_a_crash_are_kept(
     code: str, message: str, hint: str | None, open_random: Open, quick_settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,33 +104,36 @@ async def test_the_last_words_of_a_crash_are_kept(
 
 TRAINING_DIES = """
 import os, signal, sys, msgspec
-from fourways.axes.memory_probe import decode_task
 from fourways.core.rows import MemoryRow
-task = decode_task(sys.stdin.buffer.read())
+task = msgspec.json.decode(sys.stdin.buffer.read())
 for stage, quantity in (("weights", "exact"), ("decode", "live_tensors"), ("kv_per_token", "exact")):
-    row = MemoryRow(task.candidate.name, task.repeat, stage, quantity, 9, task.image_size, task.batch, 40)
+    size = tuple(task["image_size"])
+    row = MemoryRow(task["candidate"]["name"], task["repeat"], stage, quantity, 9, size, task["batch"], 40)
     os.write(1, msgspec.json.encode(row) + b"\\n")
 os.kill(os.getpid(), signal.SIGKILL)
 """
+"""Without the probe's own module, whose imports take seconds."""
 
 
 @pytest.mark.parametrize(
     ("then", "message"),
-    [("os.kill(os.getpid(), signal.SIGKILL)", "killed (SIGKILL)"), ("time.sleep(300)", "stopped after 8 s")],
+    [("os.kill(os.getpid(), signal.SIGKILL)", "killed (SIGKILL)"), ("time.sleep(300)", "stopped after 3 s")],
 )
+@pytest.mark.usefixtures("unforetold")
 async def test_a_probe_that_ends_in_the_middle_of_a_line_keeps_the_lines_before(
     then: str, message: str, open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = msgspec.json.encode(MemoryRow("a", 0, "weights", "exact", 9, IMAGE_SIZE, 1, 40))
     code = f"import os, signal, time; os.write(1, {line + bytes([10]) + line[:40]!r}); {then}"
     monkeypatch.setattr(memory, "PROBE_COMMAND", (sys.executable, "-I", "-S", "-c", code))
-    monkeypatch.setattr(memory, "PROBE_LIMIT_S", 8)
+    monkeypatch.setattr(memory, "PROBE_LIMIT_S", 3)
     found = await collect([await open_random("a")], quick_settings)
     assert [(row.stage, row.bytes) for row in found if isinstance(row, MemoryRow)] == [("weights", 9)]
     (failure,) = (row for row in found if isinstance(row, FailureRow))
     assert message in failure.message
 
 
+@pytest.mark.usefixtures("unforetold")
 async def test_a_probe_that_is_killed_in_its_training_step_keeps_the_request_it_measured(
     open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +210,7 @@ def test_a_training_step_that_breaks_costs_only_itself(
     assert [row for row in rows if isinstance(row, MemoryRow) and (row.stage, row.quantity) == LAST_READING]
 
 
+@pytest.mark.usefixtures("unforetold")
 async def test_a_stopped_axis_leaves_no_probe_behind(
     open_random: Open, quick_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
