@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
-from fourways.hub.cache import DigestCache
+from fourways.core.manifest import MANIFEST_FILE
+from fourways.hub.hashing import hash_files
 from fourways.hub.weights import weight_files
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -72,9 +74,12 @@ def architecture(folder: Path, config: dict[str, Any]) -> str:
     )
 
 
-def _digests(folder: Path, weights: tuple[Path, ...]) -> dict[str, str]:
+def checkpoint_files(folder: Path, weights: Iterable[Path]) -> tuple[Path, ...]:
+    """What a checkpoint is made of, by name: these weights, and what stands at the top of its folder for the tokenizer,
+    the preprocessing and the configurations. The manifest tells of the files and is none of them."""
     small = (file for file in folder.iterdir() if file.suffix in _SMALL and file.is_file())
-    cache = DigestCache()
-    found = {file.name: cache.sha256(file) for file in sorted({*small, *weights})}
-    cache.save()
-    return found
+    return tuple(sorted(file for file in {*small, *weights} if file.name != MANIFEST_FILE))
+
+
+def _digests(folder: Path, weights: tuple[Path, ...]) -> dict[str, str]:
+    return {file.name: digest for file, digest in hash_files(checkpoint_files(folder, weights)).items()}

@@ -6,10 +6,12 @@ The format: 8 bytes of header length (little-endian), a JSON header, then the te
 
 from __future__ import annotations
 
-import json
+import os
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypedDict
+
+import msgspec
 
 from fourways.core.errors import CheckpointError
 
@@ -18,99 +20,124 @@ INDEX = "model.safetensors.index.json"
 _MAX_HEADER = 100_000_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LFS = b"version https://git-lfs"
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files that make up the model, each looked at. Raises CheckpointError saying what is wrong."""
+class Tensor(TypedDict):
+    """A tensor as a header describes it. data_offsets: where it begins and ends, in bytes after the header."""
+
+    dtype: str
+    shape: list[_Count]
+    data_offsets: tuple[_Count, _Count]
+
+
+Header = dict[str, Tensor]
+"""Tensor name → what it is."""
+
+
+class _Index(msgspec.Struct):
+    weight_map: dict[str, str]
+
+
+def read_headers(folder: Path) -> dict[Path, Header]:
+    """The safetensors files that make up the model, with their headers. Raises CheckpointError saying what is wrong."""
     if (folder / INDEX).is_file():
         return _sharded(folder)
     if (folder / SINGLE).is_file():
-        read_header(folder / SINGLE)
-        return (folder / SINGLE,)
+        return {folder / SINGLE: read_header(folder / SINGLE)}
     raise _none(folder)
 
 
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files that make up the model, each looked at. Raises CheckpointError as `read_headers` does."""
+    return tuple(read_headers(folder))
+
+
 def parameter_count(folder: Path) -> int:
-    """Numbers in all tensors as they are stored. Raises CheckpointError as `weight_files` does."""
-    return sum(prod(entry["shape"]) for file in weight_files(folder) for entry in read_header(file).values())
+    """Numbers in all tensors as they are stored. Raises CheckpointError as `read_headers` does."""
+    return sum(prod(entry["shape"]) for header in read_headers(folder).values() for entry in header.values())
 
 
-def read_header(file: Path) -> dict[str, Any]:
-    """Tensor name → {dtype, shape, data_offsets}. Raises CheckpointError unless the file is whole."""
-    length = _header_length(file)
-    with file.open("rb") as stream:
-        stream.seek(8)
-        raw = stream.read(length)
+def read_header(file: Path) -> Header:
+    """What the file holds. Raises CheckpointError unless the file is whole."""
+    length, size, raw = _raw_header(file)
     try:
-        header = json.loads(raw)
-        tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        end = max((int(entry["data_offsets"][1]) for entry in tensors.values()), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file} is not a safetensors file: its header cannot be read", hint=_AGAIN, fault="weights.damaged"
-        ) from error
-    missing = 8 + length + end - file.stat().st_size
+        entries = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        entries.pop("__metadata__", None)
+        header = {name: _TENSOR.decode(entry) for name, entry in entries.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not a safetensors file: its header cannot be read", hint=_AGAIN) from error
+    _check_tensors(file, header)
+    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    missing = 8 + length + end - size
     if missing > 0:
-        raise CheckpointError(
-            f"{file} is cut short: {missing:,} of its bytes are missing", hint=_AGAIN, fault="weights.truncated"
-        )
+        raise CheckpointError(f"{file} is cut short: {missing:,} of its bytes are missing", hint=_AGAIN)
     if missing < 0:
-        raise CheckpointError(
-            f"{file} is damaged: {-missing:,} bytes follow its last tensor", hint=_AGAIN, fault="weights.damaged"
-        )
-    return tensors
+        raise CheckpointError(f"{file} is damaged: {-missing:,} bytes follow its last tensor", hint=_AGAIN)
+    return header
 
 
+_TENSOR = msgspec.json.Decoder(Tensor)
 _AGAIN = "copy or download the file again"
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
+    "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
+}  # fmt: skip
+"""Of one number. Types that are not here (below a byte, or newer) are taken as the header has them."""
 
 
-def _header_length(file: Path) -> int:
-    size = file.stat().st_size
+def _check_tensors(file: Path, header: Header) -> None:
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        bits = _BITS.get(entry["dtype"])
+        if end < begin or (bits is not None and prod(entry["shape"]) * bits != 8 * (end - begin)):
+            raise CheckpointError(
+                f"{file} is damaged: its header gives {name} {end - begin:,} bytes, which is not its shape",
+                hint=_AGAIN,
+            )
+
+
+def _raw_header(file: Path) -> tuple[int, int, bytes]:
+    """Bytes of the header, bytes of the file, and the header."""
     with file.open("rb") as stream:
-        first = stream.read(max(8, len(_LFS)))
-    if first.startswith(_LFS):
-        raise CheckpointError(
-            f"{file} is a Git LFS pointer, not the weights",
-            hint="run `git lfs pull` in the checkpoint",
-            fault="lfs-pointer",
-        )
-    length = int.from_bytes(first[:8], "little")
-    if size < 8 or length > _MAX_HEADER or first[8:9] not in (b"{", b""):
-        raise CheckpointError(f"{file} is not a safetensors file", hint=_AGAIN, fault="weights.damaged")
-    if size < 8 + length:
-        raise CheckpointError(f"{file} is cut short: it ends inside its header", hint=_AGAIN, fault="weights.truncated")
-    return length
+        size = os.fstat(stream.fileno()).st_size
+        first = stream.read(max(9, len(_LFS)))
+        if first.startswith(_LFS):
+            raise CheckpointError(
+                f"{file} is a Git LFS pointer, not the weights", hint="run `git lfs pull` in the checkpoint"
+            )
+        length = int.from_bytes(first[:8], "little")
+        if size < 8 or length > _MAX_HEADER or first[8:9] not in (b"{", b""):
+            raise CheckpointError(f"{file} is not a safetensors file", hint=_AGAIN)
+        if size < 8 + length:
+            raise CheckpointError(f"{file} is cut short: it ends inside its header", hint=_AGAIN)
+        stream.seek(8)
+        return length, size, stream.read(length)
 
 
-def _sharded(folder: Path) -> tuple[Path, ...]:
+def _sharded(folder: Path) -> dict[Path, Header]:
     index = folder / INDEX
     try:
-        places = {str(tensor): str(shard) for tensor, shard in json.loads(index.read_bytes())["weight_map"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{index} cannot be read: it has no weight_map", hint=_AGAIN, fault="index.lies"
-        ) from error
+        places = msgspec.json.decode(index.read_bytes(), type=_Index).weight_map
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{index} cannot be read: it has no weight_map", hint=_AGAIN) from error
     shards = sorted(set(places.values()))
     if strange := [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]:
         raise CheckpointError(
             f"{index} names {strange[0]!r}, which is not a safetensors file of this folder",
             hint="is the index genuine?",
-            fault="index.lies",
         )
     if absent := [name for name in shards if not (folder / name).is_file()]:
         raise CheckpointError(
             f"{folder} lacks {len(absent)} of {len(shards)} weight files: {', '.join(absent[:3])}",
             hint="copy or download the missing files",
-            fault="weights.missing-shard",
         )
     held = {name: read_header(folder / name) for name in shards}
     if lost := [tensor for tensor, shard in places.items() if tensor not in held[shard]]:
         raise CheckpointError(
-            f"{folder / places[lost[0]]} lacks {len(lost)} tensors of the index, such as {lost[0]}",
-            hint=_AGAIN,
-            fault="index.lies",
+            f"{folder / places[lost[0]]} lacks {len(lost)} tensors of the index, such as {lost[0]}", hint=_AGAIN
         )
-    return tuple(folder / name for name in shards)
+    return {folder / name: header for name, header in held.items()}
 
 
 def _none(folder: Path) -> CheckpointError:
@@ -119,10 +146,8 @@ def _none(folder: Path) -> CheckpointError:
         return CheckpointError(
             f"{folder} has its weights only as {pickles[0]}; such files can run code, so only safetensors are read",
             hint="convert it once where you trust it: AutoModel….from_pretrained(…).save_pretrained(…)",
-            fault="pickle-only",
         )
     return CheckpointError(
         f"{folder} has no {SINGLE} and no {INDEX}",
         hint="finish the download, or use --weights random to measure latency and memory from the config alone",
-        fault="weights.missing",
     )
