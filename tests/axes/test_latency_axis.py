@@ -24,6 +24,7 @@ from fourways.core.rows import CeilingRow, ClientRow, EnergyRow, FailureRow, Req
 from fourways.engines import LocalEngine, open_engine
 from fourways.load import Ask
 from fourways.load.mock import MockSettings, running
+from fourways.trace import ceilings
 
 Open = Callable[..., Awaitable[Opened]]
 
@@ -62,6 +63,10 @@ def pictures(ask: Ask) -> list[Image]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pictures, and limits that are looked for in an instant."""
+    monkeypatch.setattr(ceilings, "_SECONDS", 0.002)
+    monkeypatch.setattr(ceilings, "_LARGE", {"cpu": 1 << 20})
+    monkeypatch.setattr(ceilings, "_SIDES", {"cpu": (64,)})
     monkeypatch.setattr(latency, "PICTURES_QUICK", 4)
     monkeypatch.setattr(latency, "BLOCK", 2)
     monkeypatch.setattr(latency, "WARM_UP", 2)
