@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
-import subprocess
-import sys
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import psutil
@@ -76,11 +78,63 @@ def same_figures() -> Same:
     return check
 
 
+class Forked:
+    """A command in a process of its own that was forked from one which has the imports behind it: they take longer than
+    what is tested. From there on it is a process like any other: it has its own id, and signals, limits and Ctrl-C meet
+    it as they meet `fourways` in a shell."""
+
+    def __init__(self, words: list[str], said: Path, prepare: str) -> None:
+        """prepare: statements that run in the process before the command."""
+        given = {"words": ["fourways", *words], "said": str(said), "environment": dict(os.environ)}
+        self._process = _WARM.Process(target=exec, args=(f"{_STARTS}\n{prepare}\n{_RUNS}", given))
+        self._said = said
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Negative: the signal that ended it."""
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"the command still runs after {timeout} s")
+
+    def communicate(self, timeout: float | None = None) -> str:
+        """What it said, standard error among it, once it has ended."""
+        self.wait(timeout)
+        return self._said.read_text()
+
+
+_WARM = multiprocessing.get_context("forkserver")
+_WARM.set_forkserver_preload(["fourways.cli.main", "fourways.compare.run", "fourways.engines.local"])
+# A forked process has its parent's signals and files: Ctrl-C is heard again, and what is said goes to a file.
+_STARTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.environ.clear()
+os.environ.update(environment)
+sys.argv = words
+said_to = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+os.dup2(said_to, 1)
+os.dup2(said_to, 2)
+"""
+_RUNS = "from fourways.cli import main; main()"
+
+
 @dataclass(frozen=True)
 class Line:
     """A started command: its process, and what may be watched of it while it runs."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     folder: Path
 
     def rows(self) -> int:
@@ -102,30 +156,24 @@ class Line:
             return []
 
 
-# A process started in the background inherits an ignored Ctrl-C; a person's terminal does not ignore it.
-_PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fourways.cli import main; main()"
-)
+class Begin(Protocol):
+    def __call__(self, words: list[str], folder: Path, prepare: str = "") -> Line: ...
 
 
 @pytest.fixture
-def command_line() -> Iterator[Callable[[list[str], Path], Line]]:
+def command_line(tmp_path: Path) -> Iterator[Begin]:
     """Starts `fourways compare` with these words, in a folder to watch. What is left at the end is stopped."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[Forked] = []
 
-    def begin(words: list[str], folder: Path) -> Line:
-        command = [sys.executable, "-c", _PROGRAM, "compare", *words]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        started.append(process)
-        return Line(process, folder)
+    def begin(words: list[str], folder: Path, prepare: str = "") -> Line:
+        started.append(Forked(["compare", *words], tmp_path / f"said {len(started)}", prepare))
+        return Line(started[-1], folder)
 
     yield begin
     for process in started:
         if process.poll() is None:
-            process.kill()
+            process.send_signal(signal.SIGKILL)
         process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @pytest.fixture(scope="session")

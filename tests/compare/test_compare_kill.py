@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,12 +56,12 @@ def test_a_run_killed_twice_gives_the_figures_of_one_that_never_was(
         line = command_line(arguments, killed)
         line.reach(chance.randint(least + 1, least + total // KILLS - 2))
         line.process.send_signal(signal.SIGKILL)
-        said, _ = line.process.communicate()
+        said = line.process.communicate()
         assert line.process.returncode == -signal.SIGKILL, said
         assert not (killed / SUMMARY_FILE).exists()
         arguments = ["--resume", str(killed)]
     line = command_line(arguments, killed)
-    said, _ = line.process.communicate(timeout=LIMIT_S)
+    said = line.process.communicate(timeout=LIMIT_S)
     assert line.process.returncode == 0, said
     same_figures(read_summary(killed).figures, whole.summary.figures)
     answers = [row for row in read_rows(killed / ROWS_FILE) if isinstance(row, AnswerRow)]
@@ -78,27 +75,28 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(
     line = command_line([*asked, "--out", str(folder)], folder)
     line.reach(9)
     line.process.send_signal(signal.SIGINT)
-    said, _ = line.process.communicate(timeout=LIMIT_S)
+    said = line.process.communicate(timeout=LIMIT_S)
     assert line.process.returncode == 130
     assert said.splitlines()[-1] == f"stopped; go on with: fourways compare --resume {folder}"
     assert "Traceback" not in said
     assert len(list(read_rows(folder / ROWS_FILE))) >= 9
 
 
-def test_a_full_disk_is_one_line_and_the_rows_go_on_from_there(asked: list[str], tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_rows_go_on_from_there(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("FOURWAYS_DEBUG", "")
     folder = tmp_path / "run"
-    script = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))\n"
-        "from fourways.cli import main; main()"
+    small = (
+        "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))"
     )
-    command = [sys.executable, "-c", script, "compare", *asked, "--out", str(folder)]
-    environment = {**os.environ, "FOURWAYS_DEBUG": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT_S, env=environment)
+    line = command_line([*asked, "--out", str(folder)], folder, small)
+    said = line.process.communicate(LIMIT_S)
     kept = len(list(read_rows(folder / ROWS_FILE)))
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    error, hint = done.stderr.splitlines()[-2:]
+    assert line.process.returncode == 1, said
+    assert "Traceback" not in said
+    error, hint = said.splitlines()[-2:]
     assert error.startswith(f"error: {folder / ROWS_FILE} could not be written: ")
     assert f"its {kept} rows so far are kept" in error
     assert hint.endswith(f"fourways compare --resume {folder}")

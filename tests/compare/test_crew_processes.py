@@ -131,7 +131,7 @@ def test_ctrl_c_stops_at_once_and_leaves_no_process(
     workers = line.workers()
     began = time.monotonic()
     line.process.send_signal(signal.SIGINT)
-    said, _ = line.process.communicate(timeout=30)
+    said = line.process.communicate(timeout=30)
     assert time.monotonic() - began < 10
     assert line.process.returncode == 130, said
     assert said.splitlines()[-1] == f"stopped; go on with: fourways compare --resume {folder}"
