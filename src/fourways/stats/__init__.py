@@ -7,8 +7,8 @@ Public face: `Interval`; `Part` and `LinearCombination` (what a metric is), `sco
 interval, alone and against another), `standard_error`; `wilson`, `tango`, `clustered_wilson`, `effective_size`;
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `quantile_worth`, `clustered_quantile_interval`,
-`smallest_n`; `t_interval`; `welch`, `permutation_ps`, `least_p` (of runs); `share_in_order`, `least_to_keep`, `growth`
-(of requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
+`smallest_n`; `t_interval`; `welch`, `permutation_ps`, `least_p`, `against_one` (of runs); `share_in_order`,
+`least_to_keep`, `growth` (of requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
 `debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
 """
 
@@ -31,6 +31,7 @@ from fourways.stats.paired import detectable_difference, holm, images_needed, mc
 from fourways.stats.proportion import clustered_wilson, effective_size
 from fourways.stats.quantiles import clustered_quantile_interval, quantile_interval, quantile_worth, smallest_n
 from fourways.stats.ranking import confidence_auroc_interval
+from fourways.stats.repeats import against_one
 from fourways.stats.score import paired_interval, score_interval, tango, wilson
 from fourways.stats.student import t_interval
 from fourways.stats.two_samples import Difference, least_p, permutation_ps, welch
@@ -43,6 +44,7 @@ __all__ = [
     "LinearCombination",
     "Part",
     "ReliabilityBin",
+    "against_one",
     "bootstrap_linear",
     "brier",
     "calibration_error",
