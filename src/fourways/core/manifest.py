@@ -21,6 +21,9 @@ Architecture = Literal[
 """The normalised names of architectures. "unknown": the class in config.json is none that Fourways has a name for."""
 
 WeightDtype = Literal["fp32", "fp16", "bf16", "fp8", "int8", "int4", "mixed"]
+"""Of the language model's layers as they are stored. int4: packed to 4 bits or fewer, whatever the numbers' form.
+"mixed": no dtype has more than half of their bytes, or it is one without a name here."""
+
 Part = Literal["vision_tower", "audio_tower", "connector", "language_model", "other"]
 Modality = Literal["text", "image", "video", "audio"]
 HotSwap = Literal["adapters", "none"]
@@ -28,17 +31,18 @@ Layout = Literal["transformers", "original"]
 
 
 class Quantized(msgspec.Struct, frozen=True):
-    """How the weights were quantised. method: as the checkpoint names it (gptq, awq, fp8, …). group_size: weights that
-    share a scale, None where a whole row or tensor does."""
+    """How the weights were quantised. method: as the checkpoint names it (gptq, awq, fp8, …). bits: of a weight; None
+    where config.json does not say. group_size: weights that share a scale; None where a whole row or tensor does, or
+    where it is not said."""
 
     method: str
-    bits: int
+    bits: int | None
     group_size: int | None = None
 
 
 class PartSize(msgspec.Struct, frozen=True):
     """A part of the model as it is stored. parameters: numbers the part stands for (of packed 4-bit weights: those that
-    they unpack to, where the headers tell)."""
+    they unpack to, where the headers tell; scales and zero points are none)."""
 
     tensors: int
     parameters: int
@@ -47,7 +51,8 @@ class PartSize(msgspec.Struct, frozen=True):
 
 class ImageLimits(msgspec.Struct, frozen=True):
     """What the preprocessing does to an image. Pixels are of one image after resizing; tiles: crops that the encoder
-    runs on at most. None: not said by the checkpoint's files, or not how this architecture works."""
+    runs on at most, a thumbnail or whole view among them; tile: their width and height. None: not said by the
+    checkpoint's files, or not how this architecture works."""
 
     min_pixels: int | None = None
     max_pixels: int | None = None
@@ -76,11 +81,15 @@ class Manifest(msgspec.Struct, frozen=True):
     """A checkpoint, or what can be known of it without loading it.
 
     architecture_class: as config.json names it. family_entry_point: which family of the group `fourways.families` loads
-    it, None if none does. parts: with at least one tensor. modalities: what goes in. context: the longest sequence in
-    tokens. chat_template_sha256: of the template's text. lora_targets: anchored regular expression over module names,
-    the default of `fourways tune`; None where nothing is known. requires: package → least version. hot_swap:
+    it as it stands, None if none does. weight_dtype, quantization: of what is stored. parts: with at least one tensor.
+    modalities: what goes in. formats: forms in which the weights lie in the folder; "safetensors" or
+    "safetensors-original" (the authors' layout), and what else is there, such as "bin" or "gguf". context: positions of
+    the language model; a sliding window inside them is no limit. chat_template_sha256: of the template's text in UTF-8.
+    lora_targets: anchored regular expression over module names, the default of fine-tuning; None where nothing is
+    known. requires: package → the least version with which transformers loads it as it stands, "" for any. hot_swap:
     whether adapters can be changed without a restart. licence, source, revision: as the files or the download say.
-    identity: `identity_of` the files, None while any hash is pending.
+    files: of which it is made; the manifest itself and the README are none of them. identity: `identity_of` the files,
+    None while any hash is pending.
     """
 
     schema: str

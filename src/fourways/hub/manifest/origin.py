@@ -1,0 +1,79 @@
+"""Where a checkpoint came from and under which terms, as its folder tells: no network, and nothing is guessed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_HEAD = 1 << 16
+_HF = re.compile(r"models--(?P<org>[\w.-]+?)--(?P<name>[\w.-]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """source: `org/name` on the Hugging Face Hub, `modelscope:org/name` on ModelScope. revision: a commit."""
+
+    source: str | None = None
+    revision: str | None = None
+
+
+def origin_of(folder: Path) -> Origin:
+    """By the folder's place in a cache of the Hugging Face Hub (`models--org--name/snapshots/COMMIT`) or of ModelScope
+    (`modelscope/…/models/org/name`), or by what `hf download --local-dir` leaves beside its files."""
+    place = folder.absolute()
+    if place.parent.name == "snapshots" and (found := _HF.fullmatch(place.parent.parent.name)):
+        return Origin(f"{found['org']}/{found['name']}", place.name if _COMMIT.fullmatch(place.name) else None)
+    if "modelscope" in place.parts and place.parent.parent.name in ("models", "hub"):
+        # ModelScope writes the dot of a name as three underscores, because its code imports from these folders.
+        return Origin(f"modelscope:{place.parent.name}/{place.name.replace('___', '.')}")
+    return Origin(revision=_downloaded(folder))
+
+
+def name_of(folder: Path) -> str:
+    """What people call it: the name of its repository, or of its folder."""
+    source = origin_of(folder).source
+    return source.rpartition("/")[2] if source is not None else folder.absolute().name or "model"
+
+
+def licence_of(folder: Path) -> str | None:
+    """The `license` of the front matter of README.md; for "other" the `license_name` beside it, where there is one."""
+    front = _front_matter(folder / "README.md")
+    licence = front.get("license")
+    if isinstance(licence, list) and len(licence) == 1:
+        licence = licence[0]
+    if licence == "other" and isinstance(front.get("license_name"), str):
+        licence = front["license_name"]
+    return " ".join(licence.split())[:200] or None if isinstance(licence, str) else None
+
+
+def _downloaded(folder: Path) -> str | None:
+    """The commit that the files were downloaded at, if it was one for all."""
+    beside = folder / ".cache" / "huggingface" / "download"
+    commits = set()
+    for record in sorted(beside.glob("*.metadata")):
+        with record.open(encoding="utf-8", errors="replace") as stream:
+            commits.add(stream.readline(100).strip())
+    [commit] = commits if len(commits) == 1 else {""}
+    return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _front_matter(readme: Path) -> dict[str, Any]:
+    """Empty where there is none, or it is not YAML: a README is for people, and none of it is needed."""
+    try:
+        with readme.open(encoding="utf-8", errors="replace") as stream:
+            head = stream.read(_HEAD)
+    except OSError:
+        return {}
+    found = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(?:\n|$)", head, re.DOTALL)
+    if found is None:
+        return {}
+    try:
+        loaded = yaml.safe_load(found[1])
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
