@@ -1,0 +1,46 @@
+"""The small JSON files of a checkpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fourways.core.errors import CheckpointError
+
+
+def read_optional(folder: Path, name: str) -> dict[str, Any]:
+    """{} if it is not there. Raises CheckpointError if it is no JSON object."""
+    file = folder / name
+    if not file.is_file():
+        return {}
+    try:
+        settings = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not JSON: {error}", hint="copy or download the file again") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{file} is not a JSON object", hint="copy or download the file again")
+    return settings
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def section(config: Mapping[str, Any], name: str, where: Path) -> dict[str, Any]:
+    """An object inside config.json. Raises CheckpointError."""
+    found = config.get(name)
+    if not isinstance(found, dict):
+        raise CheckpointError(
+            f"{where / 'config.json'} has no {name}", hint="use the config.json of the published model"
+        )
+    return found
+
+
+def number(settings: Mapping[str, Any], name: str, where: str) -> int:
+    """A positive whole number of config.json. Raises CheckpointError."""
+    found = settings.get(name)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise CheckpointError(f"config.json: {where}{name} is {found!r}, expected a positive whole number")
+    return found
