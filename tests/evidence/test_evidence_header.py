@@ -117,3 +117,39 @@ def test_a_run_id_is_a_safe_folder_name(names: list[str]) -> None:
     assert run_id.startswith("2026-11-22T10-04-05Z-")
     assert len(run_id) <= 120
     assert not set(run_id) & set('/\\:*?"<>| ')
+
+
+def test_a_busier_hour_and_another_installed_package_are_no_change(header: RunHeader) -> None:
+    """A resumed run is not refused for them: nothing that it computes rests on either."""
+    machine = header.environment
+    readings = tuple(msgspec.structs.replace(one, value="another", advice="rest") for one in machine.readings)
+    lock = {**machine.lock, "left-pad": "1.0"}
+    later = msgspec.structs.replace(machine, readings=readings, lock=lock)
+    assert machine.readings and machine.lock
+    assert changes(header, msgspec.structs.replace(header, environment=later)) == []
+
+
+def test_another_version_of_a_package_that_computes_is_a_change(header: RunHeader) -> None:
+    packages = {**header.environment.packages, "torch": "0.0"}
+    other = msgspec.structs.replace(header.environment, packages=packages)
+    (line,) = changes(header, msgspec.structs.replace(header, environment=other))
+    assert line.startswith("environment.packages.torch: ")
+
+
+@pytest.mark.parametrize("name", ["lock", "clock", "readings", "argv", "traces"])
+def test_a_file_of_a_checkpoint_is_compared_whatever_its_name(header: RunHeader, name: str) -> None:
+    def with_file(digest: str) -> RunHeader:
+        changed = msgspec.structs.replace(header.candidates[0], sha256={name: digest})
+        return msgspec.structs.replace(header, candidates=(changed, header.candidates[1]))
+
+    assert changes(with_file("00"), with_file("01")) == [f"candidates[qwen].sha256.{name}: 00 → 01"]
+
+
+def test_names_in_the_header_are_redacted_like_values(header: RunHeader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", HOME)
+    columns = {f"{HOME}/table": "http://ada:pw@host/x"}
+    built = build_header(
+        run_id="r", argv=[], seed=0, axes=(), limit=None, quick=False, candidates=(),
+        suite=(msgspec.structs.replace(BENCHMARK, columns=columns),), definitions={},
+    )  # fmt: skip
+    assert built.suite[0].columns == {"~/table": "http://[redacted]@host/x"}

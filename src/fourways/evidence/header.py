@@ -1,8 +1,9 @@
 """run.json: built once before the first row, then only compared.
 
-Contract: what is written here is redacted. A resumed run is refused if anything that could change its rows differs;
-what it may change (the command line, the hour, how long an engine's trial of its threads took, what memory was free for
-its keys and values, how many workers ask, what a finished axis added) is in `_MAY_DIFFER`.
+Contract: what is written here is redacted, names as well as values. A resumed run is refused if anything that could
+change its rows differs; what it may change (the command line, the hour, how long an engine's trial of its threads took,
+what memory was free for its keys and values, how many workers ask, what a finished axis added, how loaded the machine
+was, packages that nothing of the run imports) is in `_MAY_DIFFER`.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from fourways.evidence.environment import environment
 from fourways.evidence.redact import redact, redact_argv
 from fourways.evidence.source import source_state
 
-_MAY_DIFFER = frozenset(
-    {
-        "run_id", "started", "argv", "threads_measured", "thread_choice", "crews", "concurrency", "kv_bytes", "clock",
-        "traces", "readings", "lock",
-    }
-)  # fmt: skip
+_MAY_DIFFER = {
+    "": frozenset({"run_id", "started", "argv", "thread_choice", "crews", "clock", "traces"}),
+    "settings": frozenset({"threads_measured", "concurrency", "kv_bytes"}),
+    "environment": frozenset({"readings", "lock"}),
+}
+"""Part of the header → its fields. A file of a checkpoint may bear any of these names, and is compared all the same."""
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
@@ -99,7 +100,7 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
     """What differs between two headers, or the same part of two, in a way that could change rows, as
     `where: old → new`; empty if the run may go on."""
     before, after = (msgspec.to_builtins(part, order="deterministic") for part in (old, new))
-    return [line.removeprefix(".") for line in _differences("", before, after)]
+    return [line.removeprefix(".") for line in _differences("", "", before, after)]
 
 
 def _redacted(value: Any) -> Any:
@@ -107,20 +108,20 @@ def _redacted(value: Any) -> Any:
         case str():
             return redact(value)
         case dict():
-            return {key: _redacted(item) for key, item in value.items()}
+            return {redact(key): _redacted(item) for key, item in value.items()}
         case list() | tuple():
             return [_redacted(item) for item in value]
         case _:
             return value
 
 
-def _differences(where: str, old: Any, new: Any) -> Iterator[str]:
+def _differences(where: str, part: str, old: Any, new: Any) -> Iterator[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new} - _MAY_DIFFER):
-            yield from _differences(f"{where}.{key}", old.get(key), new.get(key))
+        for key in sorted({*old, *new} - _MAY_DIFFER.get(part, frozenset())):
+            yield from _differences(f"{where}.{key}", key, old.get(key), new.get(key))
     elif isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
         for index, (left, right) in enumerate(zip(old, new, strict=True)):
-            yield from _differences(f"{where}[{_name(left, index)}]", left, right)
+            yield from _differences(f"{where}[{_name(left, index)}]", "[]", left, right)
     elif old != new:
         yield f"{where}: {_short(old)} → {_short(new)}"
 
