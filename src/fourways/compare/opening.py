@@ -22,14 +22,16 @@ from fourways.core.digests import hash_file
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import CapabilityError, CheckpointError, FourwaysError, OutOfMemory, UserError
 from fourways.core.events import Done, Event
+from fourways.core.manifest import Manifest
 from fourways.core.request import Request
 from fourways.core.run import CandidateRecord, ThreadChoice
 from fourways.engines import open_engine
 from fourways.engines.local.threads import RULE
 from fourways.engines.openai.address import find_address
 from fourways.families.quantization import check_quantization
-from fourways.families.registry import find_family
+from fourways.families.registry import find_family, registered
 from fourways.hub import resolve
+from fourways.hub.manifest import filled, make
 
 Checkpoints = Mapping[str, Checkpoint | None]
 """Candidate's name → its checkpoint; None for a server by URL."""
@@ -159,6 +161,7 @@ class EnginePool:
             engine=self._told(opened) if isinstance(opened, Opened) else None,
             failure=opened.error.message if isinstance(opened, Failed) else None,
             failure_status=opened.status if isinstance(opened, Failed) else "failed",
+            manifest=_manifest(checkpoint) if checkpoint else None,
         )
 
     def in_turn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -209,6 +212,18 @@ def _adapter_digests(candidate: Candidate) -> dict[str, str]:
         return {}
     files = sorted(Path(candidate.adapter).expanduser().iterdir())
     return {f"adapter/{file.name}": hash_file(file) for file in files if file.suffix in (".json", ".safetensors")}
+
+
+def _manifest(checkpoint: Checkpoint) -> Manifest | None:
+    """With the digests that the checkpoint was looked at with. None for random weights, which have no headers, and for
+    a checkpoint that was damaged since: then the candidate could not be opened either."""
+    if checkpoint.random_weights:
+        return None
+    try:
+        manifest = make(checkpoint.folder, lambda: {name: one.card for name, one in registered().families.items()})
+    except CheckpointError:
+        return None
+    return filled(manifest, checkpoint.folder, checkpoint.sha256)
 
 
 def _give_back(devices: set[str]) -> None:

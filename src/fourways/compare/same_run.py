@@ -15,6 +15,7 @@ _THREADS = ("threads", "preparing_threads")
 
 def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
     """The old header with what may be new: candidates that were added, engines that can be opened now, and who asks.
+    A manifest follows from the files, whose digests must be the same, and from where they lie, which is no difference.
 
     Raises UserError with every difference that could change rows.
     """
@@ -26,6 +27,7 @@ def gone_on(old: RunHeader, now: RunHeader) -> RunHeader:
     if old.axes == ("accuracy",):
         before = tuple(_with_threads(one, record) for one, record in zip(before, shared, strict=True))
     gone = [f"candidates: {name} is gone" for name in known if name not in {r.candidate.name for r in merged}]
+    before = tuple(msgspec.structs.replace(one, manifest=r.manifest) for one, r in zip(before, shared, strict=True))
     differences = gone + changes(
         msgspec.structs.replace(old, candidates=before), msgspec.structs.replace(now, candidates=shared)
     )

@@ -20,7 +20,8 @@ STATE_SCHEMA = "fourways.state/v1"
 class SourceState(msgspec.Struct, frozen=True):
     """The Fourways source that ran. commit, branch and date are None outside a git checkout, where version stands.
 
-    dirty: tracked files differ from the commit. diff_sha256: digest of that difference, None if clean.
+    dirty: files of the package differ from the commit or are not in it; None where git does not say. diff_sha256: of
+    a line for each such file, as `sha256sum` writes it, None if clean.
     """
 
     version: str
@@ -34,10 +35,10 @@ class SourceState(msgspec.Struct, frozen=True):
 class CandidateRecord(msgspec.Struct, frozen=True):
     """A candidate as it stood at the start. sha256: file name → digest of its checkpoint, empty for a server by URL.
 
-    manifest: what the checkpoint is, None for a server by URL. engine is None, and `failure` says why, if it could not
-    be opened; failure_status "undefined": because it asks for what its engine cannot do, which no later try changes.
-    added: UTC time at which it joined a run that was there already (its timed axes were then not interleaved with the
-    others'), None if it was in it from the start.
+    manifest: what the checkpoint is; None for a server by URL and for random weights. engine is None, and `failure`
+    says why, if it could not be opened; failure_status "undefined": because it asks for what its engine cannot do,
+    which no later try changes. added: UTC time at which it joined a run that was there already (its timed axes were
+    then not interleaved with the others'), None if it was in it from the start.
     """
 
     candidate: Candidate
@@ -133,7 +134,8 @@ class Reading(msgspec.Struct, frozen=True):
 
 class Environment(msgspec.Struct, frozen=True):
     """The machine and the versions. memory_bytes: physical. cores: usable by this process, of `cores_machine`.
-    readings: settings of the machine when the run began. lock: every installed package → its version."""
+    readings: settings of the machine when the run began. lock: every installed package → its version, and its origin in
+    brackets where that is no index."""
 
     cpu: str
     cores: int

@@ -1,4 +1,5 @@
-"""The JSON Schema of every file of a run, made from the types that write them and shipped beside this module.
+"""The JSON Schema of every file of a run, and of a model's manifest, made from the types that write them and shipped
+beside this module.
 
 `python -m fourways.evidence.schemas` writes them again after a type has changed; a test holds the two in step.
 """
@@ -12,14 +13,16 @@ from typing import Any, Literal
 import msgspec
 
 from fourways.core.figure import Summary
+from fourways.core.manifest import Manifest
 from fourways.core.rows import Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
 from fourways.evidence.statement import Statement
 
-PublishedFile = Literal["run", "rows", "state", "statement", "summary"]
+PublishedFile = Literal["model", "run", "rows", "state", "statement", "summary"]
 VERSION = 1
 
 _TYPES: dict[PublishedFile, tuple[Any, str]] = {
+    "model": (Manifest, "fourways.model.json: what a checkpoint is"),
     "run": (RunHeader, "run.json: the header of a run"),
     "rows": (RowsHeader | Row, "one line of rows.jsonl (or rows.superseded.jsonl): the header (line 1) or a row"),
     "state": (RunState, "state.json: which axes of which candidates are finished"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from fourways.cli.models import embedded
+from fourways.cli.models import embedded, manifest
 
 app = typer.Typer(
     help="Find, describe, convert, fetch and check models; alone: list what can be named without a path.",
     epilog=embedded.EXAMPLES,
     invoke_without_command=True,
 )
+app.command("manifest", epilog=manifest.EXAMPLES)(manifest.manifest)
 
 
 @app.callback()
