@@ -1,0 +1,89 @@
+"""The numbers in the weights, read once: finite, not holes, not as before training.
+
+One pass in the order of the files, a tensor at a time, so memory holds the largest tensor. It needs no model and no
+family: only names and shapes that all of transformers' checkpoints share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.outcome import Outcome
+from fourways.hub.weights import weight_files
+
+Say = Callable[[str], None]
+_LEAST_NORMS = 4
+"""So many norms' scales must all be at their start before a checkpoint is called untrained."""
+_SMALL = 256
+"""Matrices with fewer numbers may be anything."""
+_STEP = 1 << 24
+
+
+@dataclass(slots=True)
+class Seen:
+    """Names of tensors by what was seen in them."""
+
+    tensors: int = 0
+    numbers: int = 0
+    not_finite: list[str] = field(default_factory=list)
+    zeros: list[str] = field(default_factory=list)
+    norms: int = 0
+    fresh_norms: int = 0
+
+    def put(self, name: str, tensor: Tensor) -> None:
+        self.tensors += 1
+        self.numbers += tensor.numel()
+        if not tensor.is_floating_point():
+            return
+        if not _finite(tensor):
+            self.not_finite.append(name)
+        elif tensor.ndim > 1 and tensor.numel() >= _SMALL and not tensor.any():
+            self.zeros.append(name)
+        if tensor.ndim == 1 and name.endswith("norm.weight"):
+            self.norms += 1
+            self.fresh_norms += bool((tensor == 1).all() or (tensor == 0).all())
+
+    def findings(self) -> Iterator[Finding]:
+        if self.not_finite:
+            yield finding("weights.nan", f"NaN or infinity in {_listed(self.not_finite)}")
+        if self.zeros:
+            yield finding("weights.zeros", f"nothing but zeros in {_listed(self.zeros)}")
+        if self.norms >= _LEAST_NORMS and self.fresh_norms == self.norms:
+            yield finding(
+                "weights.untrained",
+                f"all {self.norms} norms' scales are exactly as they are before training: nobody trained these weights",
+            )
+
+
+def check_values(folder: Path, say: Say) -> Outcome:
+    """Reads every tensor. Raises CheckpointError as `weight_files` does."""
+    seen = Seen()
+    files = weight_files(folder)
+    for number, file in enumerate(files, 1):
+        say(f"reading {file.name} ({number} of {len(files)})")
+        with safe_open(str(file), framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118  # no mapping
+                seen.put(name, opened.get_tensor(name))
+    return Outcome(f"{seen.tensors:,} tensors, {seen.numbers:,} numbers", tuple(seen.findings()))
+
+
+def _finite(tensor: Tensor) -> bool:
+    """Eight-bit floats have no `isfinite` of their own."""
+    flat = tensor.reshape(-1)
+    for start in range(0, flat.numel(), _STEP):
+        piece = flat[start : start + _STEP]
+        if not torch.isfinite(piece if piece.itemsize > 1 else piece.float()).all():
+            return False
+    return True
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{len(names)} tensor(s): {', '.join(names[:3])}{more}"
