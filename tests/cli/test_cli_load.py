@@ -10,15 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from peft import LoraConfig, get_peft_model
 
 from fourways import zoo
-from fourways.cli import main
 from fourways.core.figure import Figure
 from fourways.core.rows import ClientRow, FailureRow, ProbeRow, RequestRow, TermsRow
 from fourways.core.run_files import read_header, read_rows, read_summary
@@ -27,34 +26,7 @@ from fourways.families.registry import find_family
 from fourways.hub import look
 from fourways.load.mock import MockSettings, Running, running
 
-
-@dataclass(frozen=True)
-class Said:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Said]
-
-
-@pytest.fixture
-def fourways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("FOURWAYS_DEBUG", raising=False)
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["fourways", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capsys.readouterr()
-        return Said(int(ended.value.code or 0), out, err)
-
-    return run
+Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +89,7 @@ def test_a_ramp_and_a_replay_are_sent_too(fourways: Run, quick: Running, tmp_pat
 def test_a_search_finds_slots_over_e2e(fourways: Run, tmp_path: Path) -> None:
     """2 slots, and 15 + 31 × 0.5 ms for the 32 tokens that are asked for: 65.6 a second."""
     with running(MockSettings(ttft_ms=15, gap_ms=0.5, slots=2)) as server:
-        asked = ["--slo", "ttft_p95=1s", "--arrivals", "constant", "--duration", "6", "--out", "run"]
+        asked = ["--slo", "ttft_p95=1s", "--arrivals", "constant", "--duration", "3", "--out", "run"]
         said = fourways("load", f"m={server.url}", *asked)
     (capacity,) = figures_of(tmp_path / "run", "capacity")
     probes = [row for row in read_rows(tmp_path / "run" / "rows.jsonl") if isinstance(row, ProbeRow)]
