@@ -10,7 +10,22 @@ from typing import Annotated, NoReturn
 import typer
 
 import fourways
-from fourways.cli import compare, data, export, gate, judge, load, memory, merge, mock, models, score, suite
+from fourways.cli import (
+    compare,
+    data,
+    diff,
+    export,
+    gate,
+    judge,
+    load,
+    memory,
+    merge,
+    mock,
+    models,
+    reproduce,
+    score,
+    suite,
+)
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -30,6 +45,8 @@ app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
+app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
+app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
 app.command("mock", epilog=mock.EXAMPLES)(mock.mock)

@@ -59,9 +59,10 @@ class Outcome:
     try_again: bool
 
 
-def start(job: Job, show: Show) -> Outcome:
-    """A new run. Raises UserError before anything is measured if a name, a file or a folder cannot be used; Interrupted
-    on Ctrl-C."""
+def start(job: Job, show: Show, like: RunHeader | None = None) -> Outcome:
+    """A new run. like: an older one, whose numbers of threads are used again in place of a trial's.
+
+    Raises UserError before anything is measured if a name, a file or a folder cannot be used; Interrupted on Ctrl-C."""
     shard = () if job.shard is None else (f"shard-{job.shard.index}-of-{job.shard.of}",)
     run_id = new_run_id([*(candidate.name for candidate in job.candidates), *shard])
     folder = job.out or Path("runs") / run_id
@@ -72,7 +73,7 @@ def start(job: Job, show: Show) -> Outcome:
         check_suite(job.suite)
     checkpoints = find_checkpoints(to_find(job))
     with connected(job.scale) as scale:
-        return _conducted(_start(run_id, replace(job, scale=scale), checkpoints, folder, show), folder)
+        return _conducted(_start(run_id, replace(job, scale=scale), checkpoints, folder, show, like), folder)
 
 
 def resume(folder: Path, job: Job | None, show: Show) -> Outcome:
@@ -144,9 +145,11 @@ def _conducted(work: Coroutine[None, None, Outcome], folder: Path) -> Outcome:
         raise Interrupted(f"stopped; go on with: fourways compare --resume {folder}") from None
 
 
-async def _start(run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show) -> Outcome:
+async def _start(
+    run_id: str, job: Job, checkpoints: Checkpoints, folder: Path, show: Show, like: RunHeader | None
+) -> Outcome:
     show.phase(_opening(job.candidates))
-    async with _pool(checkpoints, job) as pool, Crews(job, _suite_records(job), show) as crews:
+    async with _pool(checkpoints, job, like) as pool, Crews(job, _suite_records(job), show) as crews:
         records = await _records(pool, crews, job.candidates)
         header = _header(run_id, job, records, crews.suite, pool.choice)
         make(folder)

@@ -82,7 +82,16 @@ def write_report(run: Path, *, images: Callable[[str], bytes | None], include_im
 
 
 def page(header: RunHeader, title: str, sections: Sequence[Section]) -> str:
-    """The whole document."""
+    """The whole document of a run."""
+    foot = (
+        f"Run {header.run_id}. Made by Fourways {header.source.version} from run.json, rows.jsonl and "
+        "summary.json; every figure can be computed again from the rows."
+    )
+    return document(title, _lead(header), provenance.caveats(header), sections, foot)
+
+
+def document(title: str, lead: str, caveats: Html | None, sections: Sequence[Section], foot: str) -> str:
+    """A page of its own: lead below the title, then sections, each with a link at the top."""
     style, script = _asset("page.css"), _asset("page.js")
     shown = [s for s in sections if s.body is not None]
     policy = (
@@ -103,8 +112,8 @@ def page(header: RunHeader, title: str, sections: Sequence[Section]) -> str:
         "header",
         tag("p", "Fourways", class_="brand"),
         tag("h1", title),
-        tag("p", _lead(header), class_="lead"),
-        provenance.caveats(header),
+        tag("p", lead, class_="lead"),
+        caveats,
     )
     links = tag(
         "nav",
@@ -114,12 +123,8 @@ def page(header: RunHeader, title: str, sections: Sequence[Section]) -> str:
     )
     back = tag("a", "Sections", href="#sections", class_="back")
     main = tag("main", *(tag("section", tag("h2", s.title), s.body, id=s.id) for s in shown))
-    foot = tag(
-        "footer",
-        f"Run {header.run_id}. Made by Fourways {header.source.version} from run.json, rows.jsonl and "
-        "summary.json; every figure can be computed again from the rows.",
-    )
-    body = tag("body", top, links, main, foot, back, Html(f"<script>{script}</script>"))
+    script_at_end = Html(f"<script>{script}</script>")
+    body = tag("body", top, links, main, tag("footer", foot), back, script_at_end)
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
@@ -144,7 +149,7 @@ def _sections(m: Material) -> list[Section]:
         Section("unread", "Unparsed replies", unread.section(m)),
         Section("failures", "What did not work", provenance.failures(m)),
         Section("ran", "What ran on what", provenance.what_ran(m.header)),
-        Section("definitions", "Definitions", _definitions(m.figures)),
+        Section("definitions", "Definitions", definitions(m.figures)),
     ]
 
 
@@ -193,7 +198,8 @@ def _tuning(m: Material) -> Html | None:
     )
 
 
-def _definitions(found: Sequence[Figure]) -> Html:
+def definitions(found: Sequence[Figure]) -> Html:
+    """What each of these figures is, in words, where a tap on its name leads."""
     units: dict[str, set[str]] = {}
     for f in found:
         units.setdefault(f.definition, set()).add(f.unit or "no unit")

@@ -8,8 +8,9 @@ interval, alone and against another), `standard_error`; `wilson`, `tango`, `clus
 `bootstrap_linear`, `pigeonhole`, `percentile_interval`; `sign_flip_p`, `mcnemar_exact`, `holm`;
 `detectable_difference`, `images_needed`; `quantile_interval`, `quantile_worth`, `clustered_quantile_interval`,
 `smallest_n`; `t_interval`; `welch`, `permutation_ps`, `least_p`, `against_one` (of runs); `share_in_order`,
-`least_to_keep`, `growth` (of requests one after another); `quartiles`, `normalised`, `normalised_score`; `reliability_bins`, `calibration_error`,
-`debiased_calibration_error`, `calibration_error_interval`, `brier`, `confidence_auroc`, `confidence_auroc_interval`.
+`least_to_keep`, `growth` (of requests one after another); `quartiles`, `normalised`, `normalised_score`;
+`reliability_bins`, `calibration_error`, `debiased_calibration_error`, `calibration_error_interval`, `brier`,
+`confidence_auroc`, `confidence_auroc_interval`.
 """
 
 from fourways.stats.bootstrap import bootstrap_linear, percentile_interval, pigeonhole

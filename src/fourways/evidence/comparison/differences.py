@@ -17,8 +17,13 @@ _ALWAYS = frozenset(
     }
 )  # fmt: skip
 """Of the hour, the place or the command line, not of what was run."""
-_OF_THE_HOUR = ("load", "temperature", "throttle", "processes", "frequency", "available", "free")
-"""Words in the names of knobs that read another value every minute."""
+_OF_THE_HOUR = frozenset(
+    {
+        "load", "pressure", "stolen", "throttled", "cpu_throttled", "throttling", "temperature", "clocks", "model",
+        "other_processes",
+    }
+)  # fmt: skip
+"""The last parts of the names of knobs that read another value every minute."""
 _LONGEST = 120
 
 
@@ -38,7 +43,7 @@ def _plain(header: RunHeader, renamed: Mapping[str, str]) -> dict[str, Any]:
     made["workloads"] = {one["name"]: one for one in made["workloads"]}
     readings = made["environment"].pop("readings")
     made["environment"]["settings"] = {
-        one["knob"]: one["value"] for one in readings if not any(word in one["knob"] for word in _OF_THE_HOUR)
+        one["knob"]: one["value"] for one in readings if one["knob"].rpartition(".")[2] not in _OF_THE_HOUR
     }
     return made
 

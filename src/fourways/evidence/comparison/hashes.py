@@ -36,7 +36,7 @@ def hashes(both: Both) -> AxisVerdict:
         findings = [Finding("not comparable", unseen), Finding("reproduced", seen)]
         return together(both.new_name, "hashes", findings)
     said = f"all {_alike(both)} digests and versions are the same: {len(new.sha256)} files of the checkpoint, "
-    said += f"{len(_shared(both))} benchmarks, workloads and definitions"
+    said += f"{len(_shared(both))} benchmarks, the workloads and the definitions of figures"
     return together(both.new_name, "hashes", [Finding("reproduced", said, {"items_that_differ": 0.0})])
 
 
