@@ -16,6 +16,7 @@ DTYPES: dict[str, Dtype] = {
     "float16": "float16",
     "fp16": "float16",
 }
+BACKENDS: dict[str, Literal["auto", "gpg", "sequoia"]] = {"auto": "auto", "gpg": "gpg", "sequoia": "sequoia"}
 WEIGHTS: dict[str, Literal["trained", "random"]] = {"trained": "trained", "random": "random"}
 T = TypeVar("T")
 

@@ -24,7 +24,9 @@ from fourways.cli import (
     models,
     reproduce,
     score,
+    sign,
     suite,
+    verify,
 )
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
@@ -45,6 +47,8 @@ app.command("judge", epilog=judge.EXAMPLES)(judge.judge)
 app.command("score", epilog=score.EXAMPLES)(score.score)
 app.command("export", epilog=export.EXAMPLES)(export.export)
 app.command("gate", epilog=gate.EXAMPLES)(gate.gate)
+app.command("sign", epilog=sign.EXAMPLES)(sign.sign)
+app.command("verify", epilog=verify.EXAMPLES)(verify.verify)
 app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(suite.app, name="suite")

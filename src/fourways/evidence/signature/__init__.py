@@ -8,11 +8,11 @@ Public face: `Backend`, `Signer`, `Signed`, `SignatureRefused` (contract.py); `A
 """
 
 from fourways.evidence.signature.allowed import Allowed, read_allowed
-from fourways.evidence.signature.choice import BACKENDS, backend_named, signing_backend
+from fourways.evidence.signature.choice import backend_named, signing_backend
 from fourways.evidence.signature.contract import Backend, SignatureRefused, Signed, Signer
 from fourways.evidence.signature.detached import signature_file, signature_packet
 
 __all__ = [
-    "BACKENDS", "Allowed", "Backend", "SignatureRefused", "Signed", "Signer", "backend_named", "read_allowed",
+    "Allowed", "Backend", "SignatureRefused", "Signed", "Signer", "backend_named", "read_allowed",
     "signature_file", "signature_packet", "signing_backend",
 ]  # fmt: skip

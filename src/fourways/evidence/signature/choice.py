@@ -9,8 +9,6 @@ from fourways.evidence.signature.contract import Backend
 from fourways.evidence.signature.gpg import Gpg, find_gpg
 from fourways.evidence.signature.sequoia import Sequoia, load_sequoia
 
-BACKENDS = ("auto", "gpg", "sequoia")
-
 
 def backend_named(name: str) -> Backend:
     """To verify with. Raises UserError if it is not here."""
