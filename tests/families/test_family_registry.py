@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
-from fourways.families.registry import OLD_ARCHITECTURES, OURS, find_family, registered
+from fourways.families.registry import OLD_ARCHITECTURES, ORIGINAL_LAYOUTS, OURS, find_family, registered
 from fourways.families.testing import FamilyContract
 
 PACKAGES = Path(__file__).parent / "packages"
@@ -73,6 +74,14 @@ def test_an_old_layout_is_named_with_what_to_use_instead(architecture: str) -> N
     with pytest.raises(CheckpointError, match=architecture) as error:
         find_family(architecture)
     assert (error.value.hint or "").startswith("use ")
+
+
+@pytest.mark.parametrize("architecture", ORIGINAL_LAYOUTS)
+def test_an_authors_layout_is_named_with_the_command_that_converts_it(architecture: str) -> None:
+    with pytest.raises(CheckpointError, match=architecture) as error:
+        find_family(architecture, Path("/models/it's mine"))
+    program, *words = shlex.split(error.value.hint or "")
+    assert (program, words) == ("fourways", ["models", "convert", "/models/it's mine"])
 
 
 def test_an_unknown_architecture_lists_the_known_ones() -> None:

@@ -100,7 +100,7 @@ def _foreseen(candidate: Candidate, copies: int) -> Foreseen:
             return _remote(candidate, found, free)
         look = look_at_config if candidate.weights == "random" else look_at_weights
         checkpoint = look(found.folder)
-        find_family(checkpoint.architecture)
+        find_family(checkpoint.architecture, checkpoint.folder)
         parameters = count_parameters(checkpoint)
         needed = copies * needed_bytes(candidate, parameters, count_int8(candidate, checkpoint))
     except FourwaysError as error:

@@ -68,7 +68,7 @@ def _find(candidate: Candidate) -> Checkpoint | None:
     if candidate.model is None:
         return None
     checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
-    find_family(checkpoint.architecture)
+    find_family(checkpoint.architecture, checkpoint.folder)
     return checkpoint
 
 

@@ -35,7 +35,7 @@ async def _open_local(candidate: Candidate, checkpoint: Checkpoint) -> LocalEngi
     from fourways.families.registry import find_family
 
     def load() -> LocalEngine:
-        family: Family = find_family(checkpoint.architecture).load(
+        family: Family = find_family(checkpoint.architecture, checkpoint.folder).load(
             checkpoint, dtype=candidate.dtype, device=candidate.device, quantization=candidate.quantization
         )
         return LocalEngine(

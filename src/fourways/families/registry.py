@@ -6,8 +6,10 @@ be imported does not keep the others from being found; it is named when its fami
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from fourways.core.errors import CheckpointError
 from fourways.families.contract import Family
@@ -25,20 +27,15 @@ OLD_ARCHITECTURES = {
         "Qwen-VL (the first generation), which needs code from the checkpoint",
         "use Qwen2-VL, Qwen2.5-VL or Qwen3-VL",
     ),
-    "InternVLChatModel": (
-        "InternVL in its original layout, which needs code from the checkpoint",
-        "use the same model in the Hugging Face layout (its name ends in -hf, for example OpenGVLab/InternVL3-1B-hf)",
-    ),
-    "LlavaLlamaForCausalLM": (
-        "LLaVA in its original layout",
-        "use the converted checkpoint (for example llava-hf/llava-v1.6-vicuna-7b-hf)",
-    ),
-    "LlavaMistralForCausalLM": (
-        "LLaVA in its original layout",
-        "use the converted checkpoint (for example llava-hf/llava-v1.6-mistral-7b-hf)",
-    ),
 }
 """Known, and not loaded: what it is, and what to do."""
+
+ORIGINAL_LAYOUTS = {
+    "InternVLChatModel": "InternVL in its authors' layout",
+    "LlavaLlamaForCausalLM": "LLaVA in its authors' layout",
+    "LlavaMistralForCausalLM": "LLaVA in its authors' layout",
+}
+"""Loaded once they are converted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +59,9 @@ def registered() -> Registered:
     return Registered(families, broken)
 
 
-def find_family(architecture: str) -> type[Family]:
-    """The family that loads this class name of config.json. Raises CheckpointError: unknown, old, or claimed twice."""
+def find_family(architecture: str, folder: Path | None = None) -> type[Family]:
+    """The family that loads this class name of config.json. folder: the checkpoint's, for the command that an error
+    offers. Raises CheckpointError: unknown, old, to be converted first, or claimed twice."""
     found = registered()
     claims = {name: family for name, family in found.families.items() if architecture in family.card.architectures}
     if len(set(claims.values())) == 1:
@@ -76,6 +74,12 @@ def find_family(architecture: str) -> type[Family]:
     if architecture in OLD_ARCHITECTURES:
         what, hint = OLD_ARCHITECTURES[architecture]
         raise CheckpointError(f"{architecture} is {what}; no family loads it", hint=hint, fault="architecture.unknown")
+    if architecture in ORIGINAL_LAYOUTS:
+        place = "FOLDER" if folder is None else shlex.quote(str(folder))
+        raise CheckpointError(
+            f"{architecture} is {ORIGINAL_LAYOUTS[architecture]}; no family loads it as it is",
+            hint=f"fourways models convert {place}",
+        )
     known = sorted(name for family in found.families.values() for name in family.card.architectures)
     failed = "".join(f"; the family {name} could not be imported ({why})" for name, why in found.broken.items())
     raise CheckpointError(
