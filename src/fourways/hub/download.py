@@ -6,13 +6,14 @@ weights not even the safetensors.
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's own
     GatedRepoError,
     HFValidationError,
@@ -27,18 +28,24 @@ from fourways.core.errors import CheckpointError, FourwaysError
 
 Weights = Literal["trained", "random"]
 _SMALL = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-_WANTED: dict[Weights, tuple[str, ...]] = {"trained": ("*.safetensors", *_SMALL), "random": _SMALL}
-_NESTED = ("*/*",)
+WANTED: dict[Weights, tuple[str, ...]] = {"trained": ("*.safetensors", *_SMALL), "random": _SMALL}
+NESTED = ("*/*",)
 _ROOM_TO_SPARE = 1 << 28
+_REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A repository at a revision: files that would be fetched and their bytes."""
+    """A repository at a revision: files that would be fetched and their bytes. commit: what the revision is now.
+    sha256: of the large ones, as the Hub keeps them."""
 
     repository: str
     revision: str | None
     files: dict[str, int]
+    commit: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -46,9 +53,17 @@ class Remote:
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
-    """`org/name@revision` → (`org/name`, revision)."""
+    """`org/name@revision` → (`org/name`, revision). Raises CheckpointError for a revision that git has no branch, tag
+    or commit for: in the cache's folder names it would lead elsewhere."""
     repository, at, revision = name.partition("@")
+    if at and (_REVISION.fullmatch(revision) is None or ".." in revision):
+        raise CheckpointError(f"{revision!r} is no revision", hint="write org/name@BRANCH, @TAG or @COMMIT")
     return repository, revision if at else None
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether it names one state for ever, as a branch or tag does not."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
 
 
 def cached_snapshot(name: str, weights: Weights = "trained") -> Path | None:
@@ -58,8 +73,8 @@ def cached_snapshot(name: str, weights: Weights = "trained") -> Path | None:
         folder = snapshot_download(
             repository,
             revision=revision,
-            allow_patterns=list(_WANTED[weights]),
-            ignore_patterns=list(_NESTED),
+            allow_patterns=list(WANTED[weights]),
+            ignore_patterns=list(NESTED),
             local_files_only=True,
         )
     except (LocalEntryNotFoundError, HFValidationError):
@@ -76,19 +91,26 @@ def ask(name: str, weights: Weights = "trained") -> Remote:
     try:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=20)
     except Exception as error:
-        raise _explained(name, error) from error
+        raise explained(name, error) from error
     listed = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     files = {
         file: size
         for file, size in listed.items()
-        if "/" not in file and any(fnmatch(file, p) for p in _WANTED[weights])
+        if "/" not in file and any(fnmatch(file, p) for p in WANTED[weights])
     }
     if weights == "trained" and not any(file.endswith(".safetensors") for file in files):
         raise CheckpointError(
             f"{name} has no safetensors on the Hub; Fourways reads no pickled weights, because they can run code",
             hint="look for a converted copy of the model, or convert it where you trust it",
         )
-    return Remote(repository, revision, files)
+    sha256 = {file.rfilename: file.lfs.sha256 for file in info.siblings or () if file.lfs is not None}
+    return Remote(
+        repository,
+        revision,
+        files,
+        commit=info.sha if is_commit(info.sha) else None,
+        sha256={file: digest for file, digest in sha256.items() if file in files and _SHA256.fullmatch(digest)},
+    )
 
 
 def fetch(name: str, weights: Weights = "trained") -> Path:
@@ -99,27 +121,35 @@ def fetch(name: str, weights: Weights = "trained") -> Path:
         folder = snapshot_download(
             remote.repository,
             revision=remote.revision,
-            allow_patterns=list(_WANTED[weights]),
-            ignore_patterns=list(_NESTED),
+            allow_patterns=list(WANTED[weights]),
+            ignore_patterns=list(NESTED),
         )
     except Exception as error:
-        raise _explained(name, error) from error
+        raise explained(name, error) from error
     return Path(folder)
 
 
 def check_space(remote: Remote, cache: Path) -> None:
-    """Raises FourwaysError unless the disk that holds the cache has room for the download."""
+    """Raises FourwaysError unless the disk that holds the cache has room for what is not in it yet."""
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    if remote.size + _ROOM_TO_SPARE > free:
+    needed = sum(size for file, size in remote.files.items() if not _is_cached(remote, file, cache))
+    if needed and needed + _ROOM_TO_SPARE > free:
         raise FourwaysError(
-            f"{remote.repository} needs {remote.size / 2**30:.1f} GiB of disk, "
-            f"and {cache} has {free / 2**30:.1f} GiB free",
+            f"{remote.repository} needs {needed / 2**30:.1f} GiB of disk, and {cache} has {free / 2**30:.1f} GiB free",
             hint="free some space, or set HF_HOME to a larger disk",
         )
 
 
-def _explained(name: str, error: Exception) -> FourwaysError:
+def _is_cached(remote: Remote, file: str, cache: Path) -> bool:
+    """Whole: what is still growing has another name there."""
+    if remote.commit is None:
+        return False
+    found = try_to_load_from_cache(remote.repository, file, cache_dir=cache, revision=remote.commit)
+    return isinstance(found, str)
+
+
+def explained(name: str, error: Exception) -> FourwaysError:
     """The Hub client's many errors, as one line each. An error that is none of them is raised again by itself."""
     match error:
         case GatedRepoError():

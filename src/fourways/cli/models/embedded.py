@@ -1,4 +1,5 @@
-"""`fourways models` alone: what can be named without a path or a download."""
+"""`fourways models` alone: what can be named without a path or a download; `fourways models list` says more of those
+that are registered."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ EXAMPLES = (
 
 
 def models() -> None:
-    """List the embedded models, and the shipped configurations for --weights random."""
+    """List the embedded models, the registered ones, and the shipped configurations for --weights random."""
     from fourways import zoo
     from fourways.hub import parameter_count, shipped_configs
 
@@ -30,7 +31,17 @@ def models() -> None:
     configs.add_column("architecture")
     for name, folder in shipped_configs().items():
         configs.add_row(name, _architecture(folder / "config.json"))
-    results().print(table, configs)
+    results().print(table, *_registered(), configs)
+
+
+def _registered() -> list[Table]:
+    """None where nothing is registered."""
+    from fourways.cli.models.registry import entries
+    from fourways.cli.models.registry_tables import overview
+    from fourways.hub.registry.condition import condition_of
+
+    listed = [(entry, condition_of(entry)) for entry in entries(None)]
+    return [overview(listed, "Registered models and adapters")] if listed else []
 
 
 def _architecture(config: Path) -> str:

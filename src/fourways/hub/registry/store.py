@@ -79,7 +79,7 @@ class Registry:
             row = self._row(session, entry.name)
             if (row.folder, row.added) != (entry.folder, entry.added):
                 raise UnknownName(f"{entry.name} was registered anew by another process, as {row.folder}")
-            row.identity = entry.identity
+            row.identity, row.source, row.revision = entry.identity, entry.source, entry.revision
             for field in _JSON:
                 setattr(row, field, msgspec.to_builtins(getattr(entry, field)))
 
