@@ -1,4 +1,4 @@
-"""InternVL 2.5, 3 and 3.5 in the Hugging Face layout.
+"""InternVL 2, 2.5, 3 and 3.5 on any of its language models, in the Hugging Face layout.
 
 One unit is a tile of 448x448 pixels: a cell of the grid closest to the image's aspect ratio, or the thumbnail. A clip's
 frame is one tile.
@@ -41,8 +41,9 @@ TEMPLATE = (
 )
 """For a checkpoint that brings none."""
 
-_ATTENTION = r"^model\.language_model\.layers\.\d+\.self_attn\.(q|k|v|o)_proj$"
-_LLM = r"^model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)|mlp\.(gate|up|down))_proj$"
+_ATTENTION = r"^model\.language_model\.layers\.\d+\.self_attn\.(q|k|v|qkv|o)_proj$"
+_LLM = r"^model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|qkv|o)|mlp\.(gate|up|gate_up|down))_proj$"
+"""Phi-3 has one layer for queries, keys and values, and one for gate and up."""
 _CONNECTOR = r"^model\.multi_modal_projector\.linear_[12]$"
 _TOWER = r"^model\.vision_tower\.encoder\.layer\.\d+\.(attention\.((q|k|v)_proj|projection_layer)|mlp\.fc[12])$"
 

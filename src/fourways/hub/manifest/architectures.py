@@ -115,6 +115,8 @@ ANY_PARTS: Prefixes = {**_QWEN, **_LLAVA, **_QWEN_AUDIO, "vision_model.": "visio
 """For a class that has no entry: what most architectures call their parts."""
 
 _LLM = r"^model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|o)|mlp\.(gate|up|down))_proj$"
+_LLM_OR_FUSED = r"^model\.language_model\.layers\.\d+\.(self_attn\.(q|k|v|qkv|o)|mlp\.(gate|up|gate_up|down))_proj$"
+"""With Phi-3 inside as well."""
 _VIDEO: tuple[Modality, ...] = ("text", "image", "video")
 
 KNOWN: tuple[Known, ...] = (
@@ -141,7 +143,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         "internvl", ("InternVLForConditionalGeneration",), "4.52.1", _INTERNVL, _VIDEO,
         original=("InternVLChatModel",),
-        family="internvl", formats=(SAFETENSORS, ORIGINAL, PICKLED), lora_targets=_LLM,
+        family="internvl", formats=(SAFETENSORS, ORIGINAL, PICKLED), lora_targets=_LLM_OR_FUSED,
     ),
     Known("mllama", ("MllamaForConditionalGeneration",), "4.45.0", _MLLAMA),
     Known("gemma3", ("Gemma3ForConditionalGeneration",), "4.50.0", _LLAVA),
