@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fourways.cli.models import add, changes, check, discover, embedded, listing, manifest, pull, show
+from fourways.cli.models import add, changes, check, convert, discover, embedded, listing, manifest, pull, show
 
 app = typer.Typer(
     help="Find, describe, convert, fetch and check models; alone: list what can be named without a path.",
@@ -12,6 +12,7 @@ app = typer.Typer(
     invoke_without_command=True,
 )
 app.command("manifest", epilog=manifest.EXAMPLES)(manifest.manifest)
+app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
 app.command("discover", epilog=discover.EXAMPLES)(discover.discover)
 app.command("check", epilog=check.EXAMPLES)(check.check)
 app.command("pull", epilog=pull.EXAMPLES)(pull.pull)
