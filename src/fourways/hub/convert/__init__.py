@@ -3,10 +3,12 @@
 Must never: run a checkpoint's code, unpickle anything unless asked to (and then tensors only), drop a tensor that it
 does not know, or leave half a checkpoint.
 
-Public face: `convert`, `needs_conversion`, `beside`, `Converted` (run.py); `Options` (recipe.py).
+Public face: `convert`, `needs_conversion`, `beside`, `Converted`, `Stage`, `Tell` (run.py); `Options` (recipe.py);
+`describe` (describe.py).
 """
 
+from fourways.hub.convert.describe import describe
 from fourways.hub.convert.recipe import Options
-from fourways.hub.convert.run import Converted, beside, convert, needs_conversion
+from fourways.hub.convert.run import Converted, Stage, Tell, beside, convert, needs_conversion
 
-__all__ = ["Converted", "Options", "beside", "convert", "needs_conversion"]
+__all__ = ["Converted", "Options", "Stage", "Tell", "beside", "convert", "describe", "needs_conversion"]

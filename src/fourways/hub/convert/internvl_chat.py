@@ -92,7 +92,7 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
         "processor_config.json": {"processor_class": "InternVLProcessor", "image_seq_length": tokens},
         "tokenizer_config.json": _tokenizer_config(read, language.context),
     }
-    template = turns(form, f"{IMAGE}\n", f"{VIDEO}\n")
+    template = turns(form, read.begin, f"{IMAGE}\n", f"{VIDEO}\n")
     return Recipe(CONVERTER, "internvl_chat", shards, settings, papers(folder), read.tokenizer, template, IMAGE)
 
 

@@ -129,11 +129,13 @@ def _speaks_chatml(read: Read) -> bool:
 
 def _template(kind: str, read: Read) -> str:
     """The original encodes each side of a picture as a text of its own, so SentencePiece's space stands behind it even
-    where control tokens inside a text have none."""
-    image = f"{IMAGE}\n" if read.every_part else f"{IMAGE} \n"
-    if kind == "mistral":
-        return mistral(image)
-    return turns(CHATML_DIRECT, image) if _speaks_chatml(read) else vicuna(image)
+    where control tokens inside a text have none; and at the beginning."""
+    space = "" if read.every_part else " "
+    image = f"{IMAGE}{space}\n"
+    if _speaks_chatml(read):
+        return turns(CHATML_DIRECT, read.begin, image)
+    begin = f"{read.begin}{space}" if read.begin else ""
+    return mistral(begin, image) if kind == "mistral" else vicuna(begin, image)
 
 
 def _pinpoints(config: Mapping[str, Any]) -> list[list[int]]:

@@ -1,7 +1,8 @@
 """Chat templates in Jinja, written from the conversation forms that the original repositories keep in Python.
 
 Sources: github.com/OpenGVLab/InternVL, internvl_chat/internvl/conversation.py; github.com/haotian-liu/LLaVA,
-llava/conversation.py. A system turn of the conversation takes the place of the form's own system message.
+llava/conversation.py. A system turn of the conversation takes the place of the form's own system message. `begin` is
+the token that the original's tokenizer adds: servers do not add one to what a template wrote.
 """
 
 from __future__ import annotations
@@ -65,10 +66,11 @@ def find_form(name: object) -> Form:
     return FORMS[name]
 
 
-def turns(form: Form, image: str, video: str | None = None) -> str:
+def turns(form: Form, begin: str, image: str, video: str | None = None) -> str:
     """A template of turns. image, video: what a picture and a clip are written as."""
     return (
         _body(image, video)
+        + f"{{{{ {_text(begin)} }}}}"
         + "{% if messages[0]['role'] == 'system' %}{% set system = body(messages[0]['content']) %}"
         + f"{{% else %}}{{% set system = {_text(form.message)} %}}{{% endif %}}"
         + f"{{{{ {_text(form.system)} + system + {_text(form.end)} }}}}"
@@ -81,10 +83,11 @@ def turns(form: Form, image: str, video: str | None = None) -> str:
     )
 
 
-def vicuna(image: str) -> str:
+def vicuna(begin: str, image: str) -> str:
     """LLaVA 1.6 on Vicuna."""
     return (
         _body(image, None)
+        + f"{{{{ {_text(begin)} }}}}"
         + "{% if messages[0]['role'] == 'system' %}{% set system = body(messages[0]['content']) %}"
         + f"{{% else %}}{{% set system = {_text(_CURIOUS)} %}}{{% endif %}}{{{{ system + ' ' }}}}"
         + "{% for message in messages if message['role'] != 'system' %}{% if message['role'] == 'assistant' %}"
@@ -94,10 +97,11 @@ def vicuna(image: str) -> str:
     )
 
 
-def mistral(image: str) -> str:
+def mistral(begin: str, image: str) -> str:
     """LLaVA 1.6 on Mistral: no system message of its own; a system turn stands inside the first question."""
     return (
         _body(image, None)
+        + f"{{{{ {_text(begin)} }}}}"
         + "{% set told = namespace(system='') %}"
         + "{% for message in messages %}{% if message['role'] == 'system' %}"
         + "{% set told.system = '<<SYS>>\\n' + body(message['content']) + '\\n<</SYS>>\\n\\n' %}"

@@ -27,10 +27,12 @@ _NAMED = ("unk_token", "bos_token", "eos_token", "pad_token")
 @dataclass(frozen=True, slots=True)
 class Read:
     """tokenizer: what becomes tokenizer.json. named: bos_token, eos_token, … → its text.
-    every_part: whether SentencePiece's space stands before the text after a control token, too."""
+    begin: the token that stands before every text, "" if none does. every_part: whether SentencePiece's space stands
+    before the text after a control token, too."""
 
     tokenizer: Tokenizer
     named: dict[str, str]
+    begin: str
     every_part: bool
     context: int | None
 
@@ -49,19 +51,20 @@ def read_tokenizer(folder: Path) -> Read:
     settings = read_optional(folder, "tokenizer_config.json")
     named = _named(settings | read_optional(folder, "special_tokens_map.json"))
     added = _added(folder, settings)
-    every_part = False
+    begin, every_part = "", False
     if (folder / SPM_FILE).is_file():
         kind = str(settings.get("tokenizer_class", ""))
         every_part = not kind.startswith("Llama") or settings.get("legacy") is not False
         tokenizer = _from_spm(folder / SPM_FILE, named, added, every_part)
-        _frame(tokenizer, named, settings)
+        begin = named.get("bos_token", "") if settings.get("add_bos_token", True) else ""
+        _frame(tokenizer, begin, named.get("eos_token", "") if settings.get("add_eos_token", False) else "")
     elif (folder / "tokenizer.json").is_file():
         tokenizer = _from_json(folder / "tokenizer.json")
     else:
         tokenizer = _from_words(folder)
     _add(tokenizer, named, added)
     length = settings.get("model_max_length")
-    return Read(tokenizer, named, every_part, int(length) if isinstance(length, int) else None)
+    return Read(tokenizer, named, begin, every_part, int(length) if isinstance(length, int) else None)
 
 
 def _named(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -151,10 +154,8 @@ def _merges(model: spm.SpmModel, vocabulary: Mapping[str, int]) -> list[tuple[st
     return [(left, right) for *_, left, right in sorted(ranked)]
 
 
-def _frame(tokenizer: Tokenizer, named: Mapping[str, str], settings: Mapping[str, Any]) -> None:
-    """The tokens that stand before and after every text."""
-    before = named.get("bos_token") if settings.get("add_bos_token", True) else None
-    after = named.get("eos_token") if settings.get("add_eos_token", False) else None
+def _frame(tokenizer: Tokenizer, before: str, after: str) -> None:
+    """The tokens that stand before and after every text; "" for none."""
     ends = [token for token in (before, after) if token]
     if not ends:
         return
