@@ -14,6 +14,7 @@ from fourways.cli import (
     compare,
     data,
     diff,
+    env,
     export,
     gate,
     judge,
@@ -53,6 +54,7 @@ app.command("reproduce", epilog=reproduce.EXAMPLES)(reproduce.reproduce)
 app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
+app.add_typer(env.app, name="env")
 app.command("mock", epilog=mock.EXAMPLES)(mock.mock)
 app.add_typer(models.app, name="models")
 

@@ -33,7 +33,7 @@ def environment() -> Environment:
     """Hardware, settings and versions. accelerators: name, memory and compute capability of each visible CUDA
     device."""
     return Environment(
-        cpu=_cpu_model(Machine()),
+        cpu=cpu_model(Machine()),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         cores_machine=os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
@@ -48,7 +48,7 @@ def environment() -> Environment:
     )
 
 
-def _cpu_model(machine: Machine) -> str:
+def cpu_model(machine: Machine) -> str:
     """As /proc/cpuinfo names it; on ARM, where it does not, the board's name or the maker's numbers."""
     try:
         told = machine.fields("proc/cpuinfo")

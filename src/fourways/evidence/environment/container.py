@@ -55,16 +55,10 @@ class CpuLimit(Knob):
     name = "container.cpu_limit"
 
     def read(self, machine: Machine) -> Said:
-        group = hierarchy(machine, "cpu")
-        if group.version == 2:
-            limits = [text.split() for text in group.files(machine, "cpu.max")]
-        else:
-            quotas = group.files(machine, "cpu.cfs_quota_us")
-            limits = [list(pair) for pair in zip(quotas, group.files(machine, "cpu.cfs_period_us"), strict=False)]
-        cores = [share for limit in limits if (share := _cores(limit)) is not None]
-        if not cores:
+        allowed = cpu_limit(machine)
+        if allowed is None:
             return Said("none")
-        allowed, usable = min(cores), len(machine.affinity())
+        usable = len(machine.affinity())
         value = f"{allowed:g} cores' time"
         if allowed >= usable:
             return Said(value)
@@ -118,6 +112,17 @@ class Cpuset(Knob):
                 if text:
                     return Said(format_cpus(cpus(text)))
         raise Unread("the control group does not tell")
+
+
+def cpu_limit(machine: Machine) -> float | None:
+    """Cores' time that the container may use, the least of all its groups; None for no limit. Raises Unread."""
+    group = hierarchy(machine, "cpu")
+    if group.version == 2:
+        limits = [text.split() for text in group.files(machine, "cpu.max")]
+    else:
+        quotas = group.files(machine, "cpu.cfs_quota_us")
+        limits = [list(pair) for pair in zip(quotas, group.files(machine, "cpu.cfs_period_us"), strict=False)]
+    return min((cores for limit in limits if (cores := _cores(limit)) is not None), default=None)
 
 
 def engines(machine: Machine) -> list[str]:
