@@ -20,15 +20,16 @@ def hash_file(path: Path, at: Callable[[int], None] | None = None) -> str:
     Raises FourwaysError if the file was written to, or another took its place, while it was read: such a digest would
     be of no file that ever was.
     """
-    digest = hashlib.sha256()
+    digest, done = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as stream:
         before = os.fstat(stream.fileno())
         buffer = memoryview(bytearray(max(1, min(_BUFFER, before.st_size))))
-        while count := stream.readinto(buffer):
+        while done <= before.st_size and (count := stream.readinto(buffer)):  # one that grows might never end
             digest.update(buffer[:count])
+            done += count
             if at is not None:
                 at(count)
-    if _content(before) != _content(path.stat()):
+    if done != before.st_size or _content(before) != _content(path.stat()):
         raise FourwaysError(
             f"{path} changed while its SHA-256 was computed", hint="wait until nothing writes to it, then try again"
         )
