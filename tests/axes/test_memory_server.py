@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
 from fourways.axes.memory_server import ServerProfile, from_log, server_rows
 from fourways.core.candidate import Candidate
 from fourways.core.rows import FailureRow, MemoryRow, Row
-from fourways.zoo import checkpoint
 
 DATA = Path(__file__).parents[1] / "data" / "vllm"
 CPU_LOG = DATA / "cpu_0.32.0.log"
 CPU_METRICS = DATA / "cpu_0.32.0_metrics.txt"
 """Both were written by vLLM 0.32.0's CPU backend with `zoo:qwen`; lines of no interest are left out."""
 GIB = 2**30
-VARIABLE = "FOURWAYS_TEST_VLLM"
-SETTINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
 GPU_LINES = (
     "(EngineCore pid=7) INFO 11-22 10:00:00 [core.py:133] Initializing a V1 LLM engine (v0.32.0) with config: …",
     "(Worker_TP0 pid=8) INFO 11-22 10:00:09 [gpu_model_runner.py] Model loading took 14.98 GiB memory and 3.6 seconds",
@@ -146,46 +136,14 @@ async def test_a_server_that_is_gone_has_no_access() -> None:
     assert (row.message, row.status) == ("no access", "undefined")
 
 
-@pytest.fixture
-def vllm(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The URL of a real vLLM on the CPU that serves zoo:qwen, and its log."""
-    program = os.environ.get(VARIABLE)
-    if not program:
-        pytest.skip(f"{VARIABLE} is not set: it names the `vllm` program of an installed vLLM")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    folder, log, url = tmp_path / "qwen", tmp_path / "vllm.log", f"http://127.0.0.1:{port}"
-    shutil.copytree(checkpoint("qwen"), folder)
-    command = [
-        program, "serve", str(folder), "--host", "127.0.0.1", "--port", port, "--max-model-len", "1024",
-        "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager",
-    ]  # fmt: skip
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=out, cwd=tmp_path, env={**os.environ, **SETTINGS}, start_new_session=True
-        )
-    try:
-        ends = time.monotonic() + 300
-        while time.monotonic() < ends:
-            assert process.poll() is None, log.read_text(errors="replace")[-3000:]
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code == 200:
-                    break
-            time.sleep(1)
-        yield url, log
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)  # its engine runs in a child of the same session
-        process.wait(60)
-
-
-@pytest.mark.timeout(400)
-async def test_a_real_vllm_says_what_it_reserved(vllm: tuple[str, Path]) -> None:
-    url, log = vllm
-    rows = await server_rows(Candidate("v", url=url, server_log=str(log)))
+@pytest.mark.timeout(900)
+async def test_a_real_vllm_says_what_it_reserved(embedded_in_vllm: Mapping[str, Any]) -> None:
+    server = embedded_in_vllm["qwen"]
+    rows = await server_rows(Candidate("v", url=server.url, server_log=str(server.log)))
     size, tokens = sizes(rows)["kv_cache"]
     assert size == GIB
     assert size // tokens == 2560, "zoo:qwen: 2 x 5 layers x 2 heads x 32 numbers of 4 bytes"
-    assert from_log(log.read_text(errors="replace").splitlines()) == ServerProfile(kv_cache=GIB, kv_tokens=tokens)
+    assert from_log(server.log.read_text(errors="replace").splitlines()) == ServerProfile(
+        kv_cache=GIB, kv_tokens=tokens
+    )
     assert missing(rows).keys() == {"weights", "activation_peak"}, "its CPU backend does not tell them"

@@ -1,21 +1,13 @@
-"""In fp32 an embedded model behind a real vLLM gives the local engine's tokens (about two minutes a family)."""
+"""In fp32 an embedded model behind a real vLLM gives the local engine's tokens."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 import torch
 from PIL import Image as Pil
@@ -31,9 +23,8 @@ from fourways.families.contract import Family
 from fourways.families.registry import find_family
 from fourways.hub import look
 from fourways.media import read_image
-from fourways.zoo import NAMES, checkpoint, distinct_scenes
+from fourways.zoo import NAMES, distinct_scenes
 
-VARIABLE = "FOURWAYS_TEST_VLLM"
 TIE = 1e-4
 RESIZED_TIE = 5e-3
 """vLLM's image processors resize through torchvision, the families' through Pillow: 0.4 to 0.7 % of the resized values
@@ -45,7 +36,6 @@ QUESTIONS = (
     "左上角的物体是什么颜色？请直接回答选项字母。",
     "Please provide the bounding box coordinate of the region this sentence describes: the red circle",
 )
-SETTINGS = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
 
 
 @dataclass
@@ -57,54 +47,12 @@ class Served:
     family: Family
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path, seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        assert process.poll() is None, f"vLLM ended: {log.read_text(errors='replace')[-3000:]}"
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code == 200:
-                return
-        time.sleep(1)
-    pytest.fail(f"vLLM was not ready after {seconds:g} s: {log.read_text(errors='replace')[-3000:]}")
-
-
 @pytest.fixture(scope="module", params=NAMES)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    program = os.environ.get(VARIABLE)
-    if not program:
-        pytest.skip(f"{VARIABLE} is not set: it names the `vllm` program of an installed vLLM")
-    where, port = tmp_path_factory.mktemp("vllm"), free_port()
-    folder = where / request.param
-    shutil.copytree(checkpoint(request.param), folder)  # both sides get these bytes, whatever `make zoo` does meanwhile
-    found = look(folder)
+def served(request: pytest.FixtureRequest, embedded_in_vllm: Mapping[str, Any]) -> Served:
+    server = embedded_in_vllm[request.param]
+    found = look(server.folder)
     family = find_family(found.architecture).load(found, dtype="float32", device="cpu")
-    url, log = f"http://127.0.0.1:{port}", where / "log.txt"
-    command = [
-        program, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--served-model-name", request.param,
-        "--max-model-len", "1024", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager",
-    ]  # fmt: skip
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=out, cwd=log.parent, env={**os.environ, **SETTINGS}, start_new_session=True
-        )
-    try:
-        wait_until_ready(process, url, log, 400)
-        yield Served(request.param, url, family)
-    finally:
-        # Its engine runs in a child; all of them are in the session that was started for it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+    return Served(request.param, server.url, family)
 
 
 def pictures(count: int) -> list[Image]:
