@@ -30,6 +30,30 @@ def kit() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def models_kit() -> ModuleType:
+    """A Hugging Face Hub on this machine."""
+    return _beside("model_server")
+
+
+@pytest.fixture(scope="session")
+def originals() -> ModuleType:
+    """Makes checkpoints in their authors' layouts."""
+    return _beside("original_checkpoints")
+
+
+@pytest.fixture(scope="session")
+def original_models() -> ModuleType:
+    """What such checkpoints answer, computed plainly."""
+    return _beside("original_models")
+
+
+@pytest.fixture(scope="session")
+def native_vllm() -> ModuleType:
+    """A vLLM that loads such a checkpoint as it is."""
+    return _beside("native_vllm")
+
+
+@pytest.fixture(scope="session")
 def postgres() -> Iterator[Any]:
     """A PostgreSQL server of these tests' own."""
     module = _beside("postgres_server")
