@@ -66,14 +66,20 @@ def read_header(file: Path) -> Header:
         entries.pop("__metadata__", None)
         header = {name: _TENSOR.decode(entry) for name, entry in entries.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not a safetensors file: its header cannot be read", hint=_AGAIN) from error
+        raise CheckpointError(
+            f"{file} is not a safetensors file: its header cannot be read", hint=_AGAIN, fault="weights.damaged"
+        ) from error
     _check_tensors(file, header)
     end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     missing = 8 + length + end - size
     if missing > 0:
-        raise CheckpointError(f"{file} is cut short: {missing:,} of its bytes are missing", hint=_AGAIN)
+        raise CheckpointError(
+            f"{file} is cut short: {missing:,} of its bytes are missing", hint=_AGAIN, fault="weights.truncated"
+        )
     if missing < 0:
-        raise CheckpointError(f"{file} is damaged: {-missing:,} bytes follow its last tensor", hint=_AGAIN)
+        raise CheckpointError(
+            f"{file} is damaged: {-missing:,} bytes follow its last tensor", hint=_AGAIN, fault="weights.damaged"
+        )
     return header
 
 
@@ -94,6 +100,7 @@ def _check_tensors(file: Path, header: Header) -> None:
             raise CheckpointError(
                 f"{file} is damaged: its header gives {name} {end - begin:,} bytes, which is not its shape",
                 hint=_AGAIN,
+                fault="weights.damaged",
             )
 
 
@@ -104,13 +111,17 @@ def _raw_header(file: Path) -> tuple[int, int, bytes]:
         first = stream.read(max(9, len(_LFS)))
         if first.startswith(_LFS):
             raise CheckpointError(
-                f"{file} is a Git LFS pointer, not the weights", hint="run `git lfs pull` in the checkpoint"
+                f"{file} is a Git LFS pointer, not the weights",
+                hint="run `git lfs pull` in the checkpoint",
+                fault="lfs-pointer",
             )
         length = int.from_bytes(first[:8], "little")
         if size < 8 or length > _MAX_HEADER or first[8:9] not in (b"{", b""):
-            raise CheckpointError(f"{file} is not a safetensors file", hint=_AGAIN)
+            raise CheckpointError(f"{file} is not a safetensors file", hint=_AGAIN, fault="weights.damaged")
         if size < 8 + length:
-            raise CheckpointError(f"{file} is cut short: it ends inside its header", hint=_AGAIN)
+            raise CheckpointError(
+                f"{file} is cut short: it ends inside its header", hint=_AGAIN, fault="weights.truncated"
+            )
         stream.seek(8)
         return length, size, stream.read(length)
 
@@ -120,22 +131,28 @@ def _sharded(folder: Path) -> dict[Path, Header]:
     try:
         places = msgspec.json.decode(index.read_bytes(), type=_Index).weight_map
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CheckpointError(f"{index} cannot be read: it has no weight_map", hint=_AGAIN) from error
+        raise CheckpointError(
+            f"{index} cannot be read: it has no weight_map", hint=_AGAIN, fault="index.lies"
+        ) from error
     shards = sorted(set(places.values()))
     if strange := [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]:
         raise CheckpointError(
             f"{index} names {strange[0]!r}, which is not a safetensors file of this folder",
             hint="is the index genuine?",
+            fault="index.lies",
         )
     if absent := [name for name in shards if not (folder / name).is_file()]:
         raise CheckpointError(
             f"{folder} lacks {len(absent)} of {len(shards)} weight files: {', '.join(absent[:3])}",
             hint="copy or download the missing files",
+            fault="weights.missing-shard",
         )
     held = {name: read_header(folder / name) for name in shards}
     if lost := [tensor for tensor, shard in places.items() if tensor not in held[shard]]:
         raise CheckpointError(
-            f"{folder / places[lost[0]]} lacks {len(lost)} tensors of the index, such as {lost[0]}", hint=_AGAIN
+            f"{folder / places[lost[0]]} lacks {len(lost)} tensors of the index, such as {lost[0]}",
+            hint=_AGAIN,
+            fault="index.lies",
         )
     return {folder / name: header for name, header in held.items()}
 
@@ -146,8 +163,10 @@ def _none(folder: Path) -> CheckpointError:
         return CheckpointError(
             f"{folder} has its weights only as {pickles[0]}; such files can run code, so only safetensors are read",
             hint="convert it once where you trust it: AutoModel….from_pretrained(…).save_pretrained(…)",
+            fault="pickle-only",
         )
     return CheckpointError(
         f"{folder} has no {SINGLE} and no {INDEX}",
         hint="finish the download, or use --weights random to measure latency and memory from the config alone",
+        fault="weights.missing",
     )
