@@ -16,12 +16,14 @@ from fourways.core.figure import Summary
 from fourways.core.manifest import Manifest
 from fourways.core.rows import Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
+from fourways.core.verdict import Comparison
 from fourways.evidence.statement import Statement
 
-PublishedFile = Literal["model", "run", "rows", "state", "statement", "summary"]
+PublishedFile = Literal["comparison", "model", "run", "rows", "state", "statement", "summary"]
 VERSION = 1
 
 _TYPES: dict[PublishedFile, tuple[Any, str]] = {
+    "comparison": (Comparison, "comparison.json: two runs side by side"),
     "model": (Manifest, "fourways.model.json: what a checkpoint is"),
     "run": (RunHeader, "run.json: the header of a run"),
     "rows": (RowsHeader | Row, "one line of rows.jsonl (or rows.superseded.jsonl): the header (line 1) or a row"),

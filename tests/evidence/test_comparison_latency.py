@@ -1,0 +1,176 @@
+"""Is it the engine or the machine? Rows of made-up runs in which one, the other or both became slower."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import pytest
+
+from fourways.core.candidate import Candidate
+from fourways.core.engine import EngineInfo
+from fourways.core.rows import CeilingRow, FailureRow, RequestRow, Row
+from fourways.core.run import (
+    RUN_SCHEMA,
+    CandidateRecord,
+    ClockRecord,
+    Environment,
+    Reading,
+    RunHeader,
+    SourceState,
+)
+from fourways.core.verdict import AxisVerdict
+from fourways.evidence.comparison import Facts, judge
+
+TOKENS, REQUESTS = 32, 32
+
+
+def requests(rng: np.random.Generator, engine: float, busy: float, concurrency: int) -> list[Row]:
+    """engine: how many times as long its work takes. busy: by what factor the machine stretches a typical request; the
+    calmest moments it leaves as they are."""
+    made: list[Row] = []
+    for item in range(REQUESTS):
+        steps = engine * 2.0 * np.exp(rng.normal(0, 0.01, TOKENS - 1))
+        held_up = rng.random(TOKENS - 1) < 0.8
+        steps = np.where(held_up, steps * (1 + (busy - 1) * rng.uniform(0.6, 1.4, TOKENS - 1)), steps)
+        first = engine * 9.0 * (1 + (busy - 1) * rng.uniform(0, 1.5))
+        made.append(
+            RequestRow(
+                "a", "describe-32", concurrency, "cold", item // 16, item, "00", 0.0, 0.1, first, first + steps.sum(),
+                float(steps.mean()), tuple(steps), 40, 16, TOKENS, {},
+            )
+        )  # fmt: skip
+    return made
+
+
+def ceilings(rng: np.random.Generator, rate: float) -> list[Row]:
+    made: list[Row] = []
+    for trial in range(8):
+        copied, multiplied = rate * np.exp(-rng.exponential(0.05, 2))
+        made.append(CeilingRow("a", "cpu", "float32", 1, "copy_bytes_per_s", trial, 1 << 20, 1e10 * copied))
+        made.append(CeilingRow("a", "cpu", "float32", 1, "matmul_flops_per_s", trial, 512, 1e11 * multiplied))
+    return made
+
+
+def header(**changes: object) -> RunHeader:
+    engine = EngineInfo("local", "generic", None, frozenset(), {"threads": "1"})
+    made = RunHeader(
+        schema=RUN_SCHEMA, run_id="r", started="2026-11-22T10:00:00+00:00", argv=(), source=SourceState("0"), seed=7,
+        axes=("latency",), limit=None, quick=True,
+        candidates=(CandidateRecord(Candidate("a", model="a"), "A", {"model.safetensors": "0" * 64}, engine),), suite=(),
+        definitions={"e2e_p50": "e2e_p50@2"}, environment=Environment("cpu", 2, 2, 8 << 30, "Linux", "6", "3.11.7", {}),
+        clock=ClockRecord("c", 1.0, 0.0, ""),
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **changes)
+
+
+def run(
+    seed: int, *, engine: float = 1.0, busy: float = 1.05, rate: float = 1.0, head: RunHeader | None = None
+) -> Facts:
+    rng = np.random.default_rng(seed)
+    rows = [row for concurrency in (1, 8) for row in requests(rng, engine, busy, concurrency)]
+    return Facts.of(f"run {seed}", head or header(), (), [*rows, *ceilings(rng, rate)])
+
+
+def latency(old: Facts, starts: Sequence[Facts]) -> AxisVerdict:
+    verdicts = judge(old, starts[0], starts[1:]).verdicts
+    return next(one for one in verdicts if one.ground == "latency")
+
+
+def test_a_machine_at_rest_shows_that_it_is_as_fast_as_it_was() -> None:
+    found = latency(run(0, busy=1.0), [run(seed, busy=1.0) for seed in (1, 2, 3)])
+    assert found.verdict == "reproduced", found.reasons
+    assert found.statistics["starts"] == 3
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_unchanged_engine_is_never_not_reproduced_on_a_machine_whose_load_wanders(seed: int) -> None:
+    rng = np.random.default_rng(900 + seed)
+    loads = np.exp(rng.uniform(0, np.log(3), 4))
+    old, *new = (run(10 * seed + n, busy=float(load)) for n, load in enumerate(loads))
+    assert latency(old, new).verdict != "not reproduced"
+    assert latency(new[0], [old]).verdict != "not reproduced"
+
+
+@pytest.mark.parametrize("busy", [(1.0, 1.0), (1.1, 1.6), (2.2, 1.1), (1.5, 2.5)])
+@pytest.mark.parametrize("engine", [1.5, 1 / 1.5])
+def test_an_engine_slower_or_faster_by_half_is_seen_through_the_load(engine: float, busy: tuple[float, float]) -> None:
+    found = latency(run(50, busy=busy[0]), [run(60 + n, engine=engine, busy=busy[1]) for n in range(3)])
+    assert found.verdict == "not reproduced"
+    ratio = found.statistics["undisturbed step.describe-32.closed 1.cold.ratio"]
+    assert ratio == pytest.approx(engine, rel=0.1)
+    assert "decode steps" in found.reasons[0]
+
+
+def test_a_machine_that_became_slower_itself_explains_as_much_and_no_more() -> None:
+    slower = [run(70 + n, engine=1.5, rate=1 / 1.5) for n in range(3)]
+    found = latency(run(70), slower)
+    assert found.verdict == "not comparable"
+    assert found.statistics["machine.slower"] == pytest.approx(1.5, rel=0.05)
+    twice = [run(80 + n, engine=2.5, rate=1 / 1.5) for n in range(3)]
+    assert latency(run(70), twice).verdict == "not reproduced"
+
+
+def test_an_unsteady_machine_says_how_unsteady_it_is() -> None:
+    found = latency(run(0, busy=1.1), [run(1, busy=1.1), run(2, busy=2.4), run(3, busy=1.6)])
+    assert found.verdict == "not comparable"
+    assert "this machine's own A/A ratio reaches" in found.reasons[0]
+    assert found.statistics["own_ratio"] > 1.5
+
+
+def test_one_start_alone_cannot_say_that_it_is_the_same() -> None:
+    found = latency(run(0, busy=1.0), [run(1, busy=1.0)])
+    assert found.verdict == "not comparable"
+    assert "one fresh start" in found.reasons[0]
+
+
+def test_another_processor_or_version_is_not_comparable_and_is_named() -> None:
+    other = msgspec.structs.replace(header().environment, cpu="another", packages={"torch": "3"})
+    found = latency(run(0), [run(1, engine=3.0, head=header(environment=other))])
+    assert found.verdict == "not comparable"
+    assert "processor: cpu → another" in found.reasons
+    assert "torch: None → 3" in found.reasons
+
+
+def test_another_governor_is_not_comparable_and_another_load_is_nothing() -> None:
+    def machine(**readings: str) -> RunHeader:
+        made = tuple(Reading(knob.replace("_", "."), value) for knob, value in readings.items())
+        return header(environment=msgspec.structs.replace(header().environment, readings=made))
+
+    old = run(0, head=machine(cpu_governor="performance", system_load="1.0"))
+    same = run(1, head=machine(cpu_governor="performance", system_load="7.0"))
+    other = run(1, head=machine(cpu_governor="powersave", system_load="1.0"))
+    assert not any("governor" in reason for reason in latency(old, [same]).reasons)
+    assert latency(old, [other]).reasons == ("cpu.governor: performance → powersave",)
+
+
+def test_a_server_whose_machine_nobody_sees_needs_a_larger_difference() -> None:
+    served = msgspec.structs.replace(
+        header().candidates[0],
+        candidate=Candidate("a", url="http://x/v1", device=""),
+        sha256={},
+        engine=EngineInfo("openai", "generic", None, frozenset(), {}),
+    )
+
+    def at(seed: int, engine: float) -> Facts:
+        made = run(seed, engine=engine, head=header(candidates=(served,)))
+        made.measured["a"].ceilings.clear()
+        return made
+
+    assert latency(at(0, 1.0), [at(1, 1.5)]).verdict == "not comparable"
+    found = latency(at(0, 1.0), [at(1, 4.0)])
+    assert found.verdict == "not reproduced"
+    assert "no access" in found.reasons[-1]
+
+
+def test_what_the_new_run_lost_is_not_reproduced_and_what_the_old_one_lost_is_not_comparable() -> None:
+    lost = FailureRow("a", "latency", "axis", "", "every request failed")
+    broken = Facts.of("broken", header(), (), [lost])
+    assert latency(run(0), [broken]).verdict == "not reproduced"
+    assert latency(broken, [run(0)]).verdict == "not comparable"
+    assert "every request failed" in latency(run(0), [broken]).reasons[0]
+
+
+def test_runs_without_a_load_in_common_are_not_comparable() -> None:
+    assert latency(run(0), [Facts.of("empty", header(), (), [])]).verdict == "not comparable"
