@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -90,20 +88,3 @@ def test_a_training_step_has_the_recipes_adapter_unless_told_and_no_keys_and_val
     assert found.exit_code == 0, found.output
     assert "LoRA r=8 on llm" in found.output and "train step" in found.output
     assert "keys and values" not in found.output
-
-
-@pytest.mark.parametrize(
-    "words",
-    [["--images", "wide"], ["--dtype", "int3"], ["--quant", "int2"], ["--lora", "16"], ["--device", "tpu"],
-     ["--card", "8GB", "--device", "cpu"]],
-)  # fmt: skip
-def test_a_wrong_word_is_told_before_what_runs_models_is_imported(words: list[str]) -> None:
-    code = (
-        "import sys\nfrom fourways.cli.main import app\n"
-        "try: app(sys.argv[1:], standalone_mode=False)\n"
-        "except Exception as error: print(type(error).__name__, 'torch' in sys.modules)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, "memory", "zoo:qwen", *words], capture_output=True, text=True, check=True
-    )
-    assert run.stdout.split() == ["UserError", "False"], run.stderr

@@ -118,12 +118,13 @@ def _given(context: typer.Context) -> frozenset[str]:
 
 
 def _run(job: LoadJob) -> Outcome:
-    from transformers.utils import logging
-
     from fourways.compare import show_on
     from fourways.compare.loading import start_load
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+    if any(candidate.model is not None for candidate in job.candidates):
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     show = show_on(notes())
     try:
         return start_load(job, show)

@@ -1,9 +1,12 @@
-"""Candidates → checkpoints that were looked at, and engines that are open."""
+"""Candidates → checkpoints that were looked at, and engines that are open.
+
+What runs models is imported where a model is opened: it takes seconds, and who only asks a server needs none of it."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import torch
 
 import fourways
 from fourways import zoo
@@ -26,10 +28,7 @@ from fourways.core.manifest import Manifest
 from fourways.core.request import Request
 from fourways.core.run import CandidateRecord, ThreadChoice
 from fourways.engines import open_engine
-from fourways.engines.local.threads import RULE
 from fourways.engines.openai.address import find_address
-from fourways.families.quantization import check_quantization
-from fourways.families.registry import find_family, registered
 from fourways.hub import resolve
 from fourways.hub.manifest import filled, make
 
@@ -68,6 +67,8 @@ def _find(candidate: Candidate) -> Checkpoint | None:
     if candidate.model is None:
         return None
     checkpoint = resolve(candidate.model, embedded=embedded(), weights=candidate.weights)
+    from fourways.families.registry import find_family
+
     find_family(checkpoint.architecture, checkpoint.folder)
     return checkpoint
 
@@ -80,6 +81,8 @@ def check_asked(candidate: Candidate) -> None:
         return
     available_bytes(candidate.device)
     if candidate.quantization is not None:
+        from fourways.families.quantization import check_quantization
+
         try:
             check_quantization(candidate.quantization, candidate.dtype)
         except CapabilityError as error:
@@ -131,7 +134,7 @@ class EnginePool:
         """These candidates open, in this order, and no others."""
         wanted = {candidate.name for candidate in candidates}
         closed = [self._open.pop(name) for name in list(self._open) if name not in wanted]
-        devices = {one.candidate.device for one in closed}
+        devices = {one.candidate.device for one in closed if one.checkpoint is not None}
         while closed:
             await closed.pop().engine.close()
         _give_back(devices)
@@ -202,6 +205,8 @@ class EnginePool:
         if (chosen := threads_of(engine.info)) is not None:
             self._threads[candidate.name] = chosen
             if self.choice is None and shares_threads(candidate):
+                from fourways.engines.local.threads import RULE
+
                 self.choice = ThreadChoice(chosen, candidate.name, engine.info.settings["threads_measured"], RULE)
         self._open[candidate.name] = Opened(candidate, checkpoint, engine)
         return self._open[candidate.name]
@@ -219,6 +224,8 @@ def _manifest(checkpoint: Checkpoint) -> Manifest | None:
     a checkpoint that was damaged since: then the candidate could not be opened either."""
     if checkpoint.random_weights:
         return None
+    from fourways.families.registry import registered
+
     try:
         manifest = make(checkpoint.folder, lambda: {name: one.card for name, one in registered().families.items()})
     except CheckpointError:
@@ -233,6 +240,8 @@ def _give_back(devices: set[str]) -> None:
         return
     gc.collect()
     if any(device != "cpu" for device in devices):
+        import torch
+
         torch.cuda.empty_cache()
 
 
@@ -281,7 +290,7 @@ def explain(error: Exception) -> FourwaysError:
         traceback.print_exception(error)
     if isinstance(error, FourwaysError):
         return error
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if _ran_out_of_memory(error):
         return OutOfMemory("out of memory", hint="a smaller dtype or visual budget, or a larger device")
     text = " ".join(str(error).split())
     return FourwaysError(
@@ -289,6 +298,12 @@ def explain(error: Exception) -> FourwaysError:
         hint=f"this is a fault of Fourways, in {_origin(error)}: please report it; "
         "FOURWAYS_DEBUG=1 prints the traceback",
     )
+
+
+def _ran_out_of_memory(error: Exception) -> bool:
+    """torch's own kind can only come from a torch that was imported."""
+    torch = sys.modules.get("torch")
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
 
 def _origin(error: Exception) -> str:

@@ -1,20 +1,21 @@
-"""Whether a candidate fits its device: from the shapes of its tensors and what is free now. Loads no weights."""
+"""Whether a candidate fits its device: from the shapes of its tensors and what is free now. Loads no weights.
+
+What runs models is imported where it is needed: it takes seconds, and who only asks a server needs none of it."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
-from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText
 
 from fourways.core.candidate import Candidate, Checkpoint
 from fourways.core.errors import OutOfMemory, UserError
-from fourways.families.quantization import is_quantised
-from fourways.families.registry import find_family
 from fourways.hub import parameter_count
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 _BESIDE_WEIGHTS = 1.15
@@ -33,6 +34,9 @@ def count_int8(candidate: Candidate, checkpoint: Checkpoint) -> int:
     and that moment needs the most."""
     if candidate.quantization != "int8" or candidate.device == "cpu":
         return 0
+    from fourways.families.quantization import is_quantised
+    from fourways.families.registry import find_family
+
     language = re.compile(find_family(checkpoint.architecture).card.lora_targets["llm"])
     layers = _shapes(checkpoint.folder).named_modules()
     return sum(layer.weight.numel() for name, layer in layers if is_quantised(name, layer, language))
@@ -48,6 +52,8 @@ def available_bytes(device: str) -> int:
     """Free memory of `cpu` or `cuda[:N]` now. Raises UserError if there is no such device."""
     if device == "cpu":
         return int(psutil.virtual_memory().available)
+    import torch
+
     try:
         index = torch.device(device)
         if index.type != "cuda":
@@ -74,6 +80,9 @@ def check_room(candidate: Candidate, checkpoint: Checkpoint) -> None:
 
 def _shapes(folder: Path) -> nn.Module:
     """The model with shapes and no weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     with torch.device("meta"):
         model: nn.Module = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]  # transformers leaves it untyped

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,7 @@ from fourways.compare.folder import RunFolder, check_new, clear_unfinished, make
 from fourways.compare.job import Job, settings_of
 from fourways.compare.losses import losses, try_again
 from fourways.compare.opening import Checkpoints, EnginePool, Failed, explain, find_checkpoints, status_of, threads_of
+from fourways.compare.outcome import Interrupted, Outcome
 from fourways.compare.planned import plan_record
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
@@ -28,35 +29,14 @@ from fourways.compare.suites import check_suite, record_suite
 from fourways.compare.tracing import traced
 from fourways.core.candidate import Candidate
 from fourways.core.errors import FourwaysError, UserError
-from fourways.core.failed import FailedRequests
 from fourways.core.figure import AXES as AXIS_NAMES
 from fourways.core.figure import Axis as AxisName
-from fourways.core.figure import Summary
 from fourways.core.rows import FailureRow, TermsRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, ClockRecord, RunHeader, RunState, ThreadChoice
 from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_state
 from fourways.evidence import RowsNotWritten, axis_of, build_header, check_free, new_run_id, write_header
 from fourways.evidence.redact import MASK
 from fourways.trace import Recording
-
-
-class Interrupted(FourwaysError):
-    """Ctrl-C: the rows so far are kept."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A finished run. failures: whole axes and benchmarks of a candidate that were tried and broke. partly: benchmarks
-    some of whose requests failed. try_again: whether a resume would try any of these again."""
-
-    folder: Path
-    report: Path
-    summary: Summary
-    failures: tuple[FailureRow, ...]
-    partly: tuple[FailedRequests, ...]
-    try_again: bool
 
 
 def start(job: Job, show: Show, like: RunHeader | None = None) -> Outcome:

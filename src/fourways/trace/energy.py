@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import torch
-
 from fourways.core.errors import Undefined
 from fourways.trace import nvml
 
@@ -49,7 +47,7 @@ class Nvml:
 
     least_s = 5.0
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: str) -> None:
         self.method = NVML_METHOD
         self._nvml = nvml.load()
         self._handle = nvml.handle(self._nvml, device)
@@ -104,7 +102,7 @@ class EnergyMeter:
         self._started = 0.0
         self._drawn: Drawn | None = None
         try:
-            self._counter = _counter(torch.device(device))
+            self._counter = _counter(device)
         except Undefined as error:
             self._why = error.reason
 
@@ -135,8 +133,8 @@ class EnergyMeter:
         return self._drawn
 
 
-def _counter(device: torch.device) -> Counter:
-    match device.type:
+def _counter(device: str) -> Counter:
+    match device.partition(":")[0]:
         case "cuda":
             return Nvml(device)
         case "cpu":

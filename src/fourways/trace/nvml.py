@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 from types import ModuleType
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from fourways.core.errors import Undefined
+
+if TYPE_CHECKING:
+    import torch
 
 
 def load() -> ModuleType:
@@ -24,8 +25,10 @@ def load() -> ModuleType:
     return nvml
 
 
-def handle(nvml: ModuleType, device: torch.device) -> Any:
+def handle(nvml: ModuleType, device: torch.device | str) -> Any:
     """NVML's handle of a CUDA device, by its UUID: NVML does not know CUDA_VISIBLE_DEVICES. Raises Undefined."""
+    import torch  # takes seconds, and only a CUDA device is asked after
+
     uuid = str(torch.cuda.get_device_properties(device).uuid)
     try:
         return nvml.nvmlDeviceGetHandleByUUID(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}")

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import torch
 
 from fourways.axes.contract import CONCURRENCY, Opened
 from fourways.compare.axes import ENGINES
@@ -206,6 +205,8 @@ def _devices(candidate: Candidate, count: int) -> list[str]:
             f"{candidate.name} names one card ({candidate.device}), and {count} replicas need {count}",
             hint="give --device cuda, and choose the cards with CUDA_VISIBLE_DEVICES",
         )
+    import torch
+
     if (there := torch.cuda.device_count()) < count:
         raise UserError(f"{count} replicas need {count} CUDA devices, and {there} are visible", hint="fewer --replicas")
     return [f"cuda:{number}" for number in range(count)]

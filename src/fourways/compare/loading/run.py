@@ -23,9 +23,9 @@ from fourways.compare.loading.sending import Supply, is_lost, with_adapters
 from fourways.compare.loading.sweeping import AXIS, Round, dead, swept
 from fourways.compare.losses import losses
 from fourways.compare.opening import Checkpoints, EnginePool, find_checkpoints
+from fourways.compare.outcome import Interrupted, Outcome
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish
-from fourways.compare.run import Interrupted, Outcome
 from fourways.compare.tracing import traced
 from fourways.compare.workloads import open_workload
 from fourways.core.errors import UserError

@@ -15,7 +15,6 @@ from fourways.core.errors import FourwaysError
 from fourways.core.load import Load
 from fourways.core.request import Plan
 from fourways.core.rows import Cache, FailureRow, RequestRow, Row
-from fourways.engines import LocalEngine
 from fourways.load import Ask, Timing, Workload, request_row, send
 
 TIMEOUT_S = 300.0
@@ -71,8 +70,11 @@ class Warmed:
 async def with_adapters(one: Opened, drawn: Workload) -> FailureRow | None:
     """A local engine reads the adapters that the workload names, which are folders to it; a server knows its own. A row
     where one cannot be used."""
-    if not isinstance(one.engine, LocalEngine):
+    if one.checkpoint is None:
         return None
+    from fourways.engines import LocalEngine
+
+    assert isinstance(one.engine, LocalEngine), "whoever has a checkpoint has it loaded"
     try:
         for name in drawn.adapters:
             await one.engine.load_adapter(name, Path(name).expanduser())

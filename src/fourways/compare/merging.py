@@ -21,9 +21,9 @@ import msgspec
 from fourways.compare.fingerprint import fingerprints, unlike
 from fourways.compare.folder import ELSEWHERE, RunFolder, check_new, make
 from fourways.compare.losses import losses
+from fourways.compare.outcome import Outcome
 from fourways.compare.progress import Show
 from fourways.compare.publishing import publish, shows_pictures, suite_named_by
-from fourways.compare.run import Outcome
 from fourways.core.errors import UserError
 from fourways.core.rows import AnswerRow, FailureRow, Row
 from fourways.core.run import CandidateRecord, PartRecord, RunHeader, RunState, ShardRecord
