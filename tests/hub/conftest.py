@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
+import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -96,3 +98,19 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     from fourways.hub.data import fetch
 
     monkeypatch.setattr(fetch, "_pause", lambda tried: 0.01)
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[], None]:
+    """What makes a child process obey the modes of files, although the tests may run as root: the capability to ignore
+    them is dropped (capabilities(7): CAP_DAC_OVERRIDE is 1, CAP_DAC_READ_SEARCH 2; prctl(2): PR_CAPBSET_DROP is 24)."""
+    if os.geteuid() != 0:
+        return lambda: None
+    libc = ctypes.CDLL(None)
+
+    def drop() -> None:
+        for capability in (1, 2):
+            if libc.prctl(24, capability, 0, 0, 0) != 0:
+                raise OSError("the capability to ignore modes cannot be dropped")
+
+    return drop

@@ -1,4 +1,4 @@
-"""Tiny checkpoints in their authors' own layouts, with drawn weights: InternVL on each of its language models, LLaVA 1.6.
+"""Tiny checkpoints in their authors' layouts, with drawn weights: InternVL on each of its language models, LLaVA 1.6.
 
 Shapes and names are those of the published checkpoints; sizes are small. The few Python files that a server needs to
 read such a configuration (original_code/) are written here too, since nothing of the originals may be copied.
@@ -29,7 +29,7 @@ PINPOINTS = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
 CORPUS = (
     "Describe the image. How many objects are there? What colour is the top left object? Answer the question using a "
     "single word or phrase. The red circle is above the blue square. A chat between a curious human and an assistant. "
-    "左上角的物体是什么颜色？请直接回答选项字母。 helpful, detailed and polite answers to the human's questions system user "
+    "左上角的物体是什么颜色？请直接回答选项字母。 helpful, detailed and polite answers to the human's questions "
 )
 VISUAL = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
 
@@ -141,7 +141,8 @@ def internvl(folder: Path, language: str, *, seed: int = 0, qk_norm: bool = Fals
         "tie_word_embeddings": False,
     }  # fmt: skip
     write(folder / "config.json", config)
-    write(folder / "generation_config.json", {"_from_model_config": True})
+    ends = [own["id"] for own in _added(folder) if own["content"] in ("<|im_end|>", "<|end|>")]
+    write(folder / "generation_config.json", {"_from_model_config": True, "eos_token_id": ends})
     drawn = draw(seed)
     tensors = _vision(drawn, qk_norm) | _connector(drawn)
     tensors |= {f"language_model.{name}": tensor for name, tensor in _language(drawn, language, vocabulary).items()}
@@ -150,6 +151,11 @@ def internvl(folder: Path, language: str, *, seed: int = 0, qk_norm: bool = Fals
         if file.suffix == ".py":
             shutil.copy(file, folder)
     return folder
+
+
+def _added(folder: Path) -> list[dict[str, Any]]:
+    table = json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"]
+    return [entry | {"id": int(index)} for index, entry in table.items()]
 
 
 def _intern_vit(qk_norm: bool) -> dict[str, Any]:
@@ -180,8 +186,9 @@ def _llm_config(language: str, vocabulary: int) -> dict[str, Any]:
             "sliding_window": 512, "use_sliding_window": False, "max_window_layers": 1,
         },
         "phi3": {
-            "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "rope_theta": 10000.0, "sliding_window": 1024,
-            "original_max_position_embeddings": 512, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "pad_token_id": 0,
+            "architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "rope_theta": 10000.0, "sliding_window": 2048,
+            "original_max_position_embeddings": 1024,
+            "max_position_embeddings": 2048, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "pad_token_id": 0,
             "rope_scaling": {
                 "type": "longrope",
                 "short_factor": [1.0 + 0.02 * step for step in range(WIDTH // HEADS // 2)],
@@ -327,7 +334,11 @@ def _clip(drawn: Draw) -> dict[str, Tensor]:
         "embeddings.position_embedding.weight": drawn((CLIP_SIDE // CLIP_PATCH) ** 2 + 1, width),
         "embeddings.position_ids": torch.arange((CLIP_SIDE // CLIP_PATCH) ** 2 + 1)[None],
     }
-    for norm in ("pre_layrnorm", "post_layernorm", *(f"encoder.layers.{n}.layer_norm{m}" for n in range(3) for m in (1, 2))):
+    for norm in (
+        "pre_layrnorm",
+        "post_layernorm",
+        *(f"encoder.layers.{n}.layer_norm{m}" for n in range(3) for m in (1, 2)),
+    ):
         tensors |= {f"{norm}.weight": drawn(width, about=1.0), f"{norm}.bias": drawn(width, about=0.0)}
     for layer in range(3):
         sizes = {f"self_attn.{part}_proj": (width, width) for part in ("q", "k", "v", "out")}

@@ -322,7 +322,8 @@ def require_token(tokenizer: PreTrainedTokenizerBase, token_id: int, what: str) 
 def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, position_rows: int) -> ModelSpec:
     """The shapes of the language model, and what ends its answers (generation_config.json, else the tokenizer).
 
-    A sliding window bounds the context: within it, full and windowed attention are the same.
+    A sliding window bounds the context: within it, full and windowed attention are the same. So does the length beyond
+    which `longrope` turns to other frequencies: for every sequence of a batch, and not for keys that are cached.
     """
     text: Any = model.config.get_text_config()
     heads = int(text.num_attention_heads)
@@ -334,13 +335,15 @@ def model_spec(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, posit
             "neither generation_config.json nor the tokenizer names an end-of-sequence token", fault="ending.missing"
         )
     window = getattr(text, "sliding_window", None) or text.max_position_embeddings
+    rope = getattr(text, "rope_parameters", None) or {}
+    even = rope.get("original_max_position_embeddings") if rope.get("rope_type") == "longrope" else None
     return ModelSpec(
         layers=int(text.num_hidden_layers),
         kv_heads=int(getattr(text, "num_key_value_heads", None) or heads),
         head_dim=int(getattr(text, "head_dim", None) or text.hidden_size // heads),
         hidden=int(text.hidden_size),
         vocab_size=int(text.vocab_size),
-        context=min(int(text.max_position_embeddings), int(window)),
+        context=min(int(text.max_position_embeddings), int(window), int(even or text.max_position_embeddings)),
         eos_token_ids=tuple(ends) if isinstance(ends, list | tuple) else (int(ends),),
         position_rows=position_rows,
         dtype=model.dtype,

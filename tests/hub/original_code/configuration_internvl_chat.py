@@ -12,14 +12,12 @@ class InternVLChatConfig(PretrainedConfig):
     is_composition = True
 
     def __init__(self, vision_config=None, llm_config=None, **settings):
-        super().__init__(**settings)
-        self.vision_config = PretrainedConfig(**(vision_config or {}))
         language = dict(llm_config or {})
         kind = language.pop("model_type", "llama")
-        if kind == "internlm2":
-            self.llm_config = InternLM2Config(**language)
-        else:
-            self.llm_config = AutoConfig.for_model(kind, **language)
+        own = kind == "internlm2"
+        self.llm_config = InternLM2Config(**language) if own else AutoConfig.for_model(kind, **language)
+        self.vision_config = PretrainedConfig(**(vision_config or {}))
+        super().__init__(**settings)
 
     def get_text_config(self, *args, **kwargs):
         return self.llm_config

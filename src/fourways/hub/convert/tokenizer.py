@@ -2,7 +2,8 @@
 
 SentencePiece models are rebuilt as byte-fallback BPE. Two ways exist to treat the text after a control token: each such
 part begins as a text of its own does, with SentencePiece's space before it (InternLM2, and Llama's `legacy`), or only
-the beginning of the whole text does (Llama since then). Source: transformers, "legacy" of LlamaTokenizer.
+the beginning of the whole text does (Llama since then; where a whole text begins with a space of its own, `tokenizers`
+adds none, as in transformers' own fast Llama). Source: transformers, "legacy" of LlamaTokenizer.
 """
 
 from __future__ import annotations
