@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -318,24 +317,6 @@ def test_a_registry_that_may_not_be_written_is_still_read(tmp_path: Path, unpriv
     tmp_path.chmod(0o755)
     assert said[0] == "['m']"
     assert said[1].startswith("1 the registry ") and said[1].endswith("may not be written")
-
-
-@pytest.fixture
-def unprivileged() -> Callable[[], None]:
-    """What makes a child process obey the modes of files, although the tests may run as root: the capability to ignore
-    them is dropped (capabilities(7): CAP_DAC_OVERRIDE is 1, CAP_DAC_READ_SEARCH 2; prctl(2): PR_CAPBSET_DROP is 24)."""
-    if os.geteuid() != 0:
-        return lambda: None
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-
-    def drop() -> None:
-        for capability in (1, 2):
-            if libc.prctl(24, capability, 0, 0, 0) != 0:
-                raise OSError("the capability to ignore modes cannot be dropped")
-
-    return drop
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
