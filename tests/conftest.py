@@ -168,6 +168,17 @@ class Keyring:
         self.gpg(*more, "--quick-generate-key", f"{email.partition('@')[0]} <{email}>", "ed25519", "sign", "never")
         return self.fingerprints(email)[0]
 
+    def make_at(self, when: str, email: str, expires: str) -> str:
+        """A key of the past."""
+        self.gpg("--faked-system-time", when, "--quick-generate-key", f"o <{email}>", "ed25519", "sign", expires)
+        return self.fingerprints(email)[0]
+
+    def signed(self, content: Path, *options: str) -> bytes:
+        """A detached signature that gpg makes under these options."""
+        made = content.with_name("made.sig")
+        self.gpg(*options, "--output", str(made), "--detach-sign", "--", str(content))
+        return made.read_bytes()
+
     def fingerprints(self, name: str) -> list[str]:
         """Of the primary key and its subkeys."""
         listed = self.gpg("--with-colons", "--list-keys", "--", name).splitlines()

@@ -78,12 +78,18 @@ def show(found: Verification) -> None:
         console.print(f"not signed, though in the folder: {_some(found.not_signed)}", soft_wrap=True, highlight=False)
     console.print(_verdict(found), soft_wrap=True, highlight=False, style="bold")
     if found.signer is not None:
-        console.print(f"a signature proves {'; '.join(found.proves)}", highlight=False)
-        console.print(f"it does not prove {'; '.join(found.does_not_prove)}", highlight=False)
+        console.print(f"a signature proves {'; '.join(found.proves)}", soft_wrap=True, highlight=False)
+        console.print(f"it does not prove {'; '.join(found.does_not_prove)}", soft_wrap=True, highlight=False)
+    if found.verdict != "refused":
+        console.print(_CHECKED, soft_wrap=True, highlight=False)
 
 
 _STYLE = {"ok": None, "refused": "bold red", "not checked": "dim"}
 _MANY = 10
+_CHECKED = (
+    "checked here: every figure follows from the rows by its definition, and every row that the header plans is there; "
+    "to see whether the rows are true, measure again: fourways reproduce RUN"
+)
 
 
 def _lines(check: Check) -> list[str]:

@@ -1,7 +1,8 @@
 """What makes a run believable: its header, its append-only rows, the published form of every file, a statement over all
 of them, its signature, and the check of all this.
 
-Must never: open an engine, write a figure (verifying computes them again, to compare), or write a secret, a home folder or a URL's credentials into a file.
+Must never: open an engine, write a figure (verifying computes them again, to compare), or write a secret, a home folder
+or a URL's credentials into a file.
 
 Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `RowsNotWritten`, `axis_of`, `supersede`,
 `rewrite`, `check_free` (rowlog.py); `read_header`, `read_rows`, `read_rows_header` (core's run_files.py); `redact`

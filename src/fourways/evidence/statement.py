@@ -29,13 +29,11 @@ LARGEST = 16 << 20
 NEEDED = (RUN_FILE, ROWS_FILE, SUMMARY_FILE)
 """Without these there is nothing to verify."""
 
-PROVES = (
-    "who signed these bytes: the holder of the key, and that no byte of the files named here has changed since",
-    "that every figure follows from the rows, by the definitions named here",
-)
+PROVES = ("that the holder of the key put it under exactly these files: no byte of them has changed since",)
 DOES_NOT_PROVE = (
     "that the rows are true: whoever signs can measure wrongly, or write rows by hand",
-    "when it was signed: the time in a signature is what the signer's clock said",
+    "when it was made: the time in a signature is what the signer's clock said",
+    "whose key it is: a user id is what the key's maker wrote",
     "that no other run was made and kept back",
 )
 

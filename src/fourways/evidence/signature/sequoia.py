@@ -61,12 +61,14 @@ class Sequoia:
             raise UserError(f"{allowed.place} holds no public key that can be read: {_first_line(error)}") from error
         try:
             signature = pgp.Sig.from_bytes(packet)
+            issuer = (signature.issuer_fingerprint or signature.issuer_key_id or "unknown").upper()
+            exact = signature.signature_type == pgp.packet.SignatureType.Binary
+            ends = signature.expiration
         except (RuntimeError, ValueError) as error:
             raise SignatureRefused(f"it cannot be read: {_first_line(error)}") from error
-        issuer = (signature.issuer_fingerprint or signature.issuer_key_id or "unknown").upper()
-        if signature.signature_type != pgp.packet.SignatureType.Binary:
+        if not exact:
             raise SignatureRefused("it is not over exactly these bytes (class 00)")
-        if signature.expiration is not None and signature.expiration <= datetime.now(UTC):
+        if ends is not None and ends <= datetime.now(UTC):
             raise SignatureRefused("it has expired")
         try:
             valid = pgp.verify(bytes=content, store=lambda _: certificates, signature=signature).valid_sigs

@@ -8,13 +8,10 @@ smallest of ours take, an end's own standard error is about 1.5 % of it.
 
 from __future__ import annotations
 
-import math
 import platform
 import re
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
-
-import msgspec
 
 from fourways import figures
 from fourways.core.figure import Figure, Summary
@@ -78,46 +75,40 @@ def _differences(
     if len(old) != len(new):
         yield f"{SUMMARY_FILE}: it has {len(old):,} figures, and the rows give {len(new):,}"
     for number, (published, computed) in enumerate(zip(old, new, strict=False), 1):
-        if published == computed or (elsewhere and _near(published, computed, allowed)):
-            continue
-        yield f"{SUMMARY_FILE}, figure {number} ({_name(published)}): {_what_differs(published, computed)}"
+        if (field := _unlike(published, computed, allowed if elsewhere else None)) is not None:
+            found, expected = getattr(published, field), getattr(computed, field)
+            name = f"{SUMMARY_FILE}, figure {number} ({_name(published)})"
+            yield f"{name}: {field} is {found}, and the rows give {expected}"
 
 
 def _name(figure: Figure) -> str:
-    labels = ", ".join(figure.labels.values())
-    return " ".join(part for part in (figure.candidate, figure.metric, labels) if part)
+    return " ".join((figure.candidate, figure.metric, *(f"{name}={text}" for name, text in figure.labels.items())))
 
 
-def _what_differs(published: Figure, computed: Figure) -> str:
-    before, after = msgspec.to_builtins(published), msgspec.to_builtins(computed)
-    field = next(name for name in before if before[name] != after[name])
-    return f"{field} is {before[field]}, and the rows give {after[field]}"
-
-
-def _near(published: Figure, computed: Figure, allowed: Tolerances) -> bool:
-    """Numbers within what is allowed, and all else the same; numbers in texts (a p, an n that would suffice) may
-    differ."""
+def _unlike(published: Figure, computed: Figure, allowed: Tolerances | None) -> str | None:
+    """The first field that differs by more than is allowed (None: at all); None if there is none."""
+    if published == computed:
+        return None
     width = 0.0 if computed.low is None or computed.high is None else computed.high - computed.low
-    value = allowed.value_elsewhere * max(abs(computed.value or 0.0), 1e-300)
-    ends = max(allowed.interval_elsewhere * width, value)
-    return (
-        _plain(published) == _plain(computed)
-        and _close(published.value, computed.value, value)
-        and _close(published.low, computed.low, ends)
-        and _close(published.high, computed.high, ends)
-    )
+    value = allowed.value_elsewhere * abs(computed.value or 0.0) if allowed else 0.0
+    end = max(value, allowed.interval_elsewhere * width) if allowed else 0.0
+    within = {"value": value, "low": end, "high": end}
+    for field in Figure.__struct_fields__:
+        one, other = getattr(published, field), getattr(computed, field)
+        if one != other and not _close(one, other, within.get(field)) and not (allowed and _reads_alike(one, other)):
+            return field
+    return None
 
 
-def _plain(figure: Figure) -> Figure:
-    labels = {name: _NUMBER.sub("#", text) for name, text in figure.labels.items()}
-    reason = figure.reason and _NUMBER.sub("#", figure.reason)
-    return msgspec.structs.replace(figure, value=None, low=None, high=None, labels=labels, reason=reason)
+def _close(one: object, other: object, within: float | None) -> bool:
+    return within is not None and isinstance(one, float) and isinstance(other, float) and abs(one - other) <= within
 
 
-def _close(one: float | None, other: float | None, within: float) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one == other or (math.isfinite(one) and abs(one - other) <= within)
+def _reads_alike(one: object, other: object) -> bool:
+    """Texts that differ in numbers alone, such as a p or an n that would suffice."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_reads_alike(one[name], other[name]) for name in one)
+    return isinstance(one, str) and isinstance(other, str) and _NUMBER.sub("#", one) == _NUMBER.sub("#", other)
 
 
 def _elsewhere(header: RunHeader, judged: bool) -> str | None:
