@@ -4,14 +4,26 @@ Cheap looks come first (files, headers, settings, numbers), then how it behaves.
 (`faults.py`); what rests on thin evidence is suspect, what is only slow is slow, what was not seen is said to be so.
 Must never: judge how good an answer is (benchmarks do), run code of a checkpoint, or call a slow model broken.
 
-Public face: `Check` (check.py), `find_target` (target.py), `Health`, `Limits`, `fails` (record.py), `junit` (junit.py),
-`KINDS` (faults.py).
+Public face: `Check` (check.py), `find_target`, `all_names` (target.py), `Health`, `Limits`, `fails` (record.py),
+`junit` (junit.py), `KINDS` (faults.py).
 """
 
 from fourways.compare.health.check import Check, unfinished
 from fourways.compare.health.faults import KINDS
 from fourways.compare.health.junit import junit
 from fourways.compare.health.record import Health, Limits, ModelHealth, fails
-from fourways.compare.health.target import Target, find_target
+from fourways.compare.health.target import Target, all_names, find_target
 
-__all__ = ["KINDS", "Check", "Health", "Limits", "ModelHealth", "Target", "fails", "find_target", "junit", "unfinished"]
+__all__ = [
+    "KINDS",
+    "Check",
+    "Health",
+    "Limits",
+    "ModelHealth",
+    "Target",
+    "all_names",
+    "fails",
+    "find_target",
+    "junit",
+    "unfinished",
+]

@@ -47,7 +47,9 @@ async def _effect(asker: Asker, name: str) -> Outcome:
 
 
 async def _canaries(asker: Asker, adapter: str | None) -> tuple[float, ...]:
-    """Scores of texts and of a picture, so that an adapter of the tower alone shows too."""
+    """Scores of texts and of a picture, so that an adapter of the tower alone shows too. Each round begins with empty
+    caches: a prompt that is taken up in its middle is rounded otherwise."""
+    await asker.engine.clear_caches()
     asked = (
         (Conversation.ask(YES_NO[0]), YES_WORDS),
         (Conversation.ask(LETTER[0]), LETTERS),

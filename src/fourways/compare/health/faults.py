@@ -47,6 +47,7 @@ KINDS = (
     # -- files: seen without loading anything
     Kind("folder.missing", "broken", "the registered folder is gone", "register it anew where it lies now"),
     Kind("files.changed", "broken", "files differ from the manifest", _FETCH),
+    Kind("manifest.invalid", "broken", "the manifest beside the weights is none", "fourways models manifest"),
     Kind("files.missing", "broken", "files of the manifest are not there", _FETCH),
     Kind("config.missing", "broken", "no config.json", _FETCH),
     Kind("config.invalid", "broken", "config.json cannot be used", _FETCH),

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.core.digests import hash_file
-from fourways.core.errors import CheckpointError
-from fourways.core.manifest import Manifest, ManifestFile
+from fourways.core.manifest import MANIFEST_FILE, Manifest
+from fourways.hub.manifest import is_safe_name, read_manifest
 
 _SHOWN = 5
 Say = Callable[[str], None]
 
 
-def check_files(folder: Path, manifest: Manifest | None, say: Say) -> Outcome:
-    """Every file that the manifest names, read anew: a cache of digests would not see bytes that rotted. say: is told
-    which file is read."""
+def check_files(folder: Path, registered: Manifest | None, say: Say) -> Outcome:
+    """Every file that the manifest names, read anew: a cache of digests would not see bytes that rotted. registered:
+    the manifest in the registry, which counts before the one beside the weights, because that can have been changed
+    with them. say: is told which file is read. Raises CheckpointError for a manifest that is none."""
+    if not folder.is_dir():
+        return Outcome("not there", (finding("folder.missing", f"{folder} is not there any more"),))
+    manifest = registered
+    if (manifest is None or manifest.hashes == "pending") and (folder / MANIFEST_FILE).is_file():
+        manifest = read_manifest(folder)
     if manifest is None:
         return passed_over("not run", "no manifest to compare with")
-    known = [file for file in manifest.files if file.sha256 is not None]
+    known = [file for file in manifest.files if file.sha256 is not None and is_safe_name(file.name)]
     if not known:
         return passed_over("not run", "its manifest has no hashes yet: they are pending")
     missing: list[str] = []
     changed: list[str] = []
     for number, file in enumerate(known, 1):
-        path = _inside(folder, file)
+        path = folder / file.name
         if not path.is_file():
             missing.append(file.name)
             continue
@@ -46,15 +52,3 @@ def _finding(code: str, names: Sequence[str], what: str) -> list[Finding]:
         return []
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return [finding(code, f"{', '.join(names[:_SHOWN])}{more}: {what}")]
-
-
-def _inside(folder: Path, file: ManifestFile) -> Path:
-    """A manifest comes from anywhere: its names may not lead out of the folder. Raises CheckpointError."""
-    parts = PurePosixPath(file.name)
-    if parts.is_absolute() or ".." in parts.parts or "\\" in file.name or "\0" in file.name or not parts.parts:
-        raise CheckpointError(
-            f"the manifest names {file.name!r}, which lies outside the folder",
-            hint="is the manifest genuine?",
-            fault="files.missing",
-        )
-    return folder / parts

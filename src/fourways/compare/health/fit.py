@@ -11,7 +11,6 @@ known (n^½ + m^½ standard deviations), and training leaves directions far abov
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,20 +67,18 @@ def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
         return Fit(words, None, 0, structure)
     mean = sample.mean(dim=0)
     unit = _unit(sample, mean)
-    draw = random.Random(0)
-    chance = sorted(
-        _closeness([unit[[draw.randrange(len(unit)) for _ in group]] for group in groups]) for _ in range(DRAWS)
-    )
+    draw = torch.Generator().manual_seed(0)
+    drawn = [unit[torch.randint(len(unit), (DRAWS, len(group)), generator=draw)] for group in groups]
+    chance = _closeness(drawn).sort().values
 
     def moved(by: int) -> float:
-        return _closeness([_unit(rows[[(i + by) % len(rows) for i in ids]].float().cpu(), mean) for ids in groups])
+        named = (rows[[(i + by) % len(rows) for i in ids]] for ids in groups)
+        return float(_closeness([_unit(part.float().cpu(), mean) for part in named]))
 
     own = moved(0)
-    p = (1 + sum(value >= own for value in chance)) / (1 + DRAWS)
+    p = (1 + int((chance >= own).sum())) / (1 + DRAWS)
     best = max(_OFFSETS, key=moved)
-    spread = chance[round(0.99 * DRAWS) - 1] - sum(chance) / DRAWS
-    off = best if best != 0 and moved(best) - own > spread / 2 else 0
-    return Fit(words, p, off, structure)
+    return Fit(words, p, best if moved(best) > max(own, float(chance[-1])) else 0, structure)
 
 
 def _unit(rows: Tensor, mean: Tensor) -> Tensor:
@@ -103,13 +100,14 @@ def _ids(group: Sequence[str], tokenizer: PreTrainedTokenizerBase, count: int) -
     return list(dict.fromkeys(found))
 
 
-def _closeness(groups: Sequence[Tensor]) -> float:
-    """Mean cosine between two of a group (rows of length 1), averaged over the groups."""
-    total = 0.0
+def _closeness(groups: Sequence[Tensor]) -> Tensor:
+    """Mean cosine between two of a group, averaged over the groups. groups: (…, words, width), rows of length 1;
+    returns (…)."""
+    means = []
     for rows in groups:
-        joined = rows.sum(dim=0)
-        total += (float(joined @ joined) - len(rows)) / (len(rows) * (len(rows) - 1))
-    return total / len(groups)
+        count = rows.shape[-2]
+        means.append((rows.sum(dim=-2).square().sum(dim=-1) - count) / (count * (count - 1)))
+    return torch.stack(means).mean(dim=0)
 
 
 def _structure(rows: Tensor) -> float:

@@ -18,7 +18,7 @@ from fourways.compare.health.asking import Asker
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.files import check_files
-from fourways.compare.health.fit import measure_fit
+from fourways.compare.health.fit import LEAST_P, Fit, measure_fit
 from fourways.compare.health.form import form_problems
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.compare.health.pace import check_pace, forced
@@ -39,9 +39,9 @@ from fourways.hub import look
 
 _TOKENS = 16
 _BEHAVIOUR = ("text", "image", "images", "video", "sense", "sight", "determinism", "pace")
-_HARMLESS = frozenset({"files.changed", "template.missing"})
-"""What is broken by these can still be asked: other bytes may be a README, and families have a
-template of their own."""
+_HARMLESS = frozenset({"files.changed", "files.missing", "manifest.invalid", "template.missing"})
+"""What is broken by these can still be asked: other bytes may be harmless, a file that is needed is
+missed later, and families have a template of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class LocalTarget:
 
     candidate: Candidate
     folder: Path
-    manifest: Manifest | None = None
+    manifest: Manifest | None = None  # of the registry
     adapters: tuple[Path, ...] = ()
 
 
@@ -97,7 +97,10 @@ async def _files(target: LocalTarget, examination: Examination) -> tuple[Checkpo
     async def values() -> Outcome:
         return await asyncio.to_thread(check_values, folder, say)
 
-    found += await examination.look("files", hashes, otherwise="load.failed")
+    found += await examination.look("files", hashes, otherwise="manifest.invalid")
+    if not folder.is_dir():
+        examination.skip(passed_over("not run", "first mend folder.missing"), "checkpoint", "settings", "weights")
+        return None, found
     broken = await examination.look("checkpoint", whole, otherwise="load.failed")
     if broken:
         examination.skip(passed_over("not run", f"first mend {broken[0].code}"), "settings", "weights")
@@ -170,14 +173,19 @@ async def _sense(asker: Asker, engine: LocalEngine) -> Outcome:
     async with engine.borrow() as family:
         table: Any = family.module.get_input_embeddings()  # type: ignore[operator]  # transformers' models have it
         fit = await asyncio.to_thread(measure_fit, table.weight, family.tokenizer)
-    told = f"{sense}; embedding: {fit.words} words, p {fit.p}, structure {fit.structure:.2f}"
-    if fit.fits is None:
-        return Outcome(told, (finding("weights.garbage", f"{told}: the tokenizer has too few of the test's words to "
-                                      "tell it from the weights"),))  # fmt: skip
+    return Outcome(str(sense), (_why_senseless(fit, f"{sense}"),))
+
+
+def _why_senseless(fit: Fit, told: str) -> Finding:
+    """A trained embedding in which the tokenizer's words do not lie where they belong is another tokenizer's."""
+    if fit.p is None:
+        told += "; too few of the test's words are one token, so it may be the tokenizer as well"
+        return finding("weights.garbage", told)
+    told += f"; related words lie {'close' if fit.p < LEAST_P else 'no closer than others'} (p {fit.p:.3f})"
+    told += f" in {'a trained' if fit.trained else 'an untrained'} embedding"
     if fit.fits or not fit.trained:
-        return Outcome(told, (finding("weights.garbage", told),))
-    off = f"; its ids are off by {fit.offset}" if fit.offset else ""
-    return Outcome(told, (finding("tokenizer.wrong", f"{told}{off}"),))
+        return finding("weights.garbage", told)
+    return finding("tokenizer.wrong", f"{told}{f'; its ids are off by {fit.offset}' if fit.offset else ''}")
 
 
 async def _sight(asker: Asker) -> Outcome:

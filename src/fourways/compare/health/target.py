@@ -11,12 +11,10 @@ import msgspec
 from fourways.compare.health.local import LocalTarget
 from fourways.compare.opening import check_asked, embedded
 from fourways.core.candidate import Candidate
-from fourways.core.errors import CheckpointError, UserError
-from fourways.core.manifest import MANIFEST_FILE, MANIFEST_SCHEMA, Manifest
+from fourways.core.errors import UserError
 from fourways.hub import locate
 from fourways.hub.download import fetch
-
-_MOST_BYTES = 64 << 20
+from fourways.hub.registry import Entry, Registry, check_name, in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +30,10 @@ Target = LocalTarget | ServerTarget
 
 def find_target(candidate: Candidate, adapters: Sequence[str]) -> Target:
     """Raises UserError or CheckpointError where the name leads nowhere; what lies in the folder is not looked at.
-    Fetches a Hugging Face id that is not here."""
+
+    A registered name leads to its folder whatever became of it since, and brings the adapters that were registered for
+    it. Fetches a Hugging Face id that is not here.
+    """
     named = adapters if candidate.adapter is None else (*adapters, candidate.adapter)
     if candidate.model is None:
         check_asked(candidate)
@@ -41,25 +42,41 @@ def find_target(candidate: Candidate, adapters: Sequence[str]) -> Target:
     check_asked(msgspec.structs.replace(candidate, adapter=None))
     if absent := [folder for folder in folders if not folder.is_dir()]:
         raise UserError(f"{absent[0]} is no folder", hint="--adapter names a folder that PEFT saved")
+    if (entry := _registered(candidate.model)) is not None:
+        theirs = (Path(one.folder) for one in registered() if one.kind == "adapter" and one.base == entry.name)
+        return LocalTarget(candidate, Path(entry.folder), entry.manifest, (*folders, *theirs))
     found = locate(candidate.model, embedded=embedded())
     folder = found.folder if found.folder is not None else fetch(candidate.model)
-    return LocalTarget(candidate, folder, manifest_beside(folder), folders)
+    return LocalTarget(candidate, folder, None, folders)
 
 
-def manifest_beside(folder: Path) -> Manifest | None:
-    """The manifest in a checkpoint's folder; None if there is none. Raises CheckpointError for one that cannot be
-    read."""
-    file = folder / MANIFEST_FILE
-    if not file.is_file():
+def registered() -> list[Entry]:
+    """All that is registered; nothing where there is no registry."""
+    place = in_force()
+    if not place.is_there():
+        return []
+    with Registry(place) as registry:
+        return registry.entries()
+
+
+def all_names() -> list[str]:
+    """The embedded models and all that are registered."""
+    return [*(f"zoo:{name}" for name in embedded()), *(one.name for one in registered() if one.kind == "model")]
+
+
+def _registered(name: str) -> Entry | None:
+    """As `hub.locate` would find it, but for its being as it was: that is to be found out. Raises UserError for the
+    name of an adapter."""
+    if Path(name).expanduser().is_dir() or name in embedded():
         return None
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise ValueError(f"{file.stat().st_size:,} bytes are no manifest")
-        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file} is no manifest: {error}", hint="write it anew: `fourways models convert`"
-        ) from error
-    if manifest.schema != MANIFEST_SCHEMA:
-        raise CheckpointError(f"{file} is of {manifest.schema!r}, and this is {MANIFEST_SCHEMA}")
-    return manifest
+        check_name(name)
+    except UserError:  # a path, a Hub id, zoo:NAME
+        return None
+    entry = next((one for one in registered() if one.name == name), None)
+    if entry is not None and entry.kind == "adapter":
+        raise UserError(
+            f"{name} is a registered adapter, not a model",
+            hint=f"name its base: fourways models check {entry.base or 'BASE'} --adapter {entry.folder}",
+        )
+    return entry

@@ -41,23 +41,21 @@ def read_plain(status: int, kind: str, body: bytes) -> Read:
     if not isinstance(found, dict):
         return Read("", None, None, False, (*problems, "the body is no JSON object"))
     problems += _envelope(found, "chat.completion")
-    choice = _choice(found)
-    message = choice.get("message") if choice else None
+    usage = found.get("usage")
+    choice = _choice(found) or {}
+    message = choice.get("message")
+    content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(message, dict):
-        return Read("", None, None, True, (*problems, "no message in choices[0]"))
-    if message.get("role") != "assistant":
+        problems.append("no message in choices[0]")
+    elif message.get("role") != "assistant":
         problems.append(f"the message's role is {message.get('role')!r}, not 'assistant'")
-    content = message.get("content")
-    if not isinstance(content, str):
+    if isinstance(message, dict) and not isinstance(content, str):
         problems.append("the message's content is no text")
-    finish = choice.get("finish_reason") if choice else None
+    finish = choice.get("finish_reason")
     if finish not in _FINISH:
         problems.append(f"finish_reason is {finish!r}")
-    usage = found.get("usage")
-    return Read(
-        content if isinstance(content, str) else "", str(finish), usage if isinstance(usage, dict) else None, True,
-        tuple(problems),
-    )  # fmt: skip
+    text = content if isinstance(content, str) else ""
+    return Read(text, str(finish), usage if isinstance(usage, dict) else None, True, tuple(problems))
 
 
 class StreamReader:

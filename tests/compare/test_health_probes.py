@@ -1,0 +1,163 @@
+"""What the probes make of slow models, adapters, registered folders, and of words that are no XML."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import msgspec
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerFast
+
+from fourways import zoo
+from fourways.compare.health import KINDS, Health, Limits, ModelHealth, junit
+from fourways.compare.health.examination import Examination
+from fourways.compare.health.faults import finding
+from fourways.compare.health.fit import measure_fit
+from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.record import SCHEMA, Probe
+from fourways.core.candidate import Candidate
+from fourways.hub.manifest import fill, make
+
+DOCS = Path(__file__).parents[2] / "docs" / "check.md"
+
+
+def check(folder: Path, limits: Limits | None = None, **target: Any) -> ModelHealth:
+    one = LocalTarget(Candidate("model", model=str(folder), threads=1), folder, **target)
+    return asyncio.run(check_local(one, limits or Limits(), Examination("model", str(folder), "local", lambda _: None)))
+
+
+def codes(health: ModelHealth) -> list[str]:
+    return [found.code for found in health.findings]
+
+
+# -- time --------------------------------------------------------------------------------------------------------------
+def test_a_model_beyond_the_limits_is_slow_and_not_broken() -> None:
+    health = check(zoo.checkpoint("internvl"), Limits(slow_first_ms=1e-3, slow_token_ms=1e-3))
+    assert health.verdict == "slow" and codes(health) == ["slow", "slow"]
+    assert "ms a token; the limit is" in health.findings[1].message
+
+
+def test_a_model_that_does_not_answer_in_time_is_unanswered_and_nothing_else_is_said_of_it() -> None:
+    health = check(zoo.checkpoint("internvl"), Limits(timeout_s=1e-4))
+    assert health.verdict == "unanswered" and codes(health) == ["unanswered"]
+    assert {probe.name for probe in health.probes if probe.status == "not run"} >= {"sense", "sight", "pace"}
+
+
+# -- adapters ----------------------------------------------------------------------------------------------------------
+def adapter(folder: Path, scale: float, width: int = 128) -> Path:
+    """A LoRA of two layers; with scale 0 as it is before training."""
+    draw = torch.Generator().manual_seed(2)
+    layers = [f"model.language_model.layers.{n}.self_attn.q_proj" for n in (0, 3)]
+    held = {}
+    for layer in layers:
+        held[f"base_model.model.{layer}.lora_A.weight"] = torch.randn(4, width, generator=draw)
+        held[f"base_model.model.{layer}.lora_B.weight"] = scale * torch.randn(128, 4, generator=draw)
+    folder.mkdir()
+    save_file(held, folder / "adapter_model.safetensors", {"format": "pt"})
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": layers, "bias": "none"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_an_adapter_that_does_something_is_well(tmp_path: Path) -> None:
+    health = check(zoo.checkpoint("qwen"), adapters=(adapter(tmp_path / "lora", 0.05),))
+    assert health.verdict == "well"
+    assert health.probes[-1].name.startswith("adapter ") and "moves a score by up to" in health.probes[-1].detail
+
+
+def test_an_adapter_that_changes_nothing_is_idle(tmp_path: Path) -> None:
+    health = check(zoo.checkpoint("llava"), adapters=(adapter(tmp_path / "lora", 0.0),))
+    assert codes(health) == ["adapter.idle"] and health.verdict == "broken"
+
+
+def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
+    health = check(zoo.checkpoint("internvl"), adapters=(adapter(tmp_path / "lora", 0.05, width=64),))
+    assert codes(health) == ["adapter.refused"] and "shape" in health.findings[0].message
+
+
+# -- the registry's manifest -------------------------------------------------------------------------------------------
+def test_files_are_held_against_the_registered_manifest_before_the_one_beside_them(tmp_path: Path) -> None:
+    folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
+    manifest = fill(make(folder, lambda _: None), folder, lambda *_: None)
+    assert check(folder, manifest=manifest).verdict == "well"
+    weights = load_file(folder / "model.safetensors")
+    name = next(iter(weights))
+    weights[name] = weights[name] * 1.001
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    health = check(folder, manifest=manifest)
+    assert codes(health) == ["files.changed"] and "model.safetensors" in health.findings[0].message
+
+
+def test_a_registered_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    health = check(tmp_path / "gone")
+    assert codes(health) == ["folder.missing"] and health.verdict == "broken"
+
+
+# -- the embedding test ------------------------------------------------------------------------------------------------
+def test_the_embedding_test_tells_the_embedded_models_tokenizer_from_chance() -> None:
+    for name in zoo.NAMES:
+        folder = zoo.checkpoint(name)
+        rows = next(t for n, t in load_file(folder / "model.safetensors").items() if n.endswith("embed_tokens.weight"))
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        fit = measure_fit(rows, tokenizer)
+        assert fit.fits and fit.trained and fit.offset == 0
+        noise = measure_fit(torch.randn(rows.shape, generator=torch.Generator().manual_seed(4)), tokenizer)
+        assert noise.fits is False and not noise.trained
+
+
+def test_the_embedding_test_rarely_takes_a_mixed_up_vocabulary_for_the_right_one() -> None:
+    """At p < 0.01, one in a hundred may pass; of 20 draws, three would be far too many."""
+    folder = zoo.checkpoint("qwen")
+    rows = next(t for n, t in load_file(folder / "model.safetensors").items() if n.endswith("embed_tokens.weight"))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    taken = 0
+    for seed in range(20):
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        taken += bool(measure_fit(rows[order], tokenizer).fits)
+    assert taken < 3
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+def one_model(message: str) -> Health:
+    probes = (
+        Probe("files", "not run", None, message),
+        Probe("text", "broken", 1500.0, message, (finding("reply.format", message), finding("slow", message))),
+        Probe("pace", "slow", 500.0, message, (finding("slow", message),)),
+    )
+    model = ModelHealth(message, message, "local", "broken", probes)
+    return Health(SCHEMA, "1", "2026-01-01T00:00:00+00:00", Limits(), False, (model,))
+
+
+@given(st.text())
+def test_junit_is_xml_whatever_the_names_and_messages_hold(message: str) -> None:
+    root = Xml.fromstring(junit(one_model(message)).encode())
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "1", "1")
+
+
+def test_junit_has_a_suite_a_model_and_a_case_a_probe_with_warnings_that_pass() -> None:
+    root = Xml.fromstring(junit(one_model("seen")))
+    (suite,) = root
+    cases = suite.findall("testcase")
+    assert [case.get("name") for case in cases] == ["files", "text", "pace"]
+    assert cases[0].find("skipped") is not None and cases[1].find("failure") is not None
+    assert cases[1].get("time") == "1.500" and suite.get("time") == "2.000"
+    assert cases[2].find("failure") is None and "slow: seen" in (cases[2].findtext("system-out") or "")
+
+
+def test_the_record_reads_back() -> None:
+    health = one_model("seen")
+    assert msgspec.json.decode(msgspec.json.encode(health), type=Health) == health
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
+def test_every_code_is_explained_in_the_documentation(kind: Any) -> None:
+    assert f"`{kind.code}`" in DOCS.read_text(encoding="utf-8")

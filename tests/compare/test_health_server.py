@@ -1,0 +1,302 @@
+"""A server by URL: the mock one in its own process, and small real ones that break the protocol in one way each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fourways.compare.health import Limits, ModelHealth
+from fourways.compare.health.examination import Examination
+from fourways.compare.health.server import check_server
+from fourways.compare.health.wire import StreamReader, read_plain
+from fourways.core.candidate import Candidate
+from fourways.core.errors import UserError
+from fourways.load.mock import MockSettings
+from fourways.load.mock.process import running
+
+
+def check(
+    url: str, limits: Limits | None = None, adapters: tuple[str, ...] = (), model: str | None = None
+) -> ModelHealth:
+    candidate = Candidate("served", url=url, served_model=model, device="")
+    examination = Examination("served", url, "openai", lambda _: None)
+    return asyncio.run(check_server(candidate, adapters, limits or Limits(timeout_s=20), examination))
+
+
+def codes(health: ModelHealth) -> list[str]:
+    return [found.code for found in health.findings]
+
+
+# -- the mock server: its form is right and its words mean nothing ---------------------------------------------------
+def test_a_server_of_the_right_form_whose_words_mean_nothing_is_suspect_and_passes() -> None:
+    with running(MockSettings(ttft_ms=1, gap_ms=1, tokens=8)) as server:
+        health = check(server.url)
+    assert health.verdict == "suspect" and codes(health) == ["answer.senseless", "vision.unmoved"]
+    seen = {probe.name: probe.status for probe in health.probes}
+    assert {seen[name] for name in ("files", "settings", "weights")} == {"no access"}
+    assert {seen[name] for name in ("reach", "plain", "stream", "text", "image", "images", "determinism", "pace")} == {
+        "ok"
+    }
+    assert seen["video"] == "not claimed"
+
+
+def test_a_slow_server_is_told_by_its_figure_and_an_adapter_without_effect_is_suspect() -> None:
+    with running(MockSettings(ttft_ms=30, gap_ms=25, tokens=6, adapters=("invoices",))) as server:
+        health = check(server.url, Limits(20, slow_first_ms=20, slow_token_ms=10), ("invoices",), model="mock")
+    assert [c for c in codes(health) if c not in ("answer.senseless", "vision.unmoved")] == [
+        "slow",
+        "slow",
+        "adapter.unmoved",
+    ]
+    assert health.verdict == "suspect"
+
+
+def test_a_server_that_stalls_is_unanswered_and_not_broken() -> None:
+    with running(MockSettings(ttft_ms=5000)) as server:
+        health = check(server.url, Limits(timeout_s=0.5))
+    assert health.verdict == "unanswered" and codes(health) == ["unanswered"]
+
+
+def test_a_server_that_is_not_there_is_unreachable() -> None:
+    health = check("http://127.0.0.1:9/v1")
+    assert codes(health) == ["server.unreachable"] and health.verdict == "broken"
+
+
+# -- servers that break one thing --------------------------------------------------------------------------------------
+Answer = Callable[["Handler", dict[str, Any]], None]
+HEAD = {"id": "chatcmpl-1", "created": 1, "model": "m"}
+USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+
+
+class Handler(BaseHTTPRequestHandler):
+    answer: Answer
+
+    def do_GET(self) -> None:
+        self.send({"object": "list", "data": [{"id": "m"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        type(self).answer(self, body)
+
+    def send(self, body: object, status: int = 200, kind: str = "application/json") -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+class Quiet(ThreadingHTTPServer):
+    """A client that goes away in the middle is what some tests are about."""
+
+    def handle_error(self, *_: object) -> None: ...
+
+
+@contextmanager
+def served(answer: Answer) -> Iterator[str]:
+    handler = type("Answering", (Handler,), {"answer": staticmethod(answer)})
+    with Quiet(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+
+
+def said(body: dict[str, Any]) -> str:
+    """Its reply: it reads a little, so that it makes some sense, and sees which picture it is."""
+    asked = json.dumps(body["messages"])
+    return "yes, " + ("it is" if "image_url" not in asked else f"picture {zlib.crc32(asked.encode())}")
+
+
+def plain(body: dict[str, Any]) -> dict[str, Any]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": said(body)}, "finish_reason": "stop"}
+    return {**HEAD, "object": "chat.completion", "choices": [choice], "usage": dict(USAGE)}
+
+
+def chunks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    text, head = said(body), {**HEAD, "object": "chat.completion.chunk"}
+    deltas: list[tuple[dict[str, str], str | None]] = [
+        ({"role": "assistant", "content": ""}, None), ({"content": text[:3]}, None), ({"content": text[3:]}, "stop"),
+    ]  # fmt: skip
+    told = [{**head, "choices": [{"index": 0, "delta": d, "finish_reason": end}]} for d, end in deltas]
+    return [*told, {**head, "choices": [], "usage": dict(USAGE)}]
+
+
+def framed(parts: list[dict[str, Any]], end: bytes = b"data: [DONE]\n\n") -> bytes:
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in parts) + end
+
+
+def well(self: Handler, body: dict[str, Any]) -> None:
+    if body.get("stream"):
+        self.send(framed(chunks(body)), kind="text/event-stream")
+    else:
+        self.send(plain(body))
+
+
+def bent(change: Callable[[dict[str, Any]], object]) -> Answer:
+    """Its replies in one piece are changed."""
+
+    def answer(self: Handler, body: dict[str, Any]) -> None:
+        if body.get("stream"):
+            return well(self, body)
+        whole = plain(body)
+        change(whole)
+        return self.send(whole)
+
+    return answer
+
+
+def bent_stream(change: Callable[[list[dict[str, Any]]], object], end: bytes = b"data: [DONE]\n\n") -> Answer:
+    def answer(self: Handler, body: dict[str, Any]) -> None:
+        if not body.get("stream"):
+            return well(self, body)
+        parts = chunks(body)
+        change(parts)
+        return self.send(framed(parts, end), kind="text/event-stream")
+
+    return answer
+
+
+def refuses(what: str) -> Answer:
+    def answer(self: Handler, body: dict[str, Any]) -> None:
+        if json.dumps(body["messages"]).count("image_url") // 2 >= (2 if what == "two" else 1):
+            return self.send({"error": {"message": "At most so many images may be given"}}, 400)
+        return well(self, body)
+
+    return answer
+
+
+def is_html(self: Handler, body: dict[str, Any]) -> None:
+    self.send(b"<html>Welcome to nginx</html>", kind="text/html")
+
+
+def not_for_you(self: Handler, body: dict[str, Any]) -> None:
+    self.send({"error": {"message": "no such key"}}, 401)
+
+
+def counts_up(self: Handler, body: dict[str, Any], number: list[int] = [0]) -> None:  # noqa: B006  # its memory
+    number[0] += 1
+    parts = chunks(body)
+    parts[1]["choices"][0]["delta"]["content"] += str(number[0])
+    self.send(framed(parts), kind="text/event-stream") if body.get("stream") else self.send(plain(body))
+
+
+BROKEN: list[tuple[str, str, Answer]] = [
+    ("plain.format", "no message", bent(lambda whole: whole["choices"][0].pop("message"))),
+    ("plain.format", "an invented finish_reason", bent(lambda whole: whole["choices"][0].update(finish_reason="eos"))),
+    ("plain.format", "another object", bent(lambda whole: whole.update(object="text_completion"))),
+    ("usage.wrong", "a sum that is none", bent(lambda whole: whole["usage"].update(total_tokens=99))),
+    ("usage.missing", "no usage", bent(lambda whole: whole.pop("usage"))),
+    ("stream.format", "no object", bent_stream(lambda parts: parts[1].pop("object"))),
+    ("stream.format", "ids that change", bent_stream(lambda parts: parts[2].update(id="chatcmpl-2"))),
+    ("stream.unfinished", "no [DONE]", bent_stream(lambda parts: None, end=b"")),
+    ("usage.missing", "no usage in the stream", bent_stream(lambda parts: parts.pop())),
+    ("stream.differs", "other words", bent_stream(lambda parts: parts[1]["choices"][0]["delta"].update(content="YES"))),
+    ("image.refused", "no pictures", refuses("one")),
+    ("images.refused", "one picture only", refuses("two")),
+    ("server.refused", "a key is wanted", not_for_you),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "how", "answer"), BROKEN, ids=[f"{code}-{how}" for code, how, _ in BROKEN])
+def test_a_server_that_breaks_one_thing_gets_that_diagnosis_and_no_other(code: str, how: str, answer: Answer) -> None:
+    with served(answer) as url:
+        health = check(url)
+    assert codes(health) == [code], health
+
+
+def test_a_server_that_keeps_to_everything_is_well() -> None:
+    with served(well) as url:
+        assert check(url).verdict == "well"
+
+
+def test_a_web_page_in_place_of_a_server_is_no_chat_api() -> None:
+    with served(is_html) as url:
+        health = check(url)
+    assert health.verdict == "broken" and len(codes(health)) == 1
+
+
+def test_replies_that_change_are_unsteady() -> None:
+    with served(counts_up) as url:
+        assert "answer.unsteady" in codes(check(url))
+
+
+def test_several_served_models_are_the_users_to_choose_from() -> None:
+    with (
+        running(MockSettings(ttft_ms=1, gap_ms=1, adapters=("a", "b"))) as server,
+        pytest.raises(UserError, match="3 models"),
+    ):
+        check(server.url)
+
+
+def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+
+    def repeats(self: Handler, body: dict[str, Any]) -> None:
+        self.send({"error": {"message": f"bad key {self.headers['Authorization']}"}}, 401)
+
+    with served(repeats) as url:
+        health = check(url)
+    assert codes(health) == ["server.refused"] and "sk-very-secret" not in str(health)
+
+
+# -- readers -----------------------------------------------------------------------------------------------------------
+@given(st.binary(max_size=400), st.text(max_size=20))
+def test_any_body_is_read_without_an_error_of_ours(body: bytes, kind: str) -> None:
+    read_plain(200, kind, body)
+    reader = StreamReader(kind)
+    reader.feed(body)
+    reader.read()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["choices", "delta", "message", "usage", "content", "id", "object", "finish_reason"]), inner
+    ),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(json_values)
+def test_any_json_is_read_without_an_error_of_ours(value: object) -> None:
+    body = json.dumps(value).encode()
+    read_plain(200, "application/json", body)
+    reader = StreamReader("text/event-stream")
+    reader.feed(b"data: " + body + b"\n\n")
+    assert not reader.read().ended
+
+
+def test_a_stream_that_is_cut_inside_an_event_is_told() -> None:
+    whole = framed(chunks({"messages": []}))
+    reader = StreamReader("text/event-stream")
+    reader.feed(whole[: len(whole) - 30])
+    read = reader.read()
+    assert not read.ended and any("not ended by an empty line" in one for one in read.problems)
+
+
+def test_time_limits_hold() -> None:
+    def stalls(self: Handler, body: dict[str, Any]) -> None:
+        if "image_url" in json.dumps(body["messages"]):
+            time.sleep(1.0)
+        well(self, body)
+
+    with served(stalls) as url:
+        health = check(url, Limits(timeout_s=0.4))
+    assert "unanswered" in codes(health) and not [found for found in health.findings if found.grade == "broken"]
