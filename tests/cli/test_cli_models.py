@@ -148,14 +148,14 @@ def test_a_model_that_changed_is_shown_as_such(folder: Path) -> None:
 def test_a_registered_name_can_be_compared_and_one_that_changed_is_refused(tmp_path: Path, folder: Path) -> None:
     shutil.copytree(folder, tmp_path / "other")
     models("add", "tiny", str(folder))
-    models("add", "other", str(tmp_path / "other"))
+    models("add", "second", str(tmp_path / "other"))
     (tmp_path / "other" / "tokenizer.json").write_text("{}")
     script = "from fourways.cli import main; main()"
-    command = [sys.executable, "-c", script, "compare", "tiny", "other", "--axes", "accuracy", "--dry-run"]
+    command = [sys.executable, "-c", script, "compare", "tiny", "second", "--axes", "accuracy", "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert str(folder) in done.stdout.replace("\n", "")
-    assert "other changed since it was registered" in done.stdout + done.stderr
+    assert "second changed since it was registered" in done.stdout + done.stderr
 
 
 def test_listing_imports_nothing_that_runs_models(folder: Path) -> None:
