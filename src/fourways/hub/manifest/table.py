@@ -38,11 +38,16 @@ def _row(known: Known) -> tuple[str, ...]:
         known.name,
         ", ".join(classes) + (f" with a `{known.vision}` tower" if known.vision else ""),
         ", ".join(known.modalities),
-        "; ".join(_WORDS[form] for form in known.formats) or "by a server's URL only",
+        "; ".join(_WORDS[form] for form in known.formats) or _elsewhere(known),
         f"{known.transformers} or later" if known.transformers else "never had it",
         known.family or "none",
         known.hot_swap,
     )
+
+
+def _elsewhere(known: Known) -> str:
+    """What takes no text answers no question, behind a server or here."""
+    return "by a server's URL only" if "text" in known.modalities else "none"
 
 
 if __name__ == "__main__":
