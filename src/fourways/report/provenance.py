@@ -10,6 +10,8 @@ from fourways.core.candidate import Candidate
 from fourways.core.failed import FailedRequests
 from fourways.core.rows import FailureRow
 from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader, TraceRecord
+from fourways.report.machine import machines
+from fourways.report.manifests import manifests
 from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import EN_DASH, scale_for
@@ -55,10 +57,12 @@ def what_ran(header: RunHeader) -> Html:
         [
             tag("h3", "Candidates"),
             table("Candidates", _CANDIDATE_HEADS, [_candidate_row(i, r) for i, r in enumerate(header.candidates)]),
+            *manifests(header),
             tag("h3", "Suite"),
             table("Suite", _SUITE_HEADS, [_suite_row(b) for b in header.suite]),
             tag("h3", "Machine and source"),
             _pairs(_machine(header)),
+            *machines(header),
             tag("details", tag("summary", "Files and their SHA-256"), *(_hashes(r) for r in header.candidates)),
         ]
     )
@@ -178,10 +182,11 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     yield "Python", e.python
     yield "packages", ", ".join(f"{k} {v}" for k, v in sorted(e.packages.items()))
     yield "variables", ", ".join(f"{k}={v}" for k, v in sorted(e.variables.items())) or "none that matter"
-    changed = {True: ", with changes", False: "", None: ""}[s.dirty]
+    changed = f", with changes {(s.diff_sha256 or '')[:12]}" if s.dirty else ""
     yield (
         "source",
-        f"Fourways {s.version}, " + (f"commit {s.commit[:12]}{changed}" if s.commit else "not in a checkout"),
+        f"Fourways {s.version}, "
+        + (f"commit {s.commit[:12]} of {s.commit_date} on {s.branch}{changed}" if s.commit else "not in a checkout"),
     )
     residual = "not measured" if clock.residual_ns is None else f"{clock.residual_ns:g} ns"
     yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
