@@ -47,7 +47,7 @@ def judge(program: str, language: str, count: int, where: Path) -> dict[str, Any
     asked = vllm.requests(count)
     here = vllm.answers_here(family, asked)
     with vllm.serve(program, original, language) as url:
-        there = vllm.answers_there(url, asked)
+        there = vllm.answers_there(url, asked, family.spec.eos_token_ids)
     return {
         "language_model": language,
         "requests": count,

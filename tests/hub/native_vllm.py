@@ -143,11 +143,15 @@ def answers_here(family: Family, asked: Sequence[Request]) -> Answers:
     return asyncio.run(_all(LocalEngine(family, threads=1), asked))
 
 
-def answers_there(url: str, asked: Sequence[Request]) -> Answers:
+def answers_there(url: str, asked: Sequence[Request], ends: Sequence[int]) -> Answers:
+    """Without the token that ended a reply, which vLLM hands out where generation_config.json alone names it."""
+
     async def ask() -> Answers:
         return await _all(await open_openai_engine(Candidate("original", url=url)), asked)
 
-    return asyncio.run(ask())
+    found = asyncio.run(ask())
+    ids = [reply[:-1] if reply and reply[-1] in ends else reply for reply in found.ids]
+    return Answers(ids, found.texts, found.prompts)
 
 
 def gap(family: Family, request: Request, before: Sequence[int]) -> float:
