@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -241,6 +243,25 @@ def test_a_signal_is_handed_on_and_then_all_is_put_back(root: Path, start: Start
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 3
+    assert pages(root) == "0" and not (root / NOTE).exists()
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_command_once(root: Path) -> None:
+    """The terminal sends it to both; handed on as well, it would be a second Ctrl-C."""
+    command = 'trap "echo interrupted" INT; echo up; sleep 1; sleep 1; exit 4'
+    process, terminal = pty.fork()
+    if not process:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.execv(sys.executable, [sys.executable, "-c", PROGRAM, str(root), "sh", "-c", command])
+    said = b""
+    while b"up" not in said:
+        said += os.read(terminal, 1024)
+    os.write(terminal, b"\x03")
+    with contextlib.suppress(OSError):  # the terminal's way to say that all have left
+        while piece := os.read(terminal, 1024):
+            said += piece
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 4
+    assert said.count(b"interrupted") == 1
     assert pages(root) == "0" and not (root / NOTE).exists()
 
 
