@@ -45,7 +45,7 @@ Exit codes: 0 all measured; 1 a candidate lost an axis or benchmark, or a fault 
 """
 
 _CANDIDATES = (
-    "Embedded model (zoo:qwen; zoo for all), checkpoint folder, Hugging Face id, server, or a file of candidates."
+    "Embedded model (zoo:qwen; zoo for all), folder, registered name, Hugging Face id, server, or file of candidates."
 )
 _SUITE = "Folder with suite.json, YAML file, KEY=PATH, or KEY of pulled data; repeatable; else the embedded one."
 

@@ -71,7 +71,7 @@ def parse_candidates(
 ) -> tuple[Candidate, ...]:
     """Candidates in the order named; with several visual budgets, each candidate at each.
 
-    A word is `zoo` (all embedded models), MODEL (embedded name, folder, Hugging Face id), the URL of a server (named
+    A word is `zoo` (all embedded models), MODEL (what `hub.locate` takes), the URL of a server (named
     host_port), NAME=MODEL, NAME=URL, or a YAML file: a list of candidates, or one under `candidates:`. Raises UserError
     naming the word, or the file, the candidate and the field.
     """

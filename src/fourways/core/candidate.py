@@ -26,7 +26,8 @@ class Sampling(msgspec.Struct, frozen=True):
 class Candidate(msgspec.Struct, frozen=True):
     """A model in one way of running it. Exactly one of `model` (local engine) and `url` (openai engine) is set.
 
-    model: `zoo:NAME`, a checkpoint folder, or a Hugging Face id. served_model: the name a server knows it by.
+    model: `zoo:NAME`, a checkpoint folder, a registered name, or a Hugging Face id. served_model: the name a server
+    knows it by.
     weights "random": built from the config alone; such a candidate never fills accuracy or tuning.
     dialect, box_format: how it likes to be asked and how it writes boxes, where the engine cannot know (a server by
     URL); None: what the engine says. api_key_env: the environment variable that holds a server's key. server_log: the
