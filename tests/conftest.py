@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import tempfile
@@ -216,6 +217,33 @@ def keyring(new_keyring: Callable[[], Keyring]) -> Keyring:
     made.make("alice@example.org")
     made.make("mallory@example.org")
     return made
+
+
+@pytest.fixture(scope="session")
+def locked_keyring(new_keyring: Callable[[], Keyring]) -> Keyring:
+    """Of l@example.org, whose passphrase is `open`."""
+    made = new_keyring()
+    (made.home / "gpg-agent.conf").write_text("s2k-count 65536\n")  # else the agent measures for seconds
+    command = ["gpg", "--homedir", str(made.home), "--batch", "--pinentry-mode", "loopback", "--passphrase", "open"]
+    key = ["--quick-generate-key", "l <l@example.org>", "ed25519", "sign"]
+    subprocess.run([*command, *key], check=True, capture_output=True)
+    private = subprocess.run([*command, "--armor", "--export-secret-keys"], check=True, capture_output=True).stdout
+    (made.home / "locked.asc").write_bytes(private)
+    return made
+
+
+@pytest.fixture
+def told_passphrase(locked_keyring: Keyring) -> Callable[[str], int]:
+    """A descriptor from which these words are read; the agent remembers no earlier ones."""
+    subprocess.run(["gpgconf", "--homedir", str(locked_keyring.home), "--kill", "all"], check=True)
+
+    def tell(words: str) -> int:
+        read, write = os.pipe()
+        os.write(write, f"{words}\n".encode())
+        os.close(write)
+        return read
+
+    return tell
 
 
 @pytest.fixture(scope="session")

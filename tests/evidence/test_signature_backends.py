@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -167,27 +165,13 @@ def twins(new_keyring: Callable[[], Keyring]) -> Keyring:
 
 
 def test_a_passphrase_is_read_from_a_descriptor_and_a_wrong_one_is_said(
-    new_keyring: Callable[[], Keyring], tmp_path: Path
+    locked_keyring: Keyring, told_passphrase: Callable[[str], int]
 ) -> None:
-    locked = new_keyring()
-    command = ["gpg", "--homedir", str(locked.home), "--batch", "--pinentry-mode", "loopback", "--passphrase", "open"]
-    subprocess.run(
-        [*command, "--quick-generate-key", "l <l@example.org>", "ed25519", "sign"], check=True, capture_output=True
-    )
-    exported = subprocess.run([*command, "--armor", "--export-secret-keys"], check=True, capture_output=True).stdout
-    (tmp_path / "locked.asc").write_bytes(exported)
-    subprocess.run(["gpgconf", "--homedir", str(locked.home), "--kill", "all"], check=True)
-    for make in (lambda fd: Gpg(locked.home, fd), lambda fd: Sequoia(tmp_path / "locked.asc", fd)):
+    home, file = locked_keyring.home, locked_keyring.home / "locked.asc"
+    for make in (lambda fd: Gpg(home, fd), lambda fd: Sequoia(file, fd)):
         with pytest.raises(FourwaysError):
-            make(_pipe("wrong\n")).sign(CONTENT, "l@example.org")
-        assert make(_pipe("open\n")).sign(CONTENT, "l@example.org").signer.user_ids == ("l <l@example.org>",)
-
-
-def _pipe(text: str) -> int:
-    read, write = os.pipe()
-    os.write(write, text.encode())
-    os.close(write)
-    return read
+            make(told_passphrase("wrong")).sign(CONTENT, "l@example.org")
+        assert make(told_passphrase("open")).sign(CONTENT, "l@example.org").signer.user_ids == ("l <l@example.org>",)
 
 
 def test_verifying_starts_no_agent_and_leaves_the_callers_keyring_alone(
