@@ -1,4 +1,4 @@
-"""`fourways export`: a run's answers and times in the files of others."""
+"""`fourways export`: a run in the files of others."""
 
 from __future__ import annotations
 
@@ -27,31 +27,52 @@ fourways export runs/2026-11-22T10-04-05Z-load-qwen --to benchstat --out bench
 
 fourways export runs/2026-11-22T10-04-05Z-load-qwen --to otel --out telemetry
 
-Every format: docs/score.md; benchstat: docs/load.md; otel: docs/trace.md.
+fourways export runs/2026-11-22T10-04-05Z-qwen --to csv --out tables
+
+fourways export runs/2026-11-22T10-04-05Z-qwen --to mlflow --out http://localhost:5000
+
+csv and mlflow: docs/export.md; prediction files and submissions: docs/score.md; benchstat: docs/load.md; otel:
+docs/trace.md.
 """
-_TO = "vlmevalkit, lmms-eval, mmbench-submission, vqav2-submission, or benchstat, otel (times)."
-_BENCHSTAT = "benchstat"
+_TO = "csv, mlflow (everything); vlmevalkit, lmms-eval, mmbench-submission, vqav2-submission; benchstat, otel (times)."
+_BENCHSTAT, _CSV, _MLFLOW = "benchstat", "csv", "mlflow"
 
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
     to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=_TO)],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if it is not there.")],
-    candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only this one's answers.")] = None,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where the files go; mlflow: or a tracking URI.")],
+    candidate: Annotated[str | None, typer.Option(metavar="NAME", help="Only what is of this one.")] = None,
 ) -> None:
-    """Write a run's answers as prediction files of the kits, or as a submission; or its times for benchstat
-    or OpenTelemetry."""
+    """Write a run as CSV, into MLflow, as prediction files of the kits or a submission; or its times for benchstat or
+    OpenTelemetry."""
+    from fourways.cli.terminal import results
+
+    console = results()
+    if to == _CSV:
+        from fourways.evidence.export import write_csv
+
+        for path, lines in write_csv(run, Path(out), candidate).items():
+            console.print(f"{path}: {lines:,} rows", highlight=False, soft_wrap=True)
+    elif to == _MLFLOW:
+        from fourways.evidence.export import log_run
+
+        for one in log_run(run, out, candidate):
+            console.print(f"{one.candidate}: {one.became}: {one.metrics:,} metrics in run {one.run_id}", soft_wrap=True)
+    elif to == _BENCHSTAT:
+        console.print(f"{_export_times(run, Path(out), candidate)}", highlight=False, soft_wrap=True)
+    elif to == OTEL:
+        for path, became in export_telemetry(run, Path(out), candidate).items():
+            console.print(f"{path}: {became}", highlight=False, soft_wrap=True)
+    else:
+        _export_answers(run, to, Path(out), candidate)
+
+
+def _export_answers(run: Path, to: str, out: Path, candidate: str | None) -> None:
     from fourways.cli.terminal import notes, results
     from fourways.core.run_files import write_whole
 
     console = results()
-    if to == _BENCHSTAT:
-        console.print(f"{_export_times(run, out, candidate)}", highlight=False, soft_wrap=True)
-        return
-    if to == OTEL:
-        for path, became in export_telemetry(run, out, candidate).items():
-            console.print(f"{path}: {became}", highlight=False, soft_wrap=True)
-        return
     made = list(_exports(run, to, candidate))
     for name in _unfinished(run, candidate):
         notes().print(f"note: {name} has not answered everything yet: fourways compare --resume {run}", soft_wrap=True)
@@ -108,7 +129,9 @@ def _exports(run: Path, to: str, candidate: str | None) -> Iterator[Export]:
     from fourways.core.run_files import read_header
 
     if to not in FORMATS:
-        raise UserError(f"--to {to!r} is not known", hint=f"one of {', '.join((*FORMATS, _BENCHSTAT, OTEL))}")
+        raise UserError(
+            f"--to {to!r} is not known", hint=f"one of {', '.join((_CSV, _MLFLOW, *FORMATS, _BENCHSTAT, OTEL))}"
+        )
     editions = {record.key: record.edition for record in read_header(run).suite}
     held = _answers(run)
     names = list(dict.fromkeys(name for name, _ in held))

@@ -1,0 +1,255 @@
+"""A run as runs of MLflow: one a candidate, in the experiment `fourways`.
+
+Parameters: what the header says. Metrics: every figure that is ok, its n, and the ends of its interval, each under a
+name of its own. Tags: whose run it is, and why a figure has no value. Artifacts: the files of the run.
+
+Contract: a run of MLflow says by its tags which run, candidate and figures it is of. The same again changes nothing;
+where the run has gone on since, or an export broke off, what stands there is deleted (as MLflow deletes: it can be
+restored) and written anew. Nothing is sent to anybody but the server that was named: MLflow's telemetry is turned off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from fourways.core.digests import hash_file
+from fourways.core.errors import FourwaysError, UserError
+from fourways.core.figure import Figure
+from fourways.core.run import CandidateRecord, RunHeader
+from fourways.core.run_files import RUN_FILE, STATEMENT_FILE, SUMMARY_FILE, read_header, read_summary
+from fourways.evidence.export.asked import wanted
+from fourways.evidence.export.mlflow_names import LONGEST_PARAM, LONGEST_TAG, cut, metric_names, plain
+from fourways.evidence.redact import redact
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+EXPERIMENT = "fourways"
+_KEY, _STATE = "fourways.key", "fourways.state"
+_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
+_A_BATCH = 100
+"""Entries of one message: what MLflow takes at most of parameters and of tags."""
+_TRIES = "2"
+"""Of a server that does not answer; MLflow's own seven take minutes."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What became of a candidate. run_id: MLflow's. became "unchanged": it stood there already."""
+
+    candidate: str
+    run_id: str
+    became: Literal["written", "written anew", "unchanged"]
+    metrics: int
+
+
+def log_run(run: Path, where: str, candidate: str | None = None) -> list[Logged]:
+    """where: a tracking URI, or a folder, which then holds the database and the artifacts. Raises UserError for what is
+    no such place or run, or if MLflow is not installed; FourwaysError if the store refuses."""
+    header, summary = read_header(run), read_summary(run)
+    records = wanted(run, header, candidate)
+    client, artifacts = _connected(where)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        experiment = _experiment(client, artifacts)
+        return [
+            _logged(client, experiment, run, header, record, [f for f in summary.figures if f.candidate == name])
+            for record in records
+            for name in [record.candidate.name]
+        ]
+    except MlflowException as error:
+        text = redact(" ".join(str(error).split()))[:500]
+        raise FourwaysError(f"MLflow at {redact(where)} refused: {text}", hint="is the server up?") from error
+
+
+def _connected(where: str) -> tuple[MlflowClient, str | None]:
+    """And where a new experiment's artifacts go, None where the server knows that itself."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
+    try:
+        from mlflow.tracking import MlflowClient
+    except ImportError as error:
+        raise UserError("MLflow is not installed", hint="pip install 'fourways[mlflow]'") from error
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
+    uri, artifacts = _place(where)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts
+
+
+def _place(where: str) -> tuple[str, str | None]:
+    if "://" not in where:
+        folder = Path(where).expanduser().resolve()
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--out {where} is a file", hint="name a folder, or a URI such as sqlite:///mlflow.db")
+        folder.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+    scheme = urlsplit(where).scheme.partition("+")[0]
+    if scheme not in _SCHEMES:
+        raise UserError(
+            f"--out {redact(where)} is no tracking store that can be written to",
+            hint="http://host:5000, sqlite:///folder/mlflow.db, or a folder",
+        )
+    if scheme == "sqlite":
+        database = Path(where.removeprefix("sqlite:///")).resolve()
+        if not database.parent.is_dir():
+            raise UserError(f"{database.parent} is no folder", hint="make it first, or give a folder as --out")
+        return where, (database.parent / "artifacts").as_uri()
+    return where, None
+
+
+def _experiment(client: MlflowClient, artifacts: str | None) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        return str(client.create_experiment(EXPERIMENT, artifact_location=artifacts))
+    if found.lifecycle_stage != "active":
+        raise UserError(
+            f"the experiment {EXPERIMENT!r} of that store was deleted", hint="restore it: mlflow experiments restore"
+        )
+    return str(found.experiment_id)
+
+
+def _logged(
+    client: MlflowClient, experiment: str, run: Path, header: RunHeader, record: CandidateRecord, figures: list[Figure]
+) -> Logged:
+    name = record.candidate.name
+    key, state = _digest(header.run_id, name), _state(run)
+    there = client.search_runs([experiment], filter_string=f"tags.`{_KEY}` = '{key}'")
+    named = metric_names(figures)
+    for old in there:
+        if old.info.status == "FINISHED" and old.data.tags.get(_STATE) == state:
+            return Logged(name, old.info.run_id, "unchanged", len(old.data.metrics))
+    for old in there:
+        client.delete_run(old.info.run_id)
+    started = int(datetime.fromisoformat(header.started).timestamp() * 1000)
+    tags = {_KEY: key, _STATE: state, **_tags(run, header, name)}
+    made = client.create_run(experiment, start_time=started, tags=tags, run_name=f"{name} · {header.run_id}")
+    run_id = made.info.run_id
+    metrics = list(_metrics(named))
+    _send(client, run_id, list(_params(header, record)), metrics, list(_reasons(named)), started)
+    for path in _files(run):
+        inside = path.relative_to(run).parent.as_posix()
+        client.log_artifact(run_id, str(path), None if inside == "." else inside)
+    client.set_terminated(run_id)  # last: a run that is not finished is one that broke off
+    return Logged(name, run_id, "written anew" if there else "written", len(metrics))
+
+
+def _send(
+    client: MlflowClient,
+    run_id: str,
+    params: Sequence[tuple[str, str]],
+    metrics: Sequence[tuple[str, float]],
+    tags: Sequence[tuple[str, str]],
+    at_ms: int,
+) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    for some in _batches(params):
+        client.log_batch(run_id, params=[Param(key, cut(text, LONGEST_PARAM)) for key, text in some])
+    for values in _batches(metrics):
+        client.log_batch(run_id, metrics=[Metric(key, value, at_ms, 0) for key, value in values])
+    for some in _batches(tags):
+        client.log_batch(run_id, tags=[RunTag(key, cut(text, LONGEST_TAG)) for key, text in some])
+
+
+def _metrics(named: dict[str, Figure]) -> Iterator[tuple[str, float]]:
+    """Figures that are ok; of the others MLflow would have no way to say what they are."""
+    for name, figure in named.items():
+        if figure.status != "ok" or figure.value is None:
+            continue
+        yield name, float(figure.value)
+        yield f"{name}/n", float(figure.n)
+        for end, value in (("low", figure.low), ("high", figure.high)):
+            if value is not None and math.isfinite(value):
+                yield f"{name}/{end}", float(value)
+
+
+def _reasons(named: dict[str, Figure]) -> Iterator[tuple[str, str]]:
+    for name, figure in named.items():
+        if figure.status != "ok":
+            yield name, f"{figure.status}: {figure.reason or 'no reason given'}"
+
+
+def _params(header: RunHeader, record: CandidateRecord) -> Iterator[tuple[str, str]]:
+    """What the candidate is, what it was asked, and where it ran; what is not set is left out."""
+    machine = header.environment
+    told: dict[str, Any] = {
+        **{f"candidate/{key}": value for key, value in msgspec.to_builtins(record.candidate).items()},
+        "candidate/architecture": record.architecture,
+        "candidate/identity": record.manifest.identity if record.manifest else None,
+        "run/seed": header.seed,
+        "run/axes": ",".join(header.axes),
+        "run/limit": header.limit,
+        "run/quick": header.quick,
+        "run/argv": list(header.argv),
+        "fourways/version": header.source.version,
+        "machine/cpu": machine.cpu,
+        "machine/cores": machine.cores,
+        "machine/memory_bytes": machine.memory_bytes,
+        "machine/kernel": f"{machine.system} {machine.kernel}",
+        "machine/python": machine.python,
+        "machine/accelerators": list(machine.accelerators) or None,
+        "packages": dict(machine.packages),
+    }
+    if record.engine is not None:
+        told["engine"] = record.engine.engine
+        told["engine/settings"] = dict(record.engine.settings)
+    for one in header.suite:
+        told[f"benchmark/{plain(one.key)}"] = {
+            "data_sha256": one.sha256, "code_sha256": one.code_sha256, "prompt_version": one.prompt_version,
+            "parser_version": one.parser_version, "scorer_version": one.scorer_version, "asked": one.asked,
+        }  # fmt: skip
+    for key, value in told.items():
+        if value is not None:
+            yield key, value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+
+
+def _tags(run: Path, header: RunHeader, candidate: str) -> dict[str, str]:
+    statement = run / STATEMENT_FILE
+    told = {
+        "fourways.run_id": header.run_id,
+        "fourways.candidate": candidate,
+        "fourways.commit": header.source.commit,
+        "fourways.statement_sha256": hash_file(statement) if statement.is_file() else None,
+        "mlflow.source.name": "fourways",
+    }
+    return {key: cut(text, LONGEST_TAG) for key, text in told.items() if text is not None}
+
+
+def _state(run: Path) -> str:
+    """What the header and the figures were when they were exported."""
+    return _digest(hash_file(run / RUN_FILE), hash_file(run / SUMMARY_FILE))
+
+
+def _files(run: Path) -> list[Path]:
+    """Every file of the run, none through a link."""
+    return [
+        path
+        for path in sorted(run.rglob("*"))
+        if path.is_file()
+        and not any((run / part).is_symlink() for part in path.relative_to(run).parents)
+        and not path.is_symlink()
+        and not any(part.startswith(".") for part in path.relative_to(run).parts)
+    ]
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _batches(entries: Sequence[T]) -> Iterator[list[T]]:
+    left = iter(entries)
+    while some := list(islice(left, _A_BATCH)):
+        yield some
