@@ -161,3 +161,10 @@ def test_the_record_reads_back() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.code)
 def test_every_code_is_explained_in_the_documentation(kind: Any) -> None:
     assert f"`{kind.code}`" in DOCS.read_text(encoding="utf-8")
+
+
+def test_every_code_can_be_said() -> None:
+    source = Path(__file__).parents[2] / "src" / "fourways"
+    files = [file for file in source.rglob("*.py") if file.name != "faults.py"]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert [kind.code for kind in KINDS if f'"{kind.code}"' not in text] == []

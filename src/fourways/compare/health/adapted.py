@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors import safe_open
+
 from fourways.compare.health.asking import Asker
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.outcome import Outcome
@@ -14,9 +16,8 @@ from fourways.core.conversation import Conversation
 from fourways.core.errors import UserError
 from fourways.engines import LocalEngine
 
-_LEAST_EFFECT = 1e-6
-"""Nats: an adapter whose second factor is all zeros changes no score at all."""
-_SAME = 1e-4
+_LEAST_EFFECT = _SAME = 1e-4
+"""Nats. Adding zeros may round otherwise (4e-6 was seen in float32); training moves some score by far more."""
 _TOKENS = 16
 
 
@@ -39,11 +40,23 @@ async def _effect(asker: Asker, name: str) -> Outcome:
     after, said_after = await _canaries(asker, None), await asker.say(one_picture(), _TOKENS)
     effect, leak = _apart(before, under), _apart(before, after)
     found: list[Finding] = []
-    if effect < _LEAST_EFFECT:
+    if _is_blank(Path(name)):
+        found.append(
+            finding("adapter.idle", f"{name}: the second factor of every pair is all zeros, as before training")
+        )
+    elif effect < _LEAST_EFFECT:
         found.append(finding("adapter.idle", f"{name}: no score of {len(before)} moved by more than {effect:.1g} nats"))
     if leak > _SAME or not same(said_before, said_after):
         found.append(finding("adapter.leaks", f"{name}: the base's own scores moved by {leak:.3g} nats after it"))
     return Outcome(f"moves a score by up to {effect:.3g} nats; the base is as before to {leak:.1g}", tuple(found))
+
+
+def _is_blank(folder: Path) -> bool:
+    """Whether the weights say so themselves, whatever rounding makes of it."""
+    with safe_open(str(folder / "adapter_model.safetensors"), framework="pt") as opened:
+        names = list(opened.keys())
+        seconds = [name for name in names if ".lora_B." in name]
+        return bool(seconds) and not any(bool(opened.get_tensor(name).any()) for name in seconds)
 
 
 async def _canaries(asker: Asker, adapter: str | None) -> tuple[float, ...]:

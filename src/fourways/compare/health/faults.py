@@ -102,7 +102,6 @@ KINDS = (
     Kind("server.refused", "broken", "the server refused a plain question", _SERVER),
     Kind("image.refused", "broken", "the server refused a picture", "is the served model one that sees?"),
     Kind("images.refused", "suspect", "the server refused two pictures in one request", "vLLM: --limit-mm-per-prompt"),
-    Kind("video.refused", "broken", "the server refused a clip", "vLLM: --limit-mm-per-prompt"),
     Kind("plain.format", "broken", "a reply in one piece is no chat completion", _SERVER),
     Kind("stream.format", "broken", "a streamed reply is no stream of chat completion chunks", _SERVER),
     Kind("stream.unfinished", "broken", "a stream without its end", "does a proxy buffer or cut long replies?"),
