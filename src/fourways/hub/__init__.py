@@ -1,7 +1,8 @@
 """Where checkpoints come from: the embedded ones, local folders, the Hugging Face Hub, and the shipped configurations.
 
 Must never: load weights, unpickle anything, run code from a checkpoint, or know a family. It looks at a folder and says
-whether it is whole, what it is, and which bytes it is made of.
+whether it is whole, what it is, and which bytes it is made of. Only `hub.convert` writes weights, and unpickles tensors
+where it is asked to.
 
 Public face: `resolve`, `locate`, `Found` (resolve.py); `look`, `look_at_config` (look.py);
 `parameter_count` (weights.py); `shipped_configs` (shipped.py); `cache_home` (cache.py).

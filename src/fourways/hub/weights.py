@@ -7,6 +7,7 @@ The format: 8 bytes of header length (little-endian), a JSON header, then the te
 from __future__ import annotations
 
 import os
+import shlex
 from math import prod
 from pathlib import Path
 from typing import Annotated, TypedDict
@@ -162,7 +163,7 @@ def _none(folder: Path) -> CheckpointError:
     if pickles:
         return CheckpointError(
             f"{folder} has its weights only as {pickles[0]}; such files can run code, so only safetensors are read",
-            hint="convert it once where you trust it: AutoModel….from_pretrained(…).save_pretrained(…)",
+            hint=f"where you trust it: fourways models convert {shlex.quote(str(folder))} --read-pickles",
             fault="pickle-only",
         )
     return CheckpointError(
