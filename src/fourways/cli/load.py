@@ -36,7 +36,9 @@ With --slo and no load it searches for the greatest rate that meets it. A run of
 Exit codes: 0 all measured, and the --slo met; 1 a candidate answered nothing, or missed the --slo, or a fault of ours;
 2 your mistake; 130 Ctrl-C (what was measured is kept).
 """
-_TARGETS = "Embedded model (zoo:qwen), folder, registered name, Hugging Face id, [NAME=]URL of a server, or candidates file."
+_TARGETS = (
+    "Embedded model (zoo:qwen), folder, registered name, Hugging Face id, a server's [NAME=]URL, or candidates file."
+)
 
 
 def load(

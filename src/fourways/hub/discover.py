@@ -92,7 +92,7 @@ class Search:
                     continue
                 self._seen.add((stat.st_dev, stat.st_ino))
                 with os.scandir(folder) as scanned:
-                    entries = sorted(scanned, key=lambda entry: (not entry.is_symlink(), entry.name), reverse=True)
+                    entries = sorted(scanned, key=lambda entry: (entry.is_symlink(), entry.name), reverse=True)
                     below = [folder / entry.name for entry in entries if _enters(entry)]
             except OSError as error:
                 self.note(f"{folder} was left out: {error.strerror or error}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fourways.cli.models.add import check_free
-from fourways.cli.models.registry import RegistryOption, opened
+from fourways.cli.models.registry import RegistryOption, existing
 from fourways.cli.terminal import notes, results
 
 REMOVE_EXAMPLES = """
@@ -20,7 +20,7 @@ Example: fourways models rename my-model qwen-7b-bf16
 
 def remove(name: Annotated[str, typer.Argument(metavar="NAME")], registry: RegistryOption = None) -> None:
     """Forget a name. The files stay where they are."""
-    with opened(registry) as held:
+    with existing(registry) as held:
         entry, orphans = held.remove(name)
     results().print(
         f"{name} is no longer registered; its files stay in {entry.folder}", highlight=False, soft_wrap=True
@@ -36,6 +36,6 @@ def rename(
 ) -> None:
     """Give a registered model or adapter another name. Adapters follow their base."""
     check_free(new)
-    with opened(registry) as held:
+    with existing(registry) as held:
         held.rename(old, new)
     results().print(f"{old} is now {new}", highlight=False, soft_wrap=True)

@@ -46,10 +46,9 @@ def discover(
     findings = _search(paths or [], depth)
     known = entries(registry)
     names = _names(findings, known)
-    registered = {entry.folder for entry in known}
-    failed = _register(findings, names, registered, registry) if add else set()
-    if add:
-        registered = {entry.folder for entry in entries(registry)}
+    done = {entry.folder for entry in known if entry.identity is not None}
+    failed = _register(findings, names, done, registry) if add else set()
+    registered = {entry.folder for entry in (entries(registry) if add else known)}
     if as_json:
         records = [
             tables.finding_record(one, name, str(one.folder) in registered)
@@ -97,14 +96,15 @@ def _names(findings: Sequence[Finding], known: Sequence[Entry]) -> list[str]:
     return names
 
 
-def _register(findings: Sequence[Finding], names: Sequence[str], registered: set[str], word: str | None) -> set[str]:
-    """Models before adapters, so that these find their base. Returns the names that failed."""
+def _register(findings: Sequence[Finding], names: Sequence[str], done: set[str], word: str | None) -> set[str]:
+    """Models before adapters, so that these find their base. done: folders that are registered and hashed. Returns the
+    names that failed."""
     from fourways.hub.registry.enrol import Request
 
     failed = set()
     with opened(word) as held:
         for one, name in sorted(zip(findings, names, strict=True), key=lambda pair: pair[0].kind == "adapter"):
-            if one.trouble is not None or str(one.folder) in registered:
+            if one.trouble is not None or str(one.folder) in done:
                 continue
             try:
                 register(held, Request(name, one.folder, cards=cards), notes())

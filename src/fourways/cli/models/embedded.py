@@ -31,7 +31,8 @@ def models() -> None:
     configs.add_column("architecture")
     for name, folder in shipped_configs().items():
         configs.add_row(name, _architecture(folder / "config.json"))
-    results().print(table, *_registered(), configs)
+    results().print(table, configs)
+    results().print(*_registered())
 
 
 def _registered() -> list[Table]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fourways.cli.terminal import notes
+from fourways.core.errors import UserError
 
 if TYPE_CHECKING:
     from fourways.hub.registry import Entry, Registry
@@ -31,6 +32,20 @@ def opened(word: str | None) -> Iterator[Registry]:
     from fourways.hub.registry import Registry, in_force
 
     with Registry(in_force(word)) as registry:
+        yield registry
+
+
+@contextmanager
+def existing(word: str | None) -> Iterator[Registry]:
+    """The registry that counts. Raises UserError, and makes no file, where there is none."""
+    from fourways.hub.registry import in_force
+
+    if not in_force(word).is_there():
+        raise UserError(
+            f"nothing is registered: there is no registry at {in_force(word).shown}",
+            hint="`fourways models add`, `pull` and `discover --add` register",
+        )
+    with opened(word) as registry:
         yield registry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import msgspec
 from rich.table import Table
 
 from fourways.cli.data_progress import in_words
+from fourways.core.plain_text import clean
 
 if TYPE_CHECKING:
     from fourways.hub.discover import Finding
@@ -26,7 +28,8 @@ def overview(listed: Sequence[tuple[Entry, Condition]], title: str) -> Table:
     for entry, condition in listed:
         manifest = entry.manifest
         parameters = f"{manifest.parameters:,}" if manifest is not None else ""
-        table.add_row(entry.name, _what(entry), _weights(entry), parameters, condition.state, _from(entry))
+        cells = (entry.name, _what(entry), _weights(entry), parameters, condition.state, _from(entry))
+        table.add_row(*map(clean, cells))
     return table
 
 
@@ -58,7 +61,8 @@ def found(listed: Sequence[tuple[Finding, str]]) -> Table:
         origin = one.origin
         at = f"@{', '.join(origin.refs) or origin.revision}" if origin.revision else ""
         source = f"{origin.source}{at}" if origin.source else ""
-        table.add_row(name, one.kind, one.what, in_words(one.bytes), source, str(one.folder), one.trouble or "")
+        cells = (name, one.kind, one.what, in_words(one.bytes), source, str(one.folder), one.trouble or "")
+        table.add_row(*map(clean, cells))
     return table
 
 
@@ -73,7 +77,7 @@ def finding_record(one: Finding, name: str, registered: bool) -> dict[str, Any]:
         "name": name,
         "registered": registered,
         "kind": one.kind,
-        "folder": str(one.folder),
+        "folder": os.fsencode(one.folder).decode(errors="replace"),
         "layout": one.origin.layout,
         "source": one.origin.source,
         "revision": one.origin.revision,

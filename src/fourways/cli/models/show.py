@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fourways.cli.models.registry import JsonOption, RegistryOption, opened
+from fourways.cli.models.registry import JsonOption, RegistryOption, existing
 from fourways.cli.terminal import results
 
 EXAMPLES = """
@@ -25,7 +25,7 @@ def show(
     from fourways.cli.models import registry_tables as tables
     from fourways.hub.registry.condition import condition_of
 
-    with opened(registry) as held:
+    with existing(registry) as held:
         entry = held.get(name)
     condition = condition_of(entry)
     if as_json:
