@@ -23,7 +23,7 @@ from fourways.core.family import FamilyCard
 from fourways.core.manifest import Conversion, ImageLimits, Manifest, PartSize, identity_of
 from fourways.families.registry import registered
 from fourways.hub import look, shipped_configs
-from fourways.hub.manifest import KNOWN, fill, filled, make, write_manifest
+from fourways.hub.manifest import KNOWN, fill, filled, make, read_manifest, write_manifest
 
 LLAVA = "LlavaNextForConditionalGeneration"
 TENSORS = {
@@ -309,6 +309,33 @@ def test_what_only_the_maker_knew_is_taken_over_for_the_same_bytes_alone(tmp_pat
     assert (other.converted, other.source, other.licence) == (None, None, None)
 
 
+@pytest.mark.parametrize("name", [b"a:b.json", b"a\\b.json", b"a\nb.json", b"\xff.json"])
+def test_a_file_name_that_other_systems_take_for_a_path_is_refused(name: bytes, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, {})
+    (folder / os.fsdecode(name)).write_text("{}")
+    with pytest.raises(CheckpointError, match="which not every system can name"):
+        make(folder)
+
+
+def test_a_folder_is_named_as_it_is_called_from_inside_and_by_a_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose name is no UTF-8: a manifest is JSON."""
+    folder = checkpoint(tmp_path / os.fsdecode(b"model-\xff") / "mine", {})
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    assert [make(place).name for place in (Path(), folder, tmp_path / "link")] == ["mine"] * 3
+    monkeypatch.chdir(checkpoint(folder.parent, {}))
+    made = make(Path())
+    assert read_manifest(write_manifest(made, tmp_path / "out.json")) == made
+
+
+def test_json_as_python_writes_it_is_read(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path, {"limit": float("inf"), "scale": float("nan")})
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 1000000000000000019884624838656, "a": NaN}')
+    assert make(folder).architecture == "llava-next"
+
+
 def test_a_digest_that_is_not_known_leaves_the_hashes_pending(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path, {})
     made = filled(make(folder), folder, {"config.json": "ab" * 32})
@@ -378,7 +405,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     architecture=st.sampled_from(
         ["qwen2-vl", "llava-next", "internvl", "idefics3", "mllama", "gemma3", "pixtral", "phi3-v", "x"]

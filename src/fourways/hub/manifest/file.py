@@ -54,7 +54,7 @@ def read_manifest(place: Path) -> Manifest:
 def is_safe_name(name: str) -> bool:
     """Whether it names a file inside the folder, on any system: relative, with slashes, and no way up or out."""
     parts = name.split("/")
-    plain = not re.search(r"[\\:\x00-\x1f\x7f]", name) and len(name) <= 1000
+    plain = not re.search(r"[\\:\x00-\x1f\x7f\ud800-\udfff]", name) and len(name) <= 1000
     return plain and all(part not in ("", ".", "..") for part in parts)
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.core.errors import FourwaysError
+from fourways.core.errors import CheckpointError, FourwaysError
 from fourways.core.family import FamilyCard
 from fourways.core.manifest import MANIFEST_FILE, MANIFEST_SCHEMA, Layout, Manifest, ManifestFile, Modality, identity_of
 from fourways.hub.hashing import Progress, hash_files
 from fourways.hub.look import architecture, checkpoint_files, read_config
 from fourways.hub.manifest.architectures import ANY_PARTS, ORIGINAL, PICKLED, SAFETENSORS, Known, classify
-from fourways.hub.manifest.file import read_manifest
+from fourways.hub.manifest.file import is_safe_name, read_manifest
 from fourways.hub.manifest.images import image_limits
 from fourways.hub.manifest.origin import licence_of, name_of, origin_of
 from fourways.hub.manifest.quantized import REQUIRES, quantization_of
@@ -31,7 +31,8 @@ def make(folder: Path, cards: Cards | None = None) -> Manifest:
     """The manifest of a checkpoint folder, its hashes pending. cards: asked only where the class in config.json is
     none that is known here, for families of other packages.
 
-    Raises CheckpointError as `look` does, but for a missing tokenizer; and for a small file that is not JSON.
+    Raises CheckpointError as `look` does, but for a missing tokenizer; and for a small file that is not JSON, or whose
+    name could be taken for a path.
     """
     config = read_config(folder)
     named = architecture(folder, config)
@@ -65,7 +66,7 @@ def make(folder: Path, cards: Cards | None = None) -> Manifest:
         licence=licence_of(folder),
         source=origin.source,
         revision=origin.revision,
-        files=tuple(ManifestFile(file.name, file.stat().st_size) for file in checkpoint_files(folder, headers)),
+        files=_files(folder, headers),
         hashes="pending",
     )
 
@@ -117,6 +118,13 @@ def _family(known: Known | None, layout: Layout, named: str, cards: Cards | None
             modalities: tuple[Modality, ...] = ("text", "image", "video") if card.video else ("text", "image")
             return _Family(entry_point, modalities, card.lora_targets.get("llm"))
     return _Family(None, (), None)
+
+
+def _files(folder: Path, weights: Iterable[Path]) -> tuple[ManifestFile, ...]:
+    files = checkpoint_files(folder, weights)
+    if strange := [file.name for file in files if not is_safe_name(file.name)]:
+        raise CheckpointError(f"{folder} has a file {strange[0]!r}, which not every system can name", hint="rename it")
+    return tuple(ManifestFile(file.name, file.stat().st_size) for file in files)
 
 
 def _requires(known: Known | None, layout: Layout, method: str | None) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Origin:
 def origin_of(folder: Path) -> Origin:
     """By the folder's place in a cache of the Hugging Face Hub (`models--org--name/snapshots/COMMIT`) or of ModelScope
     (`modelscope/…/models/org/name`), or by what `hf download --local-dir` leaves beside its files."""
-    place = folder.absolute()
+    place = folder.resolve()  # of a snapshot only the files are links
     if place.parent.name == "snapshots" and (found := _HF.fullmatch(place.parent.parent.name)):
         return Origin(f"{found['org']}/{found['name']}", place.name if _COMMIT.fullmatch(place.name) else None)
     if "modelscope" in place.parts and place.parent.parent.name in ("models", "hub"):
@@ -37,7 +37,8 @@ def origin_of(folder: Path) -> Origin:
 def name_of(folder: Path) -> str:
     """What people call it: the name of its repository, or of its folder."""
     source = origin_of(folder).source
-    return source.rpartition("/")[2] if source is not None else folder.absolute().name or "model"
+    name = source.rpartition("/")[2] if source is not None else folder.resolve().name
+    return name.encode("utf-8", "replace").decode() or "model"
 
 
 def licence_of(folder: Path) -> str | None:

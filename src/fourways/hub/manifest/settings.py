@@ -4,10 +4,9 @@ taken as not said, because every release of a model writes its own."""
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from fourways.core.errors import CheckpointError
 
@@ -15,15 +14,19 @@ Settings = dict[str, Any]
 
 
 def read_settings(file: Path) -> Settings:
-    """A JSON object, empty where there is no such file. Raises CheckpointError if it is not one."""
+    """A JSON object, as Python reads and writes them (with NaN and numbers of any length); empty where there is no such
+    file. Raises CheckpointError if it is not one."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Settings)
+        settings = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{file} is not a JSON object: {error}", hint="copy or download the file again"
         ) from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{file} is not a JSON object", hint="copy or download the file again")
+    return settings
 
 
 def inner(settings: Settings, *keys: str) -> Settings:
