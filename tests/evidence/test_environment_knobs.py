@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fourways.core.run import Reading
-from fourways.evidence.environment import environment
+from fourways.evidence.environment import cpu_model
 from fourways.evidence.environment.catalogue import CATALOGUE, readings
 from fourways.evidence.environment.cpulist import format_cpus, parse_cpus
 from fourways.evidence.environment.lock import package_lock
@@ -244,6 +245,20 @@ def test_secrets_in_readings_are_taken_out(tmp_path: Path) -> None:
     assert "Zq7pw" not in str(found["container.image"].value)
 
 
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        (trees.bare_metal(), "Intel(R) Xeon(R) Gold 6226R CPU"),
+        (trees.pod_v1(), "CPU implementer 0x41 CPU part 0xd0c"),
+        (trees.pod_v1() | {"sys/firmware/devicetree/base/model": "Some Board 5\0"}, "Some Board 5"),
+    ],
+)
+def test_the_processor_has_a_name_where_the_kernel_gives_none_too(
+    tmp_path: Path, files: dict[str, str], name: str
+) -> None:
+    assert cpu_model(Machine(root=trees.plant(tmp_path, files))) == name
+
+
 def test_this_machine_is_read_in_a_moment() -> None:
     """Without cards: the library of a real one takes what it takes to start. The best of three, as others work here."""
     taken = []
@@ -259,7 +274,7 @@ def test_this_machine_is_read_in_a_moment() -> None:
 
 def test_the_lock_names_every_package_that_can_be_imported_with_its_version() -> None:
     lock = package_lock()
-    assert lock["msgspec"] == environment().lock["msgspec"]
+    assert lock["msgspec"] == version("msgspec")
     assert {"torch", "transformers", "fourways", "pyyaml"} <= set(lock)
     assert all(name == name.lower() and "_" not in name for name in lock)
 

@@ -331,6 +331,16 @@ def test_cpus_that_a_container_was_not_given_are_refused(root: Path, tmp_path: P
     assert os.sched_getaffinity(0) == before and not (tmp_path / "ran").exists()
 
 
+def test_the_exit_code_is_not_lost_where_the_starter_ignores_its_children(root: Path) -> None:
+    ignoring = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{ignoring}\n{PROGRAM}", str(root), "sh", "-c", "exit 7"],
+        check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+    assert pages(root) == "0"
+
+
 def test_signals_are_as_they_were_afterwards(root: Path) -> None:
     plan = replace(prepare(Machine(root=root), ["true"]), cpus=frozenset(os.sched_getaffinity(0)))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])

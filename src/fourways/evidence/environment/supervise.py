@@ -32,6 +32,7 @@ def run(plan: Plan, command: Sequence[str], machine: Machine, say: Callable[[str
     """The command's exit code, 128 + N if signal N ended it. say: gets what was set and what was put back, a line each.
     Raises UserError or FourwaysError where something could not be set; what was set is put back then, too."""
     _check_cpus(plan.cpus)
+    reaped = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored by who started us, it would lose the exit code
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED_FOR)
     try:
         keeper = Keeper(machine, plan.changes) if plan.changes else None
@@ -45,6 +46,7 @@ def run(plan: Plan, command: Sequence[str], machine: Machine, say: Callable[[str
                 keeper.end(say)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        signal.signal(signal.SIGCHLD, reaped)
     return code
 
 
