@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from fourways.core.run_files import STATEMENT_FILE, read_header
-from fourways.evidence.statement import decode_statement, encode_statement, make_statement
+from fourways.evidence.statement import Tolerances, decode_statement, encode_statement, make_statement
 from fourways.evidence.verify import Verification, verify_run
 
 Rows = list[dict[str, Any]]
@@ -233,19 +233,39 @@ def test_files_of_two_runs_do_not_pass_for_one(run_copy: Path) -> None:
     assert "rows.jsonl, line 1: its run_id is not that of run.json" in refused(run_copy, "header")
 
 
-def test_the_statement_must_say_what_the_header_says_and_this_version_knows(run_copy: Path) -> None:
-    restate(run_copy, seed=8, proves=("that all numbers are true",))
-    assert [reason.split(":")[1].split(" is ")[0] for reason in refused(run_copy, "header")] == [
-        " its seed",
-        " its proves",
-    ]
+def test_the_statement_must_say_what_the_header_says(run_copy: Path) -> None:
+    restate(run_copy, seed=8, run_id="another")
+    assert refused(run_copy, "header") == [
+        "statement.json: its run_id is not that of run.json", "statement.json: its seed is not that of run.json",
+    ]  # fmt: skip
 
 
-def test_a_definition_that_is_not_this_versions_is_refused(run_copy: Path) -> None:
+def test_looser_tolerances_in_the_statement_loosen_nothing(run_copy: Path) -> None:
+    def edit(summary: Any) -> None:
+        next(one for one in summary["figures"] if one["metric"] == "aggregate")["value"] *= 1.01
+
+    change_json(run_copy, "summary.json", edit)
+    restate(run_copy, tolerances=Tolerances(value=0.5, interval=0.5), proves=("that all numbers are true",))
+    assert len(refused(run_copy, "figures")) == 1
+    assert "that all numbers are true" not in verify(run_copy).proves
+
+
+def test_a_definition_that_this_version_does_not_know_is_refused_and_other_words_are_told(run_copy: Path) -> None:
     said = decode_statement((run_copy / STATEMENT_FILE).read_bytes()).predicate.definitions
     name = next(iter(said))
     restate(run_copy, definitions={**said, name: "whatever looks best"})
-    assert refused(run_copy, "figures") == [f"statement.json: it does not define {name} as this version does"]
+    (one,) = (check for check in verify(run_copy).checks if check.name == "figures")
+    assert one.remarks == (f"statement.json puts {name} in other words than this version",)
+    restate(run_copy, definitions={key: text for key, text in said.items() if key != name} | {"best@1": "the best"})
+    assert refused(run_copy, "figures") == [
+        "statement.json: it defines best@1, which no figure is", f"statement.json: it does not say what {name} is",
+    ]  # fmt: skip
+
+    def rename(summary: Any) -> None:
+        summary["figures"][0]["definition"] = "best@1"
+
+    change_json(run_copy, "summary.json", rename)
+    assert any("does not compute best@1; verify with Fourways" in reason for reason in refused(run_copy, "figures"))
 
 
 def test_the_page_of_another_run_is_refused(run_copy: Path) -> None:

@@ -53,7 +53,8 @@ class Tolerances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunPredicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is said of the files. definitions: name@version → what it is, of every figure in summary.json."""
+    """What is said of the files. definitions: name@version → what it is, of every figure in summary.json. tolerances,
+    proves, does_not_prove: for whoever reads it; who verifies goes by those of the version that verifies."""
 
     schema: str
     run_id: str
@@ -103,21 +104,16 @@ def make_statement(folder: Path, header: RunHeader, definitions: Mapping[str, st
         STATEMENT_TYPE,
         tuple(Subject(name, Digest(hash_file(files[name]))) for name in sorted(files)),
         PREDICATE_TYPE,
-        predicate_of(header, definitions),
-    )
-
-
-def predicate_of(header: RunHeader, definitions: Mapping[str, str]) -> RunPredicate:
-    """What a statement of that run says beside its files."""
-    return RunPredicate(
-        STATEMENT_SCHEMA,
-        header.run_id,
-        header.seed,
-        header.source,
-        dict(sorted(definitions.items())),
-        Tolerances(),
-        PROVES,
-        DOES_NOT_PROVE,
+        RunPredicate(
+            STATEMENT_SCHEMA,
+            header.run_id,
+            header.seed,
+            header.source,
+            dict(sorted(definitions.items())),
+            Tolerances(),
+            PROVES,
+            DOES_NOT_PROVE,
+        ),
     )
 
 

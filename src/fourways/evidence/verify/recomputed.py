@@ -34,12 +34,12 @@ def check_figures(header: RunHeader, summary: Summary, statement: Statement, row
     judged = _Judged(rows)
     computed = figures.compute(judged, header.suite)
     other = _elsewhere(header, judged.seen)
-    allowed = statement.predicate.tolerances
     reasons = _definitions(header, summary, statement)
-    reasons += _differences(summary.figures, computed, allowed, other)
+    reasons += _differences(summary.figures, computed, Tolerances() if other else None)
     exact = sum(old == new for old, new in zip(summary.figures, computed, strict=False))
     what = f"{len(summary.figures):,} figures computed again from the rows: {exact:,} the same to the last digit"
-    return check("figures", what, reasons, (other,) if other and exact < len(computed) else ())
+    remarks = [] if other is None or exact == len(computed) else [other]
+    return check("figures", what, reasons, (*remarks, *_reworded(statement)))
 
 
 class _Judged:
@@ -56,7 +56,7 @@ class _Judged:
 
 
 def _definitions(header: RunHeader, summary: Summary, statement: Statement) -> list[str]:
-    """The statement says what each figure is; that must be what this version computes."""
+    """The statement says what each figure is, and this version must know how to compute it."""
     said = statement.predicate.definitions
     used = {figure.definition for figure in summary.figures}
     reasons = [f"{STATEMENT_FILE}: it defines {name}, which no figure is" for name in sorted(said.keys() - used)]
@@ -66,18 +66,23 @@ def _definitions(header: RunHeader, summary: Summary, statement: Statement) -> l
                 f"{SUMMARY_FILE}: this version does not compute {name}; verify with Fourways {header.source.version}, "
                 "which made the run"
             )
-        elif said.get(name) != figures.TEXTS[name]:
-            reasons.append(f"{STATEMENT_FILE}: it does not define {name} as this version does")
+        elif name not in said:
+            reasons.append(f"{STATEMENT_FILE}: it does not say what {name} is")
     return reasons
 
 
-def _differences(
-    old: tuple[Figure, ...], new: tuple[Figure, ...], allowed: Tolerances, elsewhere: str | None
-) -> Iterator[str]:
+def _reworded(statement: Statement) -> list[str]:
+    """Definitions of one version may be put in better words later; the signer answers for those in the statement."""
+    said = statement.predicate.definitions
+    other = [name for name in said if name in figures.TEXTS and said[name] != figures.TEXTS[name]]
+    return [f"{STATEMENT_FILE} puts {', '.join(other)} in other words than this version"] if other else []
+
+
+def _differences(old: tuple[Figure, ...], new: tuple[Figure, ...], allowed: Tolerances | None) -> Iterator[str]:
     if len(old) != len(new):
         yield f"{SUMMARY_FILE}: it has {len(old):,} figures, and the rows give {len(new):,}"
     for number, (published, computed) in enumerate(zip(old, new, strict=False), 1):
-        if (field := _unlike(published, computed, allowed if elsewhere else None)) is not None:
+        if (field := _unlike(published, computed, allowed)) is not None:
             found, expected = getattr(published, field), getattr(computed, field)
             name = f"{SUMMARY_FILE}, figure {number} ({_name(published)})"
             yield f"{name}: {field} is {found}, and the rows give {expected}"
