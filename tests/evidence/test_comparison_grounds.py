@@ -138,7 +138,7 @@ def test_another_commit_is_a_difference_of_the_headers_and_no_lost_reproduction(
 def test_the_manifest_s_identity_counts_where_both_have_one() -> None:
     def named(identity: str) -> RunHeader:
         fields = dict.fromkeys(Manifest.__struct_fields__)
-        made = Manifest(**{**fields, "identity": identity})  # type: ignore[arg-type]  # only its identity is read
+        made = Manifest(**{**fields, "files": (), "identity": identity})  # type: ignore[arg-type]  # only its identity is read
         return candidate(manifest=made)()
 
     found = verdict("hashes", facts(answers(), named("1" * 64)), facts(answers(), named("2" * 64)))
@@ -197,7 +197,7 @@ def test_a_changed_scorer_is_seen_in_replies_that_are_the_same() -> None:
     new: list[Row] = [msgspec.structs.replace(row, score=1.0) for row in answers()]
     found = verdict("accuracy", facts(answers()), facts(new))
     assert found.verdict == "not reproduced"
-    assert "30 same replies were read or scored otherwise" in found.reasons[0]
+    assert "of replies that are the same, 30 scored or read otherwise" in found.reasons[0]
 
 
 def test_a_changed_prompt_is_seen_though_every_answer_is_the_same() -> None:

@@ -100,7 +100,7 @@ def _statistics(one: AxisVerdict) -> Html | None:
         return None
     rows = [(tag("bdi", name), f"{value:.6g}") for name, value in one.statistics.items()]
     shown = table(f"Statistics of {one.ground}", ("statistic", "#value"), rows)
-    return tag("details", tag("summary", f"{len(rows)} statistics"), shown)
+    return tag("details", tag("summary", f"Statistics ({len(rows)})"), shown)
 
 
 def _tests(tests: Sequence[Figure]) -> Html | None:
@@ -160,9 +160,7 @@ def _side(figure: Figure | None) -> Html:
 
 def _differences(comparison: Comparison) -> Html:
     if not comparison.differences:
-        return tag(
-            "p", "Nothing of what was run. Run id, hour, command line and load always differ."
-        )
+        return tag("p", "Nothing of what was run. Run id, hour, command line and load always differ.")
     rows = [
         (tag("code", one.where), *(_value(value) for value in (one.old, one.new))) for one in comparison.differences
     ]
@@ -172,7 +170,9 @@ def _differences(comparison: Comparison) -> Html:
 
 
 def _value(value: str | None) -> Html:
-    return tag("span", "not there", class_="muted") if value is None else foreign(value)
+    if value is None:
+        return tag("span", "not there", class_="muted")
+    return tag("span", foreign(value), class_="anywhere")
 
 
 def _notes(notes: Sequence[str]) -> Html | None:

@@ -97,10 +97,10 @@ def _finding(answers: _Answers, score: Moved | None, exact: bool) -> Finding:
     if answers.asked_otherwise:
         reasons.append(f"{answers.asked_otherwise:,} prompts were not the same text")
     if answers.rescored:
-        reasons.append(f"{answers.rescored:,} same replies were read or scored otherwise: a rule changed")
+        reasons.append(f"of replies that are the same, {answers.rescored:,} scored or read otherwise: a rule changed")
     if answers.alone:
         reasons.append(f"{answers.alone:,} samples were asked in one run only")
-    if score is not None:
+    if score is not None and (flips or answers.rescored):
         reasons.append(_score(score))
     statistics = {
         f"{answers.benchmark}.n": float(n),

@@ -20,10 +20,10 @@ _ALWAYS = frozenset(
 _OF_THE_HOUR = frozenset(
     {
         "load", "pressure", "stolen", "throttled", "cpu_throttled", "throttling", "temperature", "clocks", "model",
-        "other_processes",
+        "other_processes", "physical",
     }
 )  # fmt: skip
-"""The last parts of the names of knobs that read another value every minute."""
+"""The last parts of the names of knobs that read another value every minute, or hold what is free just now."""
 _LONGEST = 120
 
 
@@ -39,6 +39,9 @@ def _plain(header: RunHeader, renamed: Mapping[str, str]) -> dict[str, Any]:
     made["candidates"] = {
         renamed.get(one["candidate"]["name"], one["candidate"]["name"]): one for one in made["candidates"]
     }
+    for one in made["candidates"].values():
+        if one["manifest"] is not None:
+            one["manifest"]["files"] = {file["name"]: file for file in one["manifest"]["files"]}
     made["suite"] = {one["key"]: one for one in made["suite"]}
     made["workloads"] = {one["name"]: one for one in made["workloads"]}
     readings = made["environment"].pop("readings")

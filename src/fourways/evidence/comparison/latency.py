@@ -5,9 +5,11 @@ A time of a request is the engine's work and the waiting for the machine. Two nu
 almost only the work: on a machine that was so busy that medians grew threefold, it grew by a fifth. And the ceilings
 (copies of memory, products of matrices) that every run measures say how fast the machine itself was.
 
-- not reproduced: in the start in which the machine was calmest, an undisturbed time differs by more than 5 %, and more
-  than the ceilings differ, and more than `STANDARD_ERRORS` of its spread between starts, which is taken as at least
-  what unchanged runs were seen to have (`SPREADS`).
+- not reproduced: in every start an undisturbed time differs the same way, and in the one nearest to the old run by more
+  than the product of 5 %, what the ceilings differ (the best of all starts), and `STANDARD_ERRORS` of its spread
+  between starts, which is taken as at least what unchanged runs were seen to have (`SPREADS`). A step of eight requests
+  takes so long that on a busy machine even the fastest are held up: there, what steps are held up on average counts
+  too. A first token takes longer still, and is judged only where steps were hardly held up (`CALM`).
 - reproduced: the interval of the ratio of medians lies within 5 % at every load, for first tokens and whole answers.
 - not comparable: all else. The machine's own spread is too large to say, and its ratios are printed.
 
@@ -43,11 +45,13 @@ Undisturbed = Literal["step", "first token"]
 SPREADS: Mapping[tuple[Undisturbed, bool], float] = {
     ("step", True): 0.03,
     ("step", False): 0.12,
-    ("first token", True): 0.12,
+    ("first token", True): 0.08,
 }
 """(undisturbed time, one request at a time) → the spread of its logarithm between unchanged runs on a shared machine
-beyond what the ceilings showed. Of 992 pairs of such runs none came beyond 0.8 of what this allows. First tokens of
-requests that wait for each other are left out: they differ more than any engine would."""
+beyond what the ceilings showed. First tokens of requests that wait for each other are left out: they differ more than
+any engine would."""
+CALM = 1.3
+"""A machine is calm where the mean step takes no longer than so many undisturbed ones."""
 UNSEEN = 4.0
 """Of an engine on a machine whose ceilings nobody measured (a server by URL), the spread is taken as so many times as
 large."""
@@ -58,12 +62,16 @@ _Ceiling = tuple[str, str, int, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """One fresh start of the engine: times by setting, in ms (inf: most requests failed), and the machine's best
-    rates."""
+    """One fresh start of the engine: times by setting, in ms (inf: most requests failed); held_up: by what factor its
+    mean step is longer than an undisturbed one; and the machine's best rates."""
 
     medians: Mapping[tuple[Setting, str], float]
     undisturbed: Mapping[tuple[Setting, Undisturbed], float]
+    held_up: Mapping[Setting, float]
     ceilings: Mapping[_Ceiling, float]
+
+    def held_up_at(self, setting: Setting) -> float:
+        return self.held_up.get(setting, 1.0)
 
     def slower(self, than: _Start) -> float | None:
         """By what factor the machine itself is slower than in another start; None where it was not measured."""
@@ -96,17 +104,18 @@ class _Ratio:
 
 @dataclass(frozen=True, slots=True)
 class _Effect:
-    """An undisturbed time of the calmest start against the old run. least: the ratio, either way, beyond which it is
-    no chance and not the machine."""
+    """An undisturbed time of the start that is nearest to the old run's. least: the ratio, either way, beyond which it
+    is no chance and not the machine. one_way: all starts lie on the same side of the old run."""
 
     setting: Setting
     what: Undisturbed
     ratio: float
     least: float
+    one_way: bool
 
     @property
     def seen(self) -> bool:
-        return max(self.ratio, 1 / self.ratio) > self.least
+        return self.one_way and max(self.ratio, 1 / self.ratio) > self.least
 
     @property
     def words(self) -> str:
@@ -130,13 +139,13 @@ def latency(both: Both, further: Sequence[Facts] = ()) -> AxisVerdict:
 
 
 def _findings(old: _Start, starts: Sequence[_Start]) -> Iterator[Finding]:
-    calmest = _calmest(starts)
-    effects, ratios = list(_effects(old, calmest, starts)), list(_ratios(old, starts))
-    statistics = _statistics(effects, ratios, old, calmest, len(starts))
+    machine = _best(starts).slower(old)
+    effects, ratios = list(_effects(old, starts, machine)), list(_ratios(old, starts))
+    statistics = _statistics(effects, ratios, machine, len(starts))
     if seen := [one for one in effects if one.seen]:
         for one in sorted(seen, key=lambda one: -abs(log(one.ratio)))[:3]:
             yield Finding("not reproduced", one.words, statistics)
-        yield Finding("not reproduced", _machine(old, calmest))
+        yield Finding("not reproduced", _machine(machine))
     elif ratios and all(one.same for one in ratios):
         widest = max(ratios, key=lambda one: abs(log(one.value)))
         said = f"all {len(ratios)} medians lie within 5 % over {len(starts)} fresh starts; the farthest: {widest.words}"
@@ -146,7 +155,7 @@ def _findings(old: _Start, starts: Sequence[_Start]) -> Iterator[Finding]:
         farthest = max(effects, key=lambda one: abs(log(one.ratio)) / log(one.least), default=None)
         if farthest is not None:
             yield Finding("not comparable", f"no undisturbed time differs: {farthest.words}")
-        yield Finding("not comparable", _machine(old, calmest))
+        yield Finding("not comparable", _machine(machine))
 
 
 def _start(run: Facts, candidate: str, gaps: bool) -> _Start:
@@ -156,6 +165,7 @@ def _start(run: Facts, candidate: str, gaps: bool) -> _Start:
         by_setting.setdefault(Setting(row.workload, row.load, row.cache), []).append(row)
     medians: dict[tuple[Setting, str], float] = {}
     undisturbed: dict[tuple[Setting, Undisturbed], float] = {}
+    held_up: dict[Setting, float] = {}
     for setting, rows in by_setting.items():
         for time in MEDIANS:
             values = [inf if row.error is not None else getattr(row, f"{time}_ms") for row in rows]
@@ -164,10 +174,11 @@ def _start(run: Facts, candidate: str, gaps: bool) -> _Start:
         good = [row for row in rows if row.error is None]
         if firsts := [row.ttft_ms for row in good if row.ttft_ms is not None]:
             undisturbed[setting, "first token"] = _fastest(firsts)
-        if steps := _steps(good, gaps):
-            undisturbed[setting, "step"] = _fastest(steps)
-    undisturbed = {key: value for key, value in undisturbed.items() if value > 0}
-    return _Start(medians, undisturbed, _ceilings(run, measured.ceilings))
+        steps = _steps(good, gaps)
+        if steps and (fastest := _fastest(steps)) > 0:
+            undisturbed[setting, "step"] = fastest
+            held_up[setting] = mean(steps) / fastest
+    return _Start(medians, undisturbed, held_up, _ceilings(run, measured.ceilings))
 
 
 def _counts_tokens(both: Both) -> bool:
@@ -197,26 +208,41 @@ def _ceilings(run: Facts, own: Sequence[CeilingRow]) -> dict[_Ceiling, float]:
     return best
 
 
-def _calmest(starts: Sequence[_Start]) -> _Start:
-    """The one in which the machine itself was fastest; the first where nobody knows. Chosen by nothing of the engine,
-    so that choosing makes no difference look smaller or larger."""
-    return min(starts, key=lambda one: one.slower(starts[0]) or 1.0)
+def _best(starts: Sequence[_Start]) -> _Start:
+    """The machine as all starts together saw it: what it could do in one of them, it could do."""
+    found: dict[_Ceiling, float] = {}
+    for start in starts:
+        for key, rate in start.ceilings.items():
+            found[key] = max(found.get(key, 0.0), rate)
+    return _Start({}, {}, {}, found)
 
 
-def _effects(old: _Start, calmest: _Start, starts: Sequence[_Start]) -> Iterator[_Effect]:
-    machine = calmest.slower(old)
+def _effects(old: _Start, starts: Sequence[_Start], machine: float | None) -> Iterator[_Effect]:
+    """machine: by what factor it is slower than in the old run; None where nobody knows."""
     for key, before in old.undisturbed.items():
         setting, what = key
         least = SPREADS.get((what, setting.load.concurrency == 1))
-        if least is None or key not in calmest.undisturbed:
+        held = [start for start in starts if key in start.undisturbed]
+        if what == "first token":
+            held = [start for start in held if max(start.held_up_at(setting), old.held_up_at(setting)) <= CALM]
+        if least is None or not held:
             continue
-        ratio = calmest.undisturbed[key] / before
-        values = [log(start.undisturbed[key]) for start in starts if key in start.undisturbed]
+        nearest = min(held, key=lambda start: abs(log(start.undisturbed[key] / before)))
+        ratio = nearest.undisturbed[key] / before
         spread = least * (1.0 if machine is not None else UNSEEN)
-        if len(values) > 1:
-            spread = max(spread, stdev(values))
-        explained = 1.0 if machine is None else max(1.0, machine if ratio > 1 else 1 / machine)
-        yield _Effect(setting, what, ratio, REGION * explained * exp(STANDARD_ERRORS * sqrt(2) * spread))
+        logs = [log(start.undisturbed[key] / before) for start in held]
+        if len(logs) > 1:
+            spread = max(spread, stdev(logs))
+        explained = _explained(ratio, machine)
+        if (what, setting.load.concurrency) != ("step", 1):
+            explained *= _explained(ratio, nearest.held_up_at(setting) / old.held_up_at(setting))
+        allowed = REGION * explained * exp(STANDARD_ERRORS * sqrt(2) * spread)
+        yield _Effect(setting, what, ratio, allowed, max(logs) < 0 or min(logs) > 0)
+
+
+def _explained(ratio: float, cause: float | None) -> float:
+    """How much of a ratio, either way, something that went the same way explains; at least 1: nothing."""
+    return 1.0 if cause is None else max(1.0, cause if ratio > 1 else 1 / cause)
 
 
 def _ratios(old: _Start, starts: Sequence[_Start]) -> Iterator[_Ratio]:
@@ -242,15 +268,14 @@ def _unsteady(ratios: Sequence[_Ratio], starts: int) -> str:
     return f"{said}: too much to place a median within 5 %; the farthest: {farthest.words}"
 
 
-def _machine(old: _Start, calmest: _Start) -> str:
-    slower = calmest.slower(old)
+def _machine(slower: float | None) -> str:
     if slower is None:
         return "how fast the machine itself was is not known: no access to it"
     return f"the machine's best rates of copying and multiplying are ×{1 / slower:.2f} of those of the old run"
 
 
 def _statistics(
-    effects: Sequence[_Effect], ratios: Sequence[_Ratio], old: _Start, calmest: _Start, starts: int
+    effects: Sequence[_Effect], ratios: Sequence[_Ratio], machine: float | None, starts: int
 ) -> dict[str, float]:
     found: dict[str, float] = {"starts": float(starts)}
     for ratio in ratios:
@@ -264,8 +289,8 @@ def _statistics(
     if ratios:
         found["own_ratio"] = max(one.own for one in ratios)
         found["median_of_medians.ratio"] = median(one.value for one in ratios)
-    if (slower := calmest.slower(old)) is not None:
-        found["machine.slower"] = slower
+    if machine is not None:
+        found["machine.slower"] = machine
     return found
 
 
