@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fourways.cli.models.add import cards
 from fourways.cli.terminal import notes, results
 from fourways.core.manifest import MANIFEST_FILE
 
 if TYPE_CHECKING:
     from fourways.cli.data_progress import Bars, Lines
-    from fourways.core.family import FamilyCard
     from fourways.hub.convert import Stage, Tell
 
 EXAMPLES = """
@@ -58,7 +57,7 @@ def convert(
     try:
         converted = convert_folder(source.expanduser(), out, options, _shown(show))
         show.begin("hashes of the manifest", None)
-        manifest = describe(converted, _cards, lambda done, _: show.at(done))
+        manifest = describe(converted, cards, lambda done, _: show.at(done))
     except KeyboardInterrupt:
         show.note("stopped; what was not finished was removed")
         raise
@@ -79,9 +78,3 @@ def _shown(show: Bars | Lines) -> Tell:
         show.at(done)
 
     return tell
-
-
-def _cards() -> Mapping[str, FamilyCard]:
-    from fourways.families.registry import registered
-
-    return {name: family.card for name, family in registered().families.items()}

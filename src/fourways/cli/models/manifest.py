@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fourways.cli.models.add import cards
 from fourways.cli.terminal import notes, results
 
 if TYPE_CHECKING:
-    from fourways.core.family import FamilyCard
     from fourways.core.manifest import Manifest
 
 EXAMPLES = """
@@ -37,7 +36,9 @@ _TOLD_EVERY_S = 10.0
 def manifest(
     model: Annotated[
         str,
-        typer.Argument(metavar="NAME|FOLDER", help="A checkpoint folder, zoo:NAME, or a Hugging Face id in the cache."),
+        typer.Argument(
+            metavar="NAME|FOLDER", help="A folder, zoo:NAME, a registered name, or a Hugging Face id that is here."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -52,7 +53,7 @@ def manifest(
     from fourways.hub.manifest import fill, make, manifest_json, write_manifest
 
     folder = _folder(model)
-    made = make(folder, _cards)
+    made = make(folder, cards)
     if out is not None:
         write_manifest(made, out)
     if not no_hashes:
@@ -81,13 +82,6 @@ def _folder(model: str) -> Path:
     if found.folder is None:
         raise CheckpointError(f"{model} is not on this machine", hint=f"fetch it: fourways models pull {model}")
     return found.folder
-
-
-def _cards() -> Mapping[str, FamilyCard]:
-    """Imports every family, and with them torch: asked for a class only that Fourways has no name for."""
-    from fourways.families.registry import registered
-
-    return {name: family.card for name, family in registered().families.items()}
 
 
 class _Told:
@@ -122,7 +116,7 @@ def _lines(made: Manifest) -> list[tuple[str, str]]:
     tiles += [f"at most {image.max_tiles}"] if image.max_tiles else []
     total = sum(file.bytes for file in made.files)
     parts = [
-        f"{name.replace('_', ' ')}: {part.parameters:,} in {part.tensors:,} tensors, {part.bytes / 2**30:.2f} GiB"
+        f"{name.replace('_', ' ')}: {part.parameters:,} in {part.tensors:,} tensors, {_size(part.bytes)}"
         for name, part in made.parts.items()
     ]
     return [
@@ -147,9 +141,13 @@ def _lines(made: Manifest) -> list[tuple[str, str]]:
         ),
         ("licence", made.licence or "not said"),
         ("source", " @ ".join(filter(None, (made.source, made.revision))) or "not said"),
-        ("files", f"{len(made.files)}, {total / 2**30:.2f} GiB, hashes {made.hashes}"),
+        ("files", f"{len(made.files)}, {_size(total)}, hashes {made.hashes}"),
         ("identity", made.identity or "pending"),
     ]
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 def _quantization(made: Manifest) -> str:
