@@ -260,14 +260,11 @@ def test_the_processor_has_a_name_where_the_kernel_gives_none_too(
 
 
 def test_this_machine_is_read_in_a_moment() -> None:
-    """Without cards: the library of a real one takes what it takes to start. The best of three, as others work here."""
-    taken = []
-    for _ in range(3):
-        start = time.perf_counter()
-        found = readings(Machine(nvml=no_card))
-        package_lock()
-        taken.append(time.perf_counter() - start)
-    assert min(taken) < 0.3
+    """Without cards: the library of a real one takes what it takes to start. Processor time, as others work here."""
+    start = time.process_time()
+    found = readings(Machine(nvml=no_card))
+    package_lock()
+    assert time.process_time() - start < 0.3
     if sys.platform == "linux":
         assert sum(one.value is not None for one in found) > len(found) / 2
 

@@ -21,9 +21,9 @@ ODD_VALUES = st.text(alphabet=_LETTERS + "!$%*+,./;<>?@^_~#()[]{}|=:-", min_size
 NAMES = st.sampled_from(
     [
         "api_key", "api-key", "apikey", "API_KEY", "X-Api-Key", "HF_TOKEN", "hf.token", "access_token", "refresh_token",
-        "token", "password", "passwd", "PGPASSWORD", "client_secret", "AWS_SECRET_ACCESS_KEY", "private_key", "AccountKey",
-        "passphrase", "OPENAI_KEY", "GITHUB_PAT", "Ocp-Apim-Subscription-Key", "credentials", "X-Auth-Token", "session_id",
-        "authorization", "SLACK_WEBHOOK", "db.password", "x_token_value",
+        "token", "password", "passwd", "PGPASSWORD", "client_secret", "AWS_SECRET_ACCESS_KEY", "private_key",
+        "AccountKey", "passphrase", "OPENAI_KEY", "GITHUB_PAT", "Ocp-Apim-Subscription-Key", "credentials",
+        "X-Auth-Token", "session_id", "authorization", "SLACK_WEBHOOK", "db.password", "x_token_value",
     ]
 )  # fmt: skip
 SHAPES = st.sampled_from(
@@ -106,6 +106,14 @@ def test_tokens_of_known_makers_do_not_survive_anywhere(form: str, body: str, ar
         "password=Zq7a,Zq7b",
         'api_key="Zq7a\\"Zq7b"',
         'api_key="Zq7a Zq7b',
+        'api_keys: ["Zq7a", "Zq7b"]',
+        '{"api_keys": [\n  "Zq7a",\n  "Zq7b"\n]}',
+        "tokens_by_user_secret={'ada': 'Zq7a'}",
+        "password=Zq7a\"Zq7b'Zq7c",
+        "{'x-api-key': b'Zq7a'}",
+        "openai.key: Zq7a or openai_key=Zq7b",
+        "password:\n  Zq7a",
+        "Bearer: Zq7a",
     ],
 )
 def test_credentials_that_are_lists_or_blocks_go_whole(text: str) -> None:
@@ -129,7 +137,8 @@ def test_a_key_that_a_server_quotes_is_known_by_the_variable_that_holds_it(monke
         "first_token=12 next_token=13",
         "api_key_env: OPENAI_API_KEY",
         "give --api-key or set OPENAI_API_KEY",
-        "the key is sorted; key=mme, signature: good",
+        "the key is sorted; key=mme, signature: good, primary_key: 7, cache_key=abc, public_key=ed25519:11",
+        '{"stop_token_ids": [151645, 151643], "special_tokens": ["<image>"], "tokens": [1, 2]}',
         "no secrets here, and the password is not asked",
         "https://huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct/resolve/main/config.json",
         "http://127.0.0.1:8000/v1/models/llava@main",

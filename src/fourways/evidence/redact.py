@@ -17,9 +17,13 @@ from urllib.parse import quote
 MASK = "[redacted]"
 
 _KEY_KINDS = "api|access|private|secret|signing|account|storage|encryption|subscription|client|shared|master|service"
+_OWNERS = (
+    "openai|anthropic|azure|aws|google|hf|huggingface|wandb|ngc|groq|mistral|cohere|deepseek|dashscope|modelscope|server"
+    "|admin|licen[cs]e"
+)
 _SECRET_WORD = (
-    rf"(?:{_KEY_KINDS})[-_ ]?key|token(?!s|iz)|secret|passw(?:or)?d|passphrase|passcode|authorization|credential"
-    r"|cookie|session[-_]?id|webhook|jwt(?![a-z])"
+    rf"(?:{_KEY_KINDS}|{_OWNERS})[-_. ]?key|token(?!s|iz)|secret|passw(?:or)?d|passphrase|passcode|authorization"
+    r"|credential|cookie|session[-_]?id|webhook|jwt(?![a-z])"
 )
 _VOCABULARY = (
     "eos|bos|pad|unk|image|img|video|audio|visual|vision|mask|cls|sep|stop|start|end|begin|chat|text|special|first|last"
@@ -40,7 +44,10 @@ _QUOTED = r"""\\+"(?:(?!\\+")[^\n])*(?:\\+"|$)|"(?:\\.|[^"\\\n])*(?:"|\\?$)|'(?:
 """A quotation, one that is quoted itself (JSON in JSON), or one that was cut off before its end."""
 _SCHEME = r"(?:bearer|basic|token|api-?key|key|negotiate|digest|hmac|aws4-hmac-sha256|signature|splunk)\s+"
 _MASKED = r"""\[redacted\](?=[\s\])}>,;&'"]|$)"""
-_VALUE = rf"""(?:{_SCHEME})?(?:{_MASKED}|{_QUOTED}|[^\s&'"]+)"""
+_LISTED = r"\[[^\]]*(?:\]|\Z)|\{[^}]*(?:\}|\Z)"
+_BARE = r"""(?:[^\s&'"]|['"](?=[\w!$%*+/]))+"""
+"""Up to a blank; a quotation mark ends it where a word does not go on behind it."""
+_VALUE = rf"""(?:{_SCHEME})?(?:{_MASKED}|{_LISTED}|{_QUOTED}|{_BARE})"""
 _ASSIGNED = re.compile(rf"""(?im)(?P<name>(?<![\w.-]){_SECRET_NAME}\\*["'\]]*\s*(?:=>|:=|%3D|[=:])\s*){_VALUE}""")
 _WHOLE_HEADER = re.compile(
     r"(?im)(?P<name>\bauthorization\s*[=:]\s*(?:digest|aws4-hmac-sha256|hmac|signature|oauth)\s)"
@@ -54,7 +61,7 @@ _OPTION = re.compile(
 """In running text: `--api-key x7`; a plain lower-case word behind it is a sentence that goes on."""
 _SHORT_NAMES = re.compile(r"(?i)(?P<name>[?&](?:key|sig|[\w-]{0,40}signature|auth|code|pass|pwd)=)[^\s&'\"]+")
 """Names that say "secret" only in the query of a URL."""
-_BEARER = re.compile(r"(?i)\b(?P<name>bearer\s+)[\w.~+/=-]+")
+_BEARER = re.compile(r"(?i)\b(?P<name>bearer[\s:=]+)[\w.~+/=-]+")
 _URL = r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]{0,30}://)"
 _USERINFO = re.compile(rf"{_URL}[^/\s?#]*@")
 _ODD_USERINFO = re.compile(rf"{_URL}[^/\s?#:@\[]+:(?!\d{{1,5}}(?:[/?#\s,;]|$))[^\s\"']{{0,1000}}@")
