@@ -14,8 +14,10 @@ import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -58,6 +60,15 @@ def judge(program: str, language: str, count: int, where: Path) -> dict[str, Any
     }
 
 
+def versions_of(program: str) -> dict[str, str]:
+    """Of the packages beside the `vllm` program."""
+    names = ("vllm", "torch", "transformers")
+    ask = f"import importlib.metadata as m, json; print(json.dumps({{n: m.version(n) for n in {names!r}}}))"
+    python = str(Path(program).with_name("python"))
+    found: dict[str, str] = json.loads(subprocess.run([python, "-c", ask], capture_output=True, check=True).stdout)
+    return found
+
+
 def main() -> int:
     makers = beside_tests("original_checkpoints")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,7 +83,14 @@ def main() -> int:
             results.append(judge(program, language, asked.requests, Path(where)))
         one = results[-1]
         print(f"{language}: {one['same_replies']} of {one['requests']} replies the same, {one['tokens']} tokens")
-    record = {"date": today, "machine": f"{os.cpu_count()} cores, {platform.machine()}", "results": results}
+    record = {
+        "bench": "conversion_oracle",
+        "date": today,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+        "here": {name: version(name) for name in ("torch", "transformers")},
+        "there": versions_of(program),
+        "results": results,
+    }
     file = HERE / "results" / f"conversion_oracle-{today}.json"
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0 if all(one["same_replies"] == one["requests"] for one in results) else 1

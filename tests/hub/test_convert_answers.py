@@ -178,6 +178,17 @@ def test_the_context_ends_where_longrope_turns_to_other_frequencies(tmp_path: Pa
     assert load(convert(originals.internvl(tmp_path / "m", "phi3"), None, Options(), quiet).folder).spec.context == 1024
 
 
+def test_the_first_name_of_longrope_means_the_same(tmp_path: Path, originals: ModuleType) -> None:
+    written = []
+    for name in ("longrope", "su"):
+        folder = originals.internvl(tmp_path / name, "phi3")
+        config = json.loads((folder / "config.json").read_text())
+        config["llm_config"]["rope_scaling"]["type"] = name
+        originals.write(folder / "config.json", config)
+        written.append((convert(folder, None, Options(), quiet).folder / "config.json").read_text())
+    assert written[0] == written[1]
+
+
 @pytest.mark.parametrize("language", ["internlm2", "phi3"])
 def test_adapters_reach_every_linear_layer_of_each_language_model(
     language: str, tmp_path: Path, originals: ModuleType

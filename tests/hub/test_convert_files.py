@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -15,6 +16,8 @@ from types import ModuleType
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
@@ -283,6 +286,30 @@ def test_what_the_new_layout_cannot_say_is_refused(
     with pytest.raises(CheckpointError, match=word):
         convert(folder, None, Options(), quiet)
     assert left(tmp_path) == ["m"]
+
+
+JUNK = st.sampled_from([None, -1, 0, 3, 1.5, "x", [], [1], {}, True, 10**30, float("nan")])
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_config_with_junk_in_it_is_taken_or_refused_in_one_line(
+    data: st.DataObject, two_originals: tuple[Path, Path]
+) -> None:
+    folder = data.draw(st.sampled_from(two_originals))
+    config = json.loads((folder / "config.json").read_text())
+    parts = [config, *(value for value in config.values() if isinstance(value, dict))]
+    for _ in range(data.draw(st.integers(1, 3))):
+        part = data.draw(st.sampled_from(parts))
+        part[data.draw(st.sampled_from(sorted(set(part) - {"architectures"})))] = data.draw(JUNK)
+    with contextlib.suppress(FourwaysError):
+        running.make_recipe(folder, config, Options(vision_tower=folder.with_name(f"{folder.name}-clip")))
+
+
+@pytest.fixture(scope="module")
+def two_originals(originals: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    where = tmp_path_factory.mktemp("junk")
+    return originals.internvl(where / "m", "internlm2"), originals.llava(where / "l", "mistral")[0]
 
 
 def test_a_llava_without_its_tower_asks_for_it(tmp_path: Path, originals: ModuleType) -> None:

@@ -1,14 +1,15 @@
 """Encodes by SentencePiece, each part between control tokens for itself: the tests' own stand-in."""
 
 import os
+from typing import ClassVar
 
 import sentencepiece
 from transformers import PreTrainedTokenizer
 
 
 class InternLM2Tokenizer(PreTrainedTokenizer):
-    vocab_files_names = {"vocab_file": "tokenizer.model"}
-    model_input_names = ["input_ids", "attention_mask"]
+    vocab_files_names: ClassVar = {"vocab_file": "tokenizer.model"}
+    model_input_names: ClassVar = ["input_ids", "attention_mask"]
 
     def __init__(self, vocab_file, add_bos_token=True, **settings):
         self.sp_model = sentencepiece.SentencePieceProcessor(model_file=os.fspath(vocab_file))

@@ -24,7 +24,7 @@ from fourways.hub.convert.templates import IMAGE, VIDEO, find_form, turns
 from fourways.hub.convert.tokenizer import Read, read_tokenizer
 
 CONVERTER = "internvl_chat@1"
-ARCHITECTURES = ("InternVLChatModel",)
+ARCHITECTURES: tuple[str, ...] = ("InternVLChatModel",)
 START, END = "<img>", "</img>"
 _VISION_DEFAULTS: dict[str, Any] = {
     "num_channels": 3, "patch_size": 14, "image_size": 224, "qkv_bias": False, "hidden_size": 3200,

@@ -108,9 +108,19 @@ def _kept(model_type: str, given: Mapping[str, Any]) -> dict[str, Any]:
     config = {"model_type": model_type} | {name: given[name] for name in names if given.get(name) is not None}
     for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings"):
         number(config, name, "the language model's ")
-    if isinstance(scaling := config.get("rope_scaling"), dict) and "rope_type" not in scaling:
-        config["rope_scaling"] = scaling | {"rope_type": scaling.get("type", "default")}
+    if scaling := config.pop("rope_scaling", None):
+        config["rope_scaling"] = _scaling(model_type, scaling)
     return config
+
+
+def _scaling(model_type: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Under the names of today. Raises CheckpointError for a kind that the class does not compute as the original."""
+    kind = given.get("rope_type", given.get("type", "default"))
+    kind = "longrope" if kind == "su" else kind
+    known = ("longrope",) if model_type == "phi3" else ("default", "linear", "dynamic", "llama3", "yarn")
+    if kind not in known:
+        raise CheckpointError(f"the language model scales its rotary positions by {kind!r}; no rule for that is known")
+    return {name: value for name, value in given.items() if name != "type"} | {"rope_type": kind}
 
 
 def _same_names(pattern: str) -> Rule:

@@ -25,7 +25,7 @@ from fourways.hub.convert.templates import CHATML_DIRECT, mistral, turns, vicuna
 from fourways.hub.convert.tokenizer import Read, read_tokenizer
 
 CONVERTER = "llava_v16@1"
-ARCHITECTURES = ("LlavaLlamaForCausalLM", "LlavaMistralForCausalLM")
+ARCHITECTURES: tuple[str, ...] = ("LlavaLlamaForCausalLM", "LlavaMistralForCausalLM")
 IMAGE = "<image>"
 VISION_TOWER = "--vision-tower"
 _ROWS = 64

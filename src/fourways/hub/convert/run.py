@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
-from fourways.core.errors import FourwaysError, UserError
+from fourways.core.errors import CheckpointError, FourwaysError, UserError
 from fourways.core.manifest import Conversion
 from fourways.hub.convert import internvl_chat, llava_v16, transformers_layout
 from fourways.hub.convert.check import check_written
@@ -25,11 +25,20 @@ from fourways.hub.hashing import hash_files
 from fourways.hub.look import architecture, read_config
 from fourways.hub.weights import INDEX, SINGLE
 
+
+class Layout(Protocol):
+    """A file of rules. ARCHITECTURES: the class names in config.json that it is for."""
+
+    ARCHITECTURES: tuple[str, ...]
+
+    def recipe(self, folder: Path, config: Mapping[str, Any], options: Options) -> Recipe: ...
+
+
 Stage = Literal["hash", "write", "check"]
 Tell = Callable[[Stage, int, int], None]
 """Told the stage, its bytes done and its bytes in all."""
 
-LAYOUTS = (internvl_chat, llava_v16)
+LAYOUTS: tuple[Layout, ...] = (internvl_chat, llava_v16)
 _SPARE = 1 << 26
 
 
@@ -59,22 +68,33 @@ def convert(folder: Path, out: Path | None, options: Options, tell: Tell) -> Con
     """Raises CheckpointError for what cannot be converted, UserError for a place that is taken, FourwaysError where the
     disk has no room. After an error, or Ctrl-C, nothing is left behind."""
     config = read_config(folder)
-    named = architecture(folder, config)
     if not needs_conversion(folder):
         if out is not None:
             raise UserError(
                 f"{folder} needs no conversion: transformers loads it as it is", hint="without --out: its manifest only"
             )
         return Converted(folder, None)
-    layout = next((layout for layout in LAYOUTS if named in layout.ARCHITECTURES), transformers_layout)
     place = _free_place(folder, out)
-    recipe = layout.recipe(folder, config, options)
+    recipe = make_recipe(folder, config, options)
     planned = plan_cuts(recipe.shards)
     _check_room(place.parent, sum(cut.bytes for cuts in planned for cut in cuts))
     source = _source(folder, recipe, tell)
     with _whole_or_nothing(place) as partial:
         _write(partial, recipe, planned, tell)
     return Converted(place, Conversion(recipe.converter, recipe.layout, source))
+
+
+def make_recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
+    """By the layout that config.json names. Raises CheckpointError, also for values that are of no fitting kind."""
+    named = architecture(folder, dict(config))
+    rules = next((layout.recipe for layout in LAYOUTS if named in layout.ARCHITECTURES), transformers_layout.recipe)
+    try:
+        return rules(folder, config, options)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(
+            f"config.json in {folder} cannot be read as {named}'s: {type(error).__name__}: {error}",
+            hint="use the config.json that the model was published with",
+        ) from error
 
 
 def _free_place(folder: Path, out: Path | None) -> Path:
