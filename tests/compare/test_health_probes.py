@@ -52,6 +52,12 @@ def test_a_model_that_does_not_answer_in_time_is_unanswered_and_nothing_else_is_
     assert {probe.name for probe in health.probes if probe.status == "not run"} >= {"sense", "sight", "pace"}
 
 
+def test_a_machine_without_room_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fourways.compare.room.available_bytes", lambda device: 1000)
+    health = check(zoo.checkpoint("qwen"))
+    assert health.verdict == "unanswered" and codes(health) == ["load.no-room"]
+
+
 # -- adapters ----------------------------------------------------------------------------------------------------------
 def adapter(folder: Path, scale: float, width: int = 128) -> Path:
     """A LoRA of two layers; with scale 0 as it is before training."""

@@ -13,8 +13,8 @@ import msgspec
 
 Grade = Literal["broken", "unanswered", "suspect", "slow"]
 """broken: it cannot be used, or answers nonsense, and the evidence is firm. unanswered: no reply in the time that was
-given, so nothing can be said of its health. suspect: something is off, and the evidence is thin. slow: it works, and
-took longer than the limits."""
+given, or no room to load it, so nothing can be said of its health. suspect: something is off, and the evidence is
+thin. slow: it works, and took longer than the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ KINDS = (
     Kind("ending.missing", "broken", "nothing says which token ends a reply", _SAME),
     Kind("ending.wrong", "broken", "the token that ends a reply is none of the tokenizer's control tokens", _SAME),
     Kind("load.failed", "broken", "it cannot be loaded", "FOURWAYS_DEBUG=1 shows the traceback"),
+    Kind("load.no-room", "unanswered", "this machine has no room for it", "a smaller --dtype, or a larger device"),
     # -- behaviour of a model in this process
     Kind("weights.garbage", "broken", "the tokenizer fits, and the weights make no sense of it", _FETCH),
     Kind("tokenizer.wrong", "broken", "trained weights under a tokenizer that is not theirs", _SAME),

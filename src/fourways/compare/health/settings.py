@@ -27,6 +27,8 @@ _LAYER = re.compile(r"(?:^|\.)(?:model|language_model)\.(?:language_model\.|mode
 _IMAGE_KEYS = ("image_token_id", "image_token_index")
 _OTHER_KEYS = ("video_token_id", "video_token_index", "vision_start_token_id", "vision_end_token_id", "eos_token_id",
                "pad_token_id", "bos_token_id")  # fmt: skip
+_MARKS = re.compile(r"<.+>|\[.+\]")
+"""How control tokens look; older tokenizers hold some of them among the ordinary ones."""
 _TEXT = "fourways-canary"
 
 
@@ -64,7 +66,10 @@ class Settings:
         for name in ("chat_template.json", "processor_config.json", "tokenizer_config.json"):
             kept = self.read(name).get("chat_template")
             if isinstance(kept, list):
-                kept = next((one.get("template") for one in kept if one.get("name") == "default"), None)
+                kept = next(
+                    (one.get("template") for one in kept if isinstance(one, dict) and one.get("name") == "default"),
+                    None,
+                )
             if kept:
                 return str(kept)
         return None
@@ -124,14 +129,11 @@ def _ending(settings: Settings) -> Iterator[Finding]:
         return
     said = settings.read("generation_config.json").get("eos_token_id")
     ends = said if isinstance(said, list) else [] if said is None else [said]
-    strange = [end for end in ends if end not in settings.control.values()]
-    if strange:
-        token = settings.tokenizer.id_to_token(strange[0]) if isinstance(strange[0], int) else None
-        yield finding(
-            "ending.wrong",
-            f"generation_config.json ends replies on {strange[0]!r}, "
-            f"which is {'no token' if token is None else f'the ordinary token {token!r}'}",
-        )
+    for end in ends:
+        token = settings.tokenizer.id_to_token(end) if isinstance(end, int) and end >= 0 else None
+        if end not in settings.control.values() and not _MARKS.fullmatch(token or ""):
+            what = "no token" if token is None else f"the ordinary token {token!r}"
+            yield finding("ending.wrong", f"generation_config.json ends replies on {end!r}, which is {what}")
 
 
 def _template(settings: Settings) -> Iterator[Finding]:
