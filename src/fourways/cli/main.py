@@ -15,6 +15,7 @@ from fourways.cli import (
     data,
     diff,
     env,
+    evidence,
     export,
     gate,
     judge,
@@ -55,6 +56,7 @@ app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(suite.app, name="suite")
 app.add_typer(data.app, name="data")
 app.add_typer(env.app, name="env")
+app.add_typer(evidence.app, name="evidence")
 app.command("mock", epilog=mock.EXAMPLES)(mock.mock)
 app.add_typer(models.app, name="models")
 

@@ -28,10 +28,11 @@ from fourways.core.digests import hash_file
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import Figure
 from fourways.core.run import CandidateRecord, RunHeader
-from fourways.core.run_files import RUN_FILE, STATEMENT_FILE, SUMMARY_FILE, read_header, read_summary
+from fourways.core.run_files import RUN_FILE, SIGNATURE_FILE, STATEMENT_FILE, SUMMARY_FILE, read_header, read_summary
 from fourways.evidence.export.asked import wanted
 from fourways.evidence.export.mlflow_names import LONGEST_PARAM, LONGEST_TAG, cut, metric_names, plain
 from fourways.evidence.redact import redact
+from fourways.evidence.statement import run_files
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -234,15 +235,10 @@ def _state(run: Path) -> str:
 
 
 def _files(run: Path) -> list[Path]:
-    """Every file of the run, none through a link."""
-    return [
-        path
-        for path in sorted(run.rglob("*"))
-        if path.is_file()
-        and not any((run / part).is_symlink() for part in path.relative_to(run).parents)
-        and not path.is_symlink()
-        and not any(part.startswith(".") for part in path.relative_to(run).parts)
-    ]
+    """What a statement covers, the statement and its signature; nothing hidden."""
+    beside = [run / name for name in (STATEMENT_FILE, SIGNATURE_FILE)]
+    covered = [path for name, path in run_files(run) if not any(part.startswith(".") for part in name.split("/"))]
+    return [*sorted(covered), *(path for path in beside if path.is_file() and not path.is_symlink())]
 
 
 def _digest(*texts: str) -> str:
