@@ -131,7 +131,7 @@ def test_a_key_that_a_server_quotes_is_known_by_the_variable_that_holds_it(monke
     "text",
     [
         "image_token_id=151655, eos_token: <|im_end|>, pad_token_id: 0",
-        "time_per_output_token: 12 ms",
+        "time_per_output_token: 12 ms; first token: 80 ms; wrong image token: 5",
         "tokens: 812, max_new_tokens=64",
         "tokenizer_class: Qwen2Tokenizer",
         "first_token=12 next_token=13",

@@ -29,12 +29,14 @@ _VOCABULARY = (
     "eos|bos|pad|unk|image|img|video|audio|visual|vision|mask|cls|sep|stop|start|end|begin|chat|text|special|first|last"
     "|next|per|input|output|generated|boi|eoi|think|tool|prompt|placeholder|added|draft|vocab"
 )
+_BEFORE_TOKEN = ("image", "video", "audio", "visual", "eos", "bos", "pad", "unk", "special", "stop", "first", "output")
 _NAME = r"[\w.-]{0,100}"
 """A part of a name; bounded, so that a long text of a stranger is read in linear time."""
 _NO_SECRET = (
     rf"(?:{_NAME}[._-])?(?:{_VOCABULARY})_?token(?:[-_](?:ids?|index|type|str|count))?"
     rf"|{_NAME}token[-_](?:ids?|index|type_ids?|type|count|budget|limit|length|logprobs?|accuracy|usage|per_\w{{1,40}})"
     rf"|{_NAME}(?:api_key_env|token_env)"
+    rf"|(?:{'|'.join(f'(?<={word} )' for word in _BEFORE_TOKEN)})token"
 )
 """Names with "token" in them that a model or its measurements have, and names of the variable that holds a key."""
 _UPPER_NAME = r"(?-i:-{0,2}[A-Z][A-Z0-9_]{0,100}_(?:KEY|PAT|PWD|AUTH))"
