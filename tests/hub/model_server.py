@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ class Repository:
     """commits: commit → files. refs: branch → commit. large: files that are kept by SHA-256. gated: files may not be
     had. breaks_at: file → bytes of the body after which the connection is closed, one an answer. fails_after: file →
     answers to a GET after which it is answered 503. claims: file → size that the API says, true or not. corrupt: files
-    whose last byte comes as another."""
+    whose last byte comes as another. pause_s: file → after each 16 KiB of it."""
 
     commits: dict[str, dict[str, bytes]]
     refs: dict[str, str]
@@ -35,6 +36,7 @@ class Repository:
     fails_after: dict[str, int] = field(default_factory=dict)
     claims: dict[str, int] = field(default_factory=dict)
     corrupt: set[str] = field(default_factory=set)
+    pause_s: dict[str, float] = field(default_factory=dict)
 
     def commit_of(self, revision: str) -> str | None:
         return self.refs.get(revision, revision if revision in self.commits else None)
@@ -109,9 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
         if file in repository.corrupt:
             body = body[:-1] + bytes([body[-1] ^ 1])
         breaks = repository.breaks_at.get(file)
-        self._send(body, headers, breaks.pop(0) if breaks and self.command == "GET" else None)
+        breaks_at = breaks.pop(0) if breaks and self.command == "GET" else None
+        self._send(body, headers, breaks_at, repository.pause_s.get(file, 0))
 
-    def _send(self, body: bytes, headers: dict[str, str], breaks_at: int | None = None) -> None:
+    def _send(self, body: bytes, headers: dict[str, str], breaks_at: int | None = None, pause_s: float = 0) -> None:
         asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").partition("-")[0]) if asked else 0
         if asked and start >= len(body):
@@ -126,6 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             with suppress(OSError):
                 for at in range(start, len(body) if breaks_at is None else breaks_at, _CHUNK):
                     self.wfile.write(body[at : min(at + _CHUNK, breaks_at or len(body))])
+                    time.sleep(pause_s)
 
     def _fail(self, status: int, code: str) -> None:
         self.send_response(status)

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +25,9 @@ from huggingface_hub import constants
 from fourways import zoo
 from fourways.cli import main
 from fourways.core.manifest import Manifest
+from fourways.hub import download
+from fourways.hub.data import Silent
+from fourways.hub.pull import pull
 from fourways.hub.registry import Registry, in_force
 
 OLD, NEW = "1" * 40, "2" * 40
@@ -151,6 +156,34 @@ def test_a_pull_that_was_killed_goes_on(here: Path, hub: Any, files: dict[str, b
     (blobs(here) / f"{digest}.fourways").write_bytes(files["model.safetensors"][:3_000_000])
     assert fourways("pull", "org/tiny").returncode == 0
     assert hub.ranges("model.safetensors") == ["bytes=3000000-"]
+
+
+def test_the_disk_needs_room_only_for_what_is_not_here_yet(
+    here: Path, hub: Any, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = files["model.safetensors"]
+    free = download._ROOM_TO_SPARE + len(body) // 2
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert "GiB of disk" in fourways("pull", "org/tiny").stderr
+    blobs(here).mkdir(parents=True)
+    part = blobs(here) / f"{hashlib.sha256(body).hexdigest()}.fourways"
+    part.write_bytes(body[: len(body) * 3 // 4])
+    assert fourways("pull", "org/tiny").returncode == 0
+
+
+def test_two_pulls_at_once_fetch_once(here: Path, hub: Any) -> None:
+    hub.repositories["org/tiny"].pause_s["model.safetensors"] = 0.0002
+    notes: list[str] = []
+
+    class Told(Silent):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: pull("org/tiny", Told()), range(2))
+    assert first == second and first.commit == NEW
+    assert len(hub.ranges("model.safetensors")) == 1
+    assert notes == ["another pull of models--org--tiny is running; waiting for it"]
 
 
 def test_weights_that_are_not_what_the_hub_says_are_not_taken(here: Path, hub: Any) -> None:

@@ -23,6 +23,7 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from fourways.core.errors import CheckpointError, FourwaysError
 
@@ -133,7 +134,7 @@ def check_space(remote: Remote, cache: Path) -> None:
     """Raises FourwaysError unless the disk that holds the cache has room for what is not in it yet."""
     existing = next(folder for folder in (cache, *cache.parents) if folder.exists())
     free = shutil.disk_usage(existing).free
-    needed = sum(size for file, size in remote.files.items() if not _is_cached(remote, file, cache))
+    needed = sum(size - _here(remote, file, cache) for file, size in remote.files.items())
     if needed and needed + _ROOM_TO_SPARE > free:
         raise FourwaysError(
             f"{remote.repository} needs {needed / 2**30:.1f} GiB of disk, and {cache} has {free / 2**30:.1f} GiB free",
@@ -141,12 +142,28 @@ def check_space(remote: Remote, cache: Path) -> None:
         )
 
 
-def _is_cached(remote: Remote, file: str, cache: Path) -> bool:
-    """Whole: what is still growing has another name there."""
-    if remote.commit is None:
-        return False
-    found = try_to_load_from_cache(remote.repository, file, cache_dir=cache, revision=remote.commit)
-    return isinstance(found, str)
+def blobs_of(repository: str, cache: Path) -> Path:
+    """Where the client keeps a repository's files, the large ones by their SHA-256."""
+    return cache / repo_folder_name(repo_id=repository, repo_type="model") / "blobs"
+
+
+def part_of(blobs: Path, digest: str) -> Path:
+    """Where a large file grows while `fourways.hub.pull` fetches it."""
+    return blobs / f"{digest}.fourways"
+
+
+def _here(remote: Remote, file: str, cache: Path) -> int:
+    """Bytes of a file that are in the cache: all, or those of the part that a pull will go on with."""
+    size, digest = remote.files[file], remote.sha256.get(file)
+    if remote.commit is not None:
+        found = try_to_load_from_cache(remote.repository, file, cache_dir=cache, revision=remote.commit)
+        if isinstance(found, str):
+            return size
+    if digest is None:
+        return 0
+    blobs = blobs_of(remote.repository, cache)
+    kept = next((place for place in (blobs / digest, part_of(blobs, digest)) if place.is_file()), None)
+    return 0 if kept is None else min(kept.stat().st_size, size)
 
 
 def explained(name: str, error: Exception) -> FourwaysError:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from filelock import FileLock, Timeout
 from huggingface_hub import constants, hf_hub_url, snapshot_download
-from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.file_download import http_get
 from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -54,7 +54,7 @@ def pull(name: str, show: Show) -> Pulled:
     remote = download.ask(name)
     if remote.commit is None:
         raise CheckpointError(f"{constants.ENDPOINT} does not say which commit {name} is", hint="name one: @COMMIT")
-    storage = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
+    storage = download.blobs_of(repository, Path(constants.HF_HUB_CACHE)).parent
     with _alone(storage, show):
         download.check_space(remote, Path(constants.HF_HUB_CACHE))
         folder = _bring(name, remote, storage, show)
@@ -119,7 +119,7 @@ class _Fetch:
                 raise
 
     def _one(self, file: str, digest: str) -> None:
-        size, part = self._remote.files[file], self._blobs / f"{digest}.fourways"
+        size, part = self._remote.files[file], download.part_of(self._blobs, digest)
         if part.exists() and part.stat().st_size > size:
             part.unlink()
         url = hf_hub_url(self._remote.repository, file, revision=self._remote.commit)

@@ -124,7 +124,7 @@ def _of_model(entry: Entry) -> list[tuple[str, str]]:
         ("parameters", f"{manifest.parameters:,}: {', '.join(parts)}"),
         ("takes", ", ".join(manifest.modalities)),
         ("context", f"{manifest.context:,} tokens" if manifest.context else ""),
-        ("requires", ", ".join(f"{package}>={version}" for package, version in manifest.requires.items())),
+        ("requires", ", ".join(f"{name}>={least}" if least else name for name, least in manifest.requires.items())),
         ("licence", manifest.licence or ""),
         (
             "converted",
