@@ -304,6 +304,8 @@ def test_what_only_the_maker_knew_is_taken_over_for_the_same_bytes_alone(tmp_pat
     write_manifest(replace(made, converted=told, source="org/name", licence="mit", name="not this"), folder)
     again = fill(make(folder), folder)
     assert (again.converted, again.source, again.licence, again.name) == (told, "org/name", "mit", folder.name)
+    anew = Conversion("internvl@2", "internvl_chat", {})
+    assert fill(replace(make(folder), converted=anew), folder).converted == anew
     (folder / "tokenizer.json").write_text("{ }")
     other = fill(make(folder), folder)
     assert (other.converted, other.source, other.licence) == (None, None, None)

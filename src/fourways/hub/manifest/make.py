@@ -94,7 +94,7 @@ def filled(manifest: Manifest, folder: Path, digests: Mapping[str, str]) -> Mani
         return complete
     return msgspec.structs.replace(
         complete,
-        converted=before.converted,
+        converted=complete.converted or before.converted,
         source=complete.source or before.source,
         revision=complete.revision or before.revision,
         licence=complete.licence or before.licence,
