@@ -25,6 +25,7 @@ EMBEDDED = {name: zoo.checkpoint(name) for name in zoo.NAMES}
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FOURWAYS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FOURWAYS_REGISTRY", str(tmp_path / "registry.db"))
 
 
 def test_an_embedded_model_is_found_with_and_without_its_prefix() -> None:

@@ -70,6 +70,9 @@ def _search(paths: list[Path], depth: int) -> list[Finding]:
     console = notes()
     search = Search(lambda line: console.print(line, highlight=False, soft_wrap=True), depth)
     tops = [path.expanduser().resolve() for path in paths] or known_caches()
+    if not paths:
+        looked = ", ".join(map(str, tops))
+        console.print(f"looking in {looked or 'no cache: none is here'}", highlight=False, soft_wrap=True)
     findings = list(search.below(tops))
     if search.configs_only:
         console.print(f"{search.configs_only} configurations without weights were left out", highlight=False)

@@ -32,17 +32,17 @@ def models() -> None:
     for name, folder in shipped_configs().items():
         configs.add_row(name, _architecture(folder / "config.json"))
     results().print(table, configs)
-    results().print(*_registered())
+    _print_registered()
 
 
-def _registered() -> list[Table]:
-    """None where nothing is registered."""
+def _print_registered() -> None:
+    """Last, because a registry on a server may not be there; nothing where nothing is registered."""
     from fourways.cli.models.registry import entries
     from fourways.cli.models.registry_tables import overview
     from fourways.hub.registry.condition import condition_of
 
-    listed = [(entry, condition_of(entry)) for entry in entries(None)]
-    return [overview(listed, "Registered models and adapters")] if listed else []
+    if listed := [(entry, condition_of(entry)) for entry in entries(None)]:
+        results().print(overview(listed, "Registered models and adapters"))
 
 
 def _architecture(config: Path) -> str:
