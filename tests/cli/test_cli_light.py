@@ -64,7 +64,12 @@ def test_a_server_is_loaded_and_its_run_read_without_what_runs_models(tmp_path: 
             [*load, "--dry-run"],
             load,
             ["export", "run", "--to", "benchstat", "--out", "bench"],
+            ["export", "run", "--to", "csv", "--out", "tables"],
+            ["verify", "run", "--unsigned"],
+            ["evidence", "table", "run"],
+            ["diff", "run", "run"],
         ]
-        found = ended(commands, tmp_path)
+        *found, merged = ended([*commands, ["merge", "whole", "run"]], tmp_path)
     assert found == [("done", [])] * len(commands)
+    assert merged == ("UserError", []), "what was loaded is no shard"
     assert (tmp_path / "run" / "report.html").is_file()

@@ -80,6 +80,7 @@ def log_run(run: Path, where: str, candidate: str | None = None) -> list[Logged]
 def _connected(where: str) -> tuple[MlflowClient, str | None]:
     """And where a new experiment's artifacts go, None where the server knows that itself."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _TRIES)
     try:
         from mlflow.tracking import MlflowClient
