@@ -323,6 +323,15 @@ def test_what_the_kernel_does_not_take_is_put_back_and_nothing_is_run(root: Path
     assert pages(root) == "0" and not (tmp_path / "ran").exists() and not (root / NOTE).exists()
 
 
+def test_a_setting_that_somebody_else_changed_since_the_plan_is_left_alone(root: Path, tmp_path: Path) -> None:
+    plan = prepare(Machine(root=root), ["true"], huge_pages=64)
+    plan = replace(plan, cpus=frozenset(os.sched_getaffinity(0)))
+    (root / HUGE).write_text("512")
+    with pytest.raises(UserError, match="was 0 and is 512"):
+        run(plan, ["touch", str(tmp_path / "ran")], Machine(root=root), print)
+    assert pages(root) == "512" and not (tmp_path / "ran").exists() and not (root / NOTE).exists()
+
+
 def test_cpus_that_a_container_was_not_given_are_refused(root: Path, tmp_path: Path) -> None:
     plan = replace(prepare(Machine(root=root), ["true"]), cpus=frozenset({4095}))
     before = os.sched_getaffinity(0)
@@ -357,6 +366,7 @@ def test_signals_are_as_they_were_afterwards(root: Path) -> None:
         b'{"process": 1, "started": 1, "before": {"vm.nr_hugepages": "1; x"}}',
         b'{"process": 1, "started": 1, "before": {"transparent_hugepage": "0"}}',
         b'{"process": 1, "started": 1, "before": {}, "path": "/etc"}',
+        b'{"process": 1, "started": 1}',
     ],
 )
 def test_a_note_that_is_none_is_not_followed(root: Path, note: bytes) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -63,7 +63,7 @@ class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     process: int
     started: int
-    before: dict[Setting, str] = field(default_factory=dict)
+    before: dict[Setting, str]
 
 
 def prepare(
@@ -154,7 +154,7 @@ def read_note(path: Path) -> Note:
 
 
 def write_note(machine: Machine, process: int, changes: Sequence[Change]) -> None:
-    """Claims the settings. Raises UserError if another pinning has them."""
+    """Claims the settings. Raises UserError if another pinning has them, or had them when the plan was made."""
     note = Note(process, started(process) or 0, {change.setting: change.before for change in changes})
     path = machine.root / NOTE
     try:
@@ -165,6 +165,12 @@ def write_note(machine: Machine, process: int, changes: Sequence[Change]) -> Non
         raise UserError(f"cannot write {path}: {error.strerror}", hint=_AS_ROOT) from None
     with os.fdopen(handle, "wb") as file:
         file.write(msgspec.json.encode(note) + b"\n")
+    for change in changes:
+        if (now := value_of(machine, change.setting)) != change.before:
+            path.unlink()
+            raise UserError(
+                f"{change.setting} was {change.before} and is {now}: somebody else sets it", hint="try again later"
+            )
 
 
 def alive(note: Note) -> bool:
