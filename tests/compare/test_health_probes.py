@@ -23,6 +23,7 @@ from fourways.compare.health.examination import Examination
 from fourways.compare.health.faults import finding
 from fourways.compare.health.fit import measure_fit
 from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.outcome import Outcome
 from fourways.compare.health.record import SCHEMA, Probe
 from fourways.core.candidate import Candidate
 from fourways.hub.manifest import fill, make
@@ -56,6 +57,16 @@ def test_a_machine_without_room_is_no_fault_of_the_model(monkeypatch: pytest.Mon
     monkeypatch.setattr("fourways.compare.room.available_bytes", lambda device: 1000)
     health = check(zoo.checkpoint("qwen"))
     assert health.verdict == "unanswered" and codes(health) == ["load.no-room"]
+
+
+def test_a_fault_of_the_check_is_not_blamed_on_the_model() -> None:
+    async def fails() -> Outcome:
+        raise ZeroDivisionError("ours")
+
+    examination = Examination("model", "folder", "local", lambda _: None)
+    asyncio.run(examination.look("sense", fails))
+    health = examination.concluded()
+    assert health.verdict == "unanswered" and codes(health) == ["check.failed"]
 
 
 # -- adapters ----------------------------------------------------------------------------------------------------------

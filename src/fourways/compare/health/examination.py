@@ -10,7 +10,7 @@ from fourways.compare.health.faults import CATALOGUE, Finding, finding
 from fourways.compare.health.outcome import Outcome
 from fourways.compare.health.record import ModelHealth, Probe, worst
 from fourways.compare.opening import explain
-from fourways.core.errors import CheckpointError, OutOfMemory, UserError
+from fourways.core.errors import CheckpointError, FourwaysError, OutOfMemory, UserError
 
 Look = Callable[[], Awaitable[Outcome]]
 Say = Callable[[str], None]
@@ -65,6 +65,8 @@ def _failed(error: Exception, otherwise: str) -> Outcome:
     if isinstance(error, Refused) and NOT_FINITE in error.message:
         return Outcome(error.message, (finding("scores.not-finite", error.message),))
     known = explain(error)
+    if not isinstance(error, FourwaysError | OSError) and otherwise != "load.failed":  # a loader fails in any way
+        return Outcome(known.message, (finding("check.failed", known.message, known.hint),))
     if isinstance(known, OutOfMemory):
         return Outcome(known.message, (finding("load.no-room", known.message, known.hint),))
     return Outcome(known.message, (finding(otherwise, known.message, known.hint),))

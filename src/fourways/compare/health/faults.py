@@ -134,6 +134,7 @@ KINDS = (
         "no reply in the time that was given",
         "slow or stuck: raise --timeout, or look at the machine",
     ),
+    Kind("check.failed", "unanswered", "a probe of the check itself failed", _OURS),
     Kind("slow", "slow", "slower than the limits", "it works; --slow-first and --slow-token set the limits"),
 )
 CATALOGUE = {kind.code: kind for kind in KINDS}

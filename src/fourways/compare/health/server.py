@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from fourways.compare.health.asking import Asker, Reply
+from fourways.compare.health.asking import Asker, Refused, Reply
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.exchange import Exchanges
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.form import form_problems
 from fourways.compare.health.outcome import Outcome, passed_over
-from fourways.compare.health.pace import check_pace, natural
+from fourways.compare.health.pace import check_pace, forced, natural
 from fourways.compare.health.questions import (
     COLOURS,
     COUNT,
@@ -96,7 +96,7 @@ async def _behaviour(
         await examination.look("sight", partial(_sight, asker))
     steady = Conversation.ask(DESCRIBE) if blind else one_picture()
     await examination.look("determinism", partial(check_steady, asker, steady))
-    await examination.look("pace", lambda: check_pace(asker, Conversation.ask(COUNT), natural(), limits))
+    await examination.look("pace", partial(_pace, asker, limits))
     for name in adapters:
         await examination.look(f"adapter {name}", partial(_adapter, asker, name), otherwise="adapter.refused")
 
@@ -185,6 +185,15 @@ async def _adapter(asker: Asker, name: str) -> Outcome:
     if any(base.text != after.text for (base, _), after in zip(pairs, again, strict=True)):
         found.append(finding("answer.unsteady", f"the base's own replies changed after {name} was asked"))
     return Outcome(f"{sum(_unlike(*pair) for pair in pairs)} of {len(pairs)} canaries differ", tuple(found))
+
+
+async def _pace(asker: Asker, limits: Limits) -> Outcome:
+    """A reply of a known length where the server knows vLLM's `ignore_eos`, else one that should be long."""
+    asked = Conversation.ask(COUNT)
+    try:
+        return await check_pace(asker, asked, forced(), limits)
+    except Refused:
+        return await check_pace(asker, asked, natural(), limits)
 
 
 def _unlike(one: Reply, other: Reply) -> bool:

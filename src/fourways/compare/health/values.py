@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.outcome import Outcome
+from fourways.core.errors import CheckpointError
 from fourways.hub.weights import weight_files
 
 Say = Callable[[str], None]
@@ -68,9 +69,12 @@ def check_values(folder: Path, say: Say) -> Outcome:
     files = weight_files(folder)
     for number, file in enumerate(files, 1):
         say(f"reading {file.name} ({number} of {len(files)})")
-        with safe_open(str(file), framework="pt") as opened:
-            for name in opened.keys():  # noqa: SIM118  # no mapping
-                seen.put(name, opened.get_tensor(name))
+        try:
+            with safe_open(str(file), framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118  # no mapping
+                    seen.put(name, opened.get_tensor(name))
+        except SafetensorError as error:
+            raise CheckpointError(f"{file} cannot be read: {error}", fault="weights.damaged") from error
     return Outcome(f"{seen.tensors:,} tensors, {seen.numbers:,} numbers", tuple(seen.findings()))
 
 
