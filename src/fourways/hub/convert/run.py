@@ -67,6 +67,8 @@ def needs_conversion(folder: Path) -> bool:
 def convert(folder: Path, out: Path | None, options: Options, tell: Tell) -> Converted:
     """Raises CheckpointError for what cannot be converted, UserError for a place that is taken, FourwaysError where the
     disk has no room. After an error, or Ctrl-C, nothing is left behind."""
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder", hint="name the folder that holds config.json and the weights")
     config = read_config(folder)
     if not needs_conversion(folder):
         if out is not None:
@@ -98,6 +100,10 @@ def make_recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Re
 
 
 def _free_place(folder: Path, out: Path | None) -> Path:
+    if out is None and folder.resolve().parent.name == "snapshots":
+        raise UserError(
+            f"{folder} lies in a cache of downloads, where nothing else belongs", hint="say where: --out DIR"
+        )
     place = (out.expanduser() if out is not None else beside(folder)).absolute()
     if place.is_symlink() or (place.exists() and (not place.is_dir() or any(place.iterdir()))):
         raise UserError(f"{place} is there already", hint="name another folder: --out DIR")
