@@ -6,8 +6,8 @@ WORK: a folder that keeps every run, so that the bench goes on where it was stop
 so that a tree in which somebody works does not change half way.
 
 - A quick comparison of the embedded models, and its reproduction on all four axes.
-- `--again` unchanged re-runs of its latency, each judged alone, and every three in a row as three fresh starts. None
-  may be "not reproduced".
+- `--again` unchanged re-runs of its latency, each judged alone, every three in a row as three fresh starts, and every
+  one as the re-run of every other. None may be "not reproduced".
 - `--slowed` re-runs by an engine that needs 1.5 times its processor time (slowed.py), spread among the others, judged
   alike. Every one should be "not reproduced".
 - A checkpoint with noise in its weights, a benchmark with another prompt and its next version, and a scorer that was
@@ -37,6 +37,7 @@ import fourways
 from fourways.compare.reproduce import compared
 from fourways.core.run_files import SUMMARY_FILE
 from fourways.core.verdict import AxisVerdict
+from fourways.evidence.comparison import Facts, judge
 from fourways.evidence.environment import environment
 
 HERE = Path(__file__).resolve().parent
@@ -100,6 +101,7 @@ def main() -> None:
     result["whole"] = [_plain(one) for one in _again(source, base, work / "whole", starts=STARTS)]
     _times(source, base, work, asked.again, asked.slowed)
     result |= _judged(base, work)
+    result["ended"] = datetime.now(UTC).isoformat(timespec="seconds")
     target = HERE / "results" / f"reproduce-{datetime.now(UTC):%Y-%m-%d}.json"
     target.write_text(json.dumps(result, indent=1) + "\n")
     _tell(result)
@@ -151,7 +153,20 @@ def _judged(base: Path, work: Path) -> dict[str, Any]:
         alone = [_latency(base, [run]) for run in runs]
         three = [_latency(base, runs[n : n + STARTS]) for n in range(len(runs) - STARTS + 1)]
         found[kind] = {"runs": len(runs), "alone": alone, "three_starts": three}
+    found["pairs"] = _pairs([base, *(folder / "run" for folder in sorted(work.glob("unchanged-*")))])
     return found
+
+
+def _pairs(runs: Sequence[Path]) -> dict[str, int]:
+    """Every unchanged run taken as the old one, and every other as its re-run: how many pairs differ, of how many."""
+    facts = [Facts.read(run) for run in runs if (run / SUMMARY_FILE).exists()]
+    judged = [
+        any(one.ground == "latency" and one.verdict == "not reproduced" for one in judge(old, new).verdicts)
+        for old in facts
+        for new in facts
+        if old is not new
+    ]
+    return {"pairs": len(judged), "not_reproduced": sum(judged)}
 
 
 def _latency(base: Path, runs: Sequence[Path]) -> list[dict[str, Any]]:
@@ -205,6 +220,8 @@ def _tell(result: dict[str, Any]) -> None:
             counts = Counter(one["verdict"] for verdicts in judged for one in verdicts)
             caught = sum(any(one["verdict"] == "not reproduced" for one in verdicts) for verdicts in judged)
             print(f"{kind}, {way}: {dict(counts)}; {caught} of {len(judged)} re-runs are not reproduced")
+    pairs = result["pairs"]
+    print(f"every two unchanged runs: {pairs['not_reproduced']} of {pairs['pairs']} pairs are not reproduced")
 
 
 if __name__ == "__main__":

@@ -121,17 +121,15 @@ def test_a_scorer_that_was_changed_in_silence_is_caught_by_replies_that_are_the_
     assert "a rule changed" in found.reasons[0]
 
 
-def test_an_engine_that_became_slower_is_caught_and_an_unchanged_one_is_not(
+def test_an_engine_that_became_slower_is_caught(
     model: Path, suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It really is slower: every pass over the model takes 1.8 times its processor time. Judged by one start each;
-    bench/reproduce.py has the whole axis, three starts, and a factor of 1.5."""
+    """It really is slower: every pass over the model takes 1.8 times its processor time. Judged by one start;
+    bench/reproduce.py has the whole axis, three starts, a factor of 1.5, and engines that are as they were."""
     for name, value in (("PICTURES_QUICK", 8), ("BLOCK", 8), ("WARM_UP", 2), ("CONCURRENCIES", (1,))):
         monkeypatch.setattr(latency, name, value)
     candidate = Candidate("qwen", model=str(model), threads=1)
     old = start(Job((candidate,), ("latency",), suite, quick=True, out=tmp_path / "old"), Silent()).folder
-    same = reproduce(old, show=Silent(), out=tmp_path / "same", starts=1)
-    assert not same.failed, verdict(same, "latency").reasons
     for name in ("_encode", "_prefill_step", "_decode_step"):
         monkeypatch.setattr(Worker, name, _slowed(getattr(Worker, name), 1.8))
     found = verdict(reproduce(old, show=Silent(), out=tmp_path / "slow", starts=1), "latency")
