@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_line_and_the_rows_go_on_from_there(
     folder = tmp_path / "run"
     small = (
         "import resource; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, resource.RLIM_INFINITY))"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (45000, resource.RLIM_INFINITY))"
     )
     line = command_line([*asked, "--out", str(folder)], folder, small)
     said = line.process.communicate(LIMIT_S)
