@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -164,6 +165,21 @@ def test_a_base_that_two_models_could_be_is_not_guessed(folder: Path, tmp_path: 
         add("wrong", adapter, base="said")
     with pytest.raises(UserError, match="is a model, not an adapter"):
         add("wrong", folder, base="one")
+
+
+def test_an_adapter_that_holds_its_bases_digests_is_matched_by_them_alone(folder: Path, tmp_path: Path) -> None:
+    base = add("base", folder)
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "other" / "generation_config.json").write_text('{"max_new_tokens": 7}')
+    add("other", tmp_path / "other")
+    adapter = save_adapter(tmp_path / "l", "other")
+    told = {"schema": "fourways.adapter/v1", "base_sha256": {file.name: file.sha256 for file in base.files}}
+    (adapter / "manifest.json").write_text(json.dumps(told))
+    assert add("l", adapter).base == "base"
+    with pytest.raises(UserError, match="was not trained on other"):
+        add("wrong", adapter, base="other")
+    (adapter / "manifest.json").write_text(json.dumps({**told, "base_sha256": {"config.json": "0" * 64}}))
+    assert add("unknown", adapter).base is None
 
 
 def test_a_hashing_that_was_stopped_is_pending_and_goes_on(folder: Path) -> None:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fourways.core.errors import CheckpointError
 from fourways.core.manifest import ManifestFile
 from fourways.hub.registry.entry import Adapter
@@ -13,6 +15,7 @@ from fourways.hub.weights import read_header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+_TOLD, _TOLD_SCHEMA = "manifest.json", "fourways.adapter/v1"
 _AGAIN = "save it again with PEFT, or copy it again"
 
 
@@ -35,6 +38,23 @@ def look_at_adapter(folder: Path) -> Adapter:
         target_modules=_targets(config.get("target_modules")),
         files=tuple(ManifestFile(file.name, file.stat().st_size) for file in sorted((folder / CONFIG, weights))),
     )
+
+
+def base_sha256(folder: Path) -> dict[str, str]:
+    """File name → digest of the model that the adapter was trained on, where Fourways trained and saved it:
+    manifest.json tells. Empty where nothing says so."""
+    try:
+        told = msgspec.json.decode((folder / _TOLD).read_bytes(), type=_Told)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return told.base_sha256 if told.schema == _TOLD_SCHEMA else {}
+
+
+class _Told(msgspec.Struct):
+    """What counts here of `fourways.tuning.folder.AdapterManifest`."""
+
+    schema: str
+    base_sha256: dict[str, str]
 
 
 def _config(file: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fourways.hub.discover import origin_of
 from fourways.hub.hashing import Progress, hash_files
 from fourways.hub.manifest import Cards, fill, make
 from fourways.hub.registry.adapters import CONFIG as ADAPTER_CONFIG
-from fourways.hub.registry.adapters import look_at_adapter
+from fourways.hub.registry.adapters import base_sha256, look_at_adapter
 from fourways.hub.registry.condition import condition_of, stamp_of, this_host
 from fourways.hub.registry.entry import Adapter, Entry, check_name
 from fourways.hub.registry.store import NameTaken, Registry
@@ -59,7 +59,7 @@ def draw_up(registry: Registry, request: Request) -> Entry:
         raise UserError(f"--base: {folder} is a model, not an adapter", hint="leave --base out")
     found = look_at_adapter(folder) if is_adapter else make(folder, request.cards)
     adapter, manifest = (found, None) if isinstance(found, Adapter) else (None, found)
-    base = None if adapter is None else _base(registry, adapter, request.base)
+    base = None if adapter is None else _base(registry, adapter, folder, request.base)
     origin = origin_of(folder)
     return Entry(
         name=request.name,
@@ -105,20 +105,44 @@ def _unfinished(registry: Registry, drawn: Entry) -> Entry:
     )
 
 
-def _base(registry: Registry, adapter: Adapter, asked: str | None) -> Entry | None:
-    """The registered model that was asked for, or the only one that the adapter's own words can mean."""
+def _base(registry: Registry, adapter: Adapter, folder: Path, asked: str | None) -> Entry | None:
+    """The registered model that was asked for, or the only one that it can be: by the digests that the adapter's folder
+    holds, else by its own words. Raises UserError if the one that was asked for is known not to be it."""
+    digests = base_sha256(folder)
     if asked is not None:
         base = registry.get(asked)
         if base.kind != "model":
             raise UserError(f"--base: {asked} is an adapter, not a model")
+        if digests and base.identity is not None and _digests_of(base) != digests:
+            raise UserError(
+                f"--base: {folder} was not trained on {asked}: the digests in its manifest.json are others",
+                hint="name the model that it was trained on, or leave --base out",
+            )
         return base
+    models = [one for one in registry.entries() if one.kind == "model"]
+    if digests:
+        meant = [one for one in models if _digests_of(one) == digests]
+        return _only(meant, adapter) or _only(_worded(meant, adapter), adapter)
+    return _only(_worded(models, adapter), adapter)
+
+
+def _worded(models: list[Entry], adapter: Adapter) -> list[Entry]:
+    """Those that adapter_config.json can mean by the name of its base."""
     if adapter.base is None:
-        return None
+        return []
     words = {adapter.base, str(Path(adapter.base).expanduser().resolve())}
-    meant = [one for one in registry.entries() if one.kind == "model" and words & {one.name, one.source, one.folder}]
-    pinned = [one for one in meant if adapter.base_revision is not None and one.revision == adapter.base_revision]
-    found = pinned or meant
+    return [one for one in models if words & {one.name, one.source, one.folder}]
+
+
+def _only(models: list[Entry], adapter: Adapter) -> Entry | None:
+    """The one there is, or the one at the adapter's revision; two are not chosen between."""
+    pinned = [one for one in models if adapter.base_revision is not None and one.revision == adapter.base_revision]
+    found = pinned or models
     return found[0] if len(found) == 1 else None
+
+
+def _digests_of(entry: Entry) -> dict[str, str | None]:
+    return {file.name: file.sha256 for file in entry.files}
 
 
 def _hashed_model(entry: Entry, manifest: Manifest, at: Progress | None) -> Entry:
