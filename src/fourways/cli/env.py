@@ -47,7 +47,8 @@ Without --cores: whole cores of one memory node; the core of CPU 0 is spared whe
 gets OMP_NUM_THREADS and its like, a thread a core, unless they are set. Whatever ends it, a failure, Ctrl-C or kill,
 what was set is put back. What was set and put back is said on standard error.
 
-Exit code: the command's; 2 if something cannot be done, and then nothing was set and nothing was run.
+Exit code: the command's; 2 if something cannot be done, and then nothing was set and nothing was run; 1 if the kernel
+did not take a setting, and then all was put back and nothing was run.
 """
 _UNDO_EXAMPLES = """
 Example: sudo fourways env undo
