@@ -20,7 +20,7 @@ from fourways import zoo
 from fourways.core.boxes import BoxFormat
 from fourways.core.errors import CheckpointError
 from fourways.core.family import FamilyCard
-from fourways.core.manifest import Conversion, ImageLimits, Manifest, PartSize, identity_of
+from fourways.core.manifest import Conversion, ImageLimits, Manifest, ManifestFile, PartSize, identity_of
 from fourways.families.registry import registered
 from fourways.hub import look, shipped_configs
 from fourways.hub.manifest import KNOWN, fill, filled, make, read_manifest, write_manifest
@@ -295,6 +295,20 @@ def test_a_manifest_beside_the_weights_changes_no_digest_and_is_never_believed(t
     (folder / "fourways.model.json").write_text(json.dumps({**content, "files": lies}))
     assert fill(make(folder), folder) == made
     assert look(folder).sha256 == before
+
+
+def test_hashes_are_filled_in_for_the_files_that_were_looked_at_and_no_others(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "model", {})
+    made = make(folder)
+    (tmp_path / "outside").write_text("x")
+    outside = replace(made, files=(ManifestFile("../outside", 1),))
+    for wrong, change in ((outside, "{}"), (made, "{    }")):
+        (folder / "tokenizer.json").write_text(change)
+        with pytest.raises(CheckpointError, match="is not the file of"):
+            fill(wrong, folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json is not the file of 2 bytes"):
+        fill(made, folder)
 
 
 def test_what_only_the_maker_knew_is_taken_over_for_the_same_bytes_alone(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def _manifest(checkpoint: Checkpoint) -> Manifest | None:
 
     try:
         manifest = make(checkpoint.folder, lambda: {name: one.card for name, one in registered().families.items()})
-    except CheckpointError:
+    except (CheckpointError, OSError):
         return None
     return filled(manifest, checkpoint.folder, checkpoint.sha256)
 

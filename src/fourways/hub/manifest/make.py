@@ -73,7 +73,14 @@ def make(folder: Path, cards: Cards | None = None) -> Manifest:
 
 def fill(manifest: Manifest, folder: Path, at: Progress | None = None) -> Manifest:
     """The manifest with the digests of the files as they are now, read in parallel where the cache does not know them.
-    Raises as `hash_files` does."""
+    Raises as `hash_files` does, and CheckpointError if they are not the files that it was made of, by name and size."""
+    for file in manifest.files:
+        place = folder / file.name
+        if not is_safe_name(file.name) or not place.is_file() or place.stat().st_size != file.bytes:
+            raise CheckpointError(
+                f"{place} is not the file of {file.bytes:,} bytes that the manifest was made of",
+                hint="make it again: fourways models manifest",
+            )
     found = hash_files([folder / file.name for file in manifest.files], at)
     return filled(manifest, folder, {file.name: digest for file, digest in found.items()})
 
