@@ -20,6 +20,7 @@ from fourways import zoo
 from fourways.benchmarks.registry import suite_of
 from fourways.benchmarks.suite import Suite
 from fourways.compare import write_suite
+from fourways.compare.progress import Silent
 from fourways.core.figure import Figure
 from fourways.core.run_files import ROWS_FILE
 
@@ -53,6 +54,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """Copies of the embedded checkpoints."""
     folder = tmp_path_factory.mktemp("models")
     return {name: shutil.copytree(zoo.checkpoint(name), folder / name) for name in zoo.NAMES}
+
+
+class Telling(Silent):
+    """Keeps what a person would be told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def phase(self, text: str) -> None:
+        self.told.append(text)
+
+
+@pytest.fixture
+def telling() -> Telling:
+    return Telling()
 
 
 Same = Callable[[Sequence[Figure], Sequence[Figure]], None]

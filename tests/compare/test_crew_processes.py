@@ -74,23 +74,12 @@ def killer(folder: Path, rows: int, workers: Callable[[], list[psutil.Process]])
     return threading.Thread(target=work), killed
 
 
-class Telling(Silent):
-    """Keeps what a person would be told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def phase(self, text: str) -> None:
-        self.told.append(text)
-
-
 def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
-    job: Job, alone: Outcome, tmp_path: Path, same_figures: Same, own_processes: Processes
+    job: Job, alone: Outcome, tmp_path: Path, same_figures: Same, own_processes: Processes, telling: Any
 ) -> None:
     thread, killed = killer(tmp_path / "run", 30, lambda: own_processes("fourways.compare.crew.at_work"))
-    show = Telling()
     thread.start()
-    outcome = start(replace(job, out=tmp_path / "run", scale=Scale(replicas=2)), show)
+    outcome = start(replace(job, out=tmp_path / "run", scale=Scale(replicas=2)), telling)
     thread.join()
     assert killed, "nobody was killed: the run was over too soon"
     assert not psutil.pid_exists(killed[0])
@@ -99,7 +88,7 @@ def test_a_worker_that_is_killed_costs_no_row_and_doubles_none(
     assert not outcome.failures
     (crew,) = read_header(outcome.folder).crews
     assert (crew.way, crew.workers) == ("replicas", 2)
-    (told,) = (text for text in show.told if "died" in text)
+    (told,) = (text for text in telling.told if "died" in text)
     assert told.startswith("qwen: a worker died, and what was in its hands was asked again: replica ")
 
 
