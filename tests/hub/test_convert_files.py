@@ -191,18 +191,20 @@ from fourways.cli.main import main
 main()
 """
 MEASURED = """
-import resource, sys
-import torch, transformers
+import re
+from pathlib import Path
 from transformers import InternVLForConditionalGeneration
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 from fourways.cli.main import main
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+before = peak()
 try:
     main()
 finally:
-    print("grew", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, flush=True)
+    print("grew", peak() - before, flush=True)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is read from Linux's /proc")
 def test_memory_does_not_grow_with_the_checkpoint(tmp_path: Path, originals: ModuleType) -> None:
     """400 MiB of weights in shards of 200, converted by the command: not even one shard is held."""
     folder = originals.internvl(tmp_path / "m", "internlm2")
@@ -215,7 +217,7 @@ def test_memory_does_not_grow_with_the_checkpoint(tmp_path: Path, originals: Mod
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) < 150, done.stdout
+    assert int(done.stdout.split()[-1]) < 100, done.stdout
     written = sum(file.stat().st_size for file in (tmp_path / "m-hf").glob("*.safetensors"))
     assert written > 400 * MIB
 

@@ -89,6 +89,17 @@ def test_noise_is_no_sentencepiece_file(noise: bytes, tmp_path_factory: pytest.T
         assert "SentencePiece" in error.message
 
 
+def test_added_tokens_are_found_in_their_old_file_too(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+    text = "<|im_start|>user\n<img><IMG_CONTEXT></img> Describe<|im_end|>"
+    expected = read_tokenizer(folder).tokenizer.encode(text).ids
+    settings_ = json.loads((folder / "tokenizer_config.json").read_text())
+    table = settings_.pop("added_tokens_decoder")
+    originals.write(folder / "tokenizer_config.json", settings_)
+    originals.write(folder / "added_tokens.json", {entry["content"]: int(index) for index, entry in table.items()})
+    assert read_tokenizer(folder).tokenizer.encode(text).ids == expected
+
+
 def test_an_added_token_whose_id_is_taken_is_refused(tmp_path: Path, originals: ModuleType) -> None:
     folder = originals.internvl(tmp_path / "m", "qwen2")
     settings_ = json.loads((folder / "tokenizer_config.json").read_text())

@@ -63,7 +63,7 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
     read = read_tokenizer(folder)
     unknown = read.id_of(read.named.get("unk_token", "<unk>"))
     ends = end_ids(folder, read, *((CHATML_DIRECT.stop,) if _speaks_chatml(read) else ()))
-    image = max(add_token(read.tokenizer, IMAGE), read.id_of(IMAGE))
+    image = add_token(read.tokenizer, IMAGE)
     rows = -(-max(language.vocab_size, image + 1) // _ROWS) * _ROWS
     vision = _vision_config(config, options)
     shards = [
