@@ -187,6 +187,7 @@ def test_a_hashing_that_was_stopped_is_pending_and_goes_on(folder: Path) -> None
         registry.add(draw_up(registry, Request("m", folder)))
     assert state("m")[0] == "pending"
     resolve("m", embedded=EMBEDDED)
+    os.utime(folder / "model.safetensors", BEFORE)
     assert add("m", folder).identity is not None
     assert state("m")[0] == "ok"
     with pytest.raises(NameTaken, match="as this very folder"):

@@ -85,7 +85,8 @@ def finish(registry: Registry, entry: Entry, at: Progress | None = None) -> Entr
 
 
 def _unfinished(registry: Registry, drawn: Entry) -> Entry:
-    """The entry of this name, if it is of this folder and was not finished. Raises NameTaken."""
+    """What was drawn up now in place of the entry of this name, if that is of this folder and was not finished. Raises
+    NameTaken."""
     kept = registry.get(drawn.name)
     if (kept.folder, kept.host) != (drawn.folder, drawn.host):
         raise NameTaken(
@@ -94,7 +95,7 @@ def _unfinished(registry: Registry, drawn: Entry) -> Entry:
         )
     found = condition_of(kept)
     if found.state == "pending":
-        return kept
+        return msgspec.structs.replace(drawn, added=kept.added, base=kept.base, base_identity=kept.base_identity)
     if found.state == "changed":
         raise NameTaken(
             f"{drawn.name} is this folder as it was on {kept.added}; it changed since: {found.why}",
