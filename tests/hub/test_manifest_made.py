@@ -254,16 +254,19 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
     ("place", "expected"),
     [
         (f"hub/models--Qwen--Qwen2.5-VL-3B/snapshots/{COMMIT}", ("Qwen2.5-VL-3B", "Qwen/Qwen2.5-VL-3B", COMMIT)),
-        ("hub/models--Qwen--Qwen2.5-VL-3B/snapshots/main", ("Qwen2.5-VL-3B", "Qwen/Qwen2.5-VL-3B", None)),
+        ("hub/models--Qwen--Qwen2.5-VL-3B/snapshots/main", ("Qwen2.5-VL-3B", "Qwen/Qwen2.5-VL-3B", "main")),
         ("modelscope/hub/models/Qwen/Qwen2___5-VL-3B", ("Qwen2.5-VL-3B", "modelscope:Qwen/Qwen2.5-VL-3B", None)),
         ("my-model", ("my-model", None, None)),
-        ("models--strange/snapshots/x", ("x", None, None)),
+        ("hub/models--gpt2/snapshots/x", ("gpt2", "gpt2", "x")),
     ],
 )
 def test_source_and_revision_are_told_by_the_caches_own_folders(
     place: str, expected: tuple[str, str | None, str | None], tmp_path: Path
 ) -> None:
-    made = make(checkpoint(tmp_path / place, {}))
+    folder = checkpoint(tmp_path / place, {})
+    if place.startswith("modelscope"):
+        (folder / ".msc").write_bytes(b"its client's own")
+    made = make(folder)
     assert (made.name, made.source, made.revision) == expected
 
 

@@ -15,7 +15,7 @@ from fourways.hub.look import architecture, checkpoint_files, read_config
 from fourways.hub.manifest.architectures import ANY_PARTS, ORIGINAL, PICKLED, SAFETENSORS, Known, classify
 from fourways.hub.manifest.file import is_safe_name, read_manifest
 from fourways.hub.manifest.images import image_limits
-from fourways.hub.manifest.origin import licence_of, name_of, origin_of
+from fourways.hub.manifest.origin import licence_of, name_of, source_of
 from fourways.hub.manifest.quantized import REQUIRES, quantization_of
 from fourways.hub.manifest.settings import chat_template_sha256, context_of, image_processor
 from fourways.hub.manifest.topology import topology_of
@@ -41,7 +41,7 @@ def make(folder: Path, cards: Cards | None = None) -> Manifest:
     family = _family(known, layout, named, cards)
     quantization = quantization_of(config)
     topology = topology_of(headers.values(), known.parts if known else ANY_PARTS, quantization)
-    origin = origin_of(folder)
+    source, revision = source_of(folder)
     return Manifest(
         schema=MANIFEST_SCHEMA,
         name=name_of(folder),
@@ -64,8 +64,8 @@ def make(folder: Path, cards: Cards | None = None) -> Manifest:
         requires=_requires(known, layout, quantization.method if quantization else None),
         hot_swap="none" if family.entry_point is None else "adapters",
         licence=licence_of(folder),
-        source=origin.source,
-        revision=origin.revision,
+        source=source,
+        revision=revision,
         files=_files(folder, headers),
         hashes="pending",
     )

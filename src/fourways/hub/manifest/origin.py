@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fourways.hub.discover import origin_of
+
 _HEAD = 1 << 16
-_HF = re.compile(r"models--(?P<org>[\w.-]+?)--(?P<name>[\w.-]+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """source: `org/name` on the Hugging Face Hub, `modelscope:org/name` on ModelScope. revision: a commit."""
-
-    source: str | None = None
-    revision: str | None = None
-
-
-def origin_of(folder: Path) -> Origin:
-    """By the folder's place in a cache of the Hugging Face Hub (`models--org--name/snapshots/COMMIT`) or of ModelScope
-    (`modelscope/…/models/org/name`), or by what `hf download --local-dir` leaves beside its files."""
-    place = folder.resolve()  # of a snapshot only the files are links
-    if place.parent.name == "snapshots" and (found := _HF.fullmatch(place.parent.parent.name)):
-        return Origin(f"{found['org']}/{found['name']}", place.name if _COMMIT.fullmatch(place.name) else None)
-    if "modelscope" in place.parts and place.parent.parent.name in ("models", "hub"):
-        # ModelScope writes the dot of a name as three underscores, because its code imports from these folders.
-        return Origin(f"modelscope:{place.parent.name}/{place.name.replace('___', '.')}")
-    return Origin(revision=_downloaded(folder))
+def source_of(folder: Path) -> tuple[str | None, str | None]:
+    """Source and revision: by the folder's place in a download cache, else the commit that `hf download --local-dir`
+    left beside its files."""
+    place = origin_of(folder.resolve())
+    return (place.source, place.revision) if place.source is not None else (None, _downloaded(folder))
 
 
 def name_of(folder: Path) -> str:
     """What people call it: the name of its repository, or of its folder."""
-    source = origin_of(folder).source
+    source, _ = source_of(folder)
     name = source.rpartition("/")[2] if source is not None else folder.resolve().name
     return name.encode("utf-8", "replace").decode() or "model"
 
