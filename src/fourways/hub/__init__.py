@@ -7,6 +7,7 @@ where it is asked to.
 Public face: `resolve`, `locate`, `Found` (resolve.py); `look`, `look_at_config` (look.py);
 `parameter_count` (weights.py); `shipped_configs` (shipped.py); `cache_home` (cache.py). By their own names, since they
 import a database or the Hub's client: `registry` (models by name), `discover` (what is here), `pull` (what is not).
+`manifest`: what a checkpoint is; `hashing`: digests of many files, over the cores.
 """
 
 from fourways.hub.cache import cache_home
