@@ -154,7 +154,8 @@ def _findings(old: _Start, starts: Sequence[_Start]) -> Iterator[Finding]:
         yield Finding("not comparable", _unsteady(ratios, len(starts)), statistics)
         farthest = max(effects, key=lambda one: abs(log(one.ratio)) / log(one.least), default=None)
         if farthest is not None:
-            yield Finding("not comparable", f"no undisturbed time differs: {farthest.words}")
+            said = f"no undisturbed time is seen to differ; nearest to it: {farthest.words}"
+            yield Finding("not comparable", said)
         yield Finding("not comparable", _machine(machine))
 
 
