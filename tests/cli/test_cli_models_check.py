@@ -97,6 +97,7 @@ def test_a_registered_model_is_checked_by_its_name_against_what_was_registered(t
         (("zoo:qwen", "--timeout", "soon"), "--timeout"),
         (("zoo:qwen", "--dtype", "int3"), "--dtype"),
         (("zoo:qwen", "--adapter", "/nowhere"), "/nowhere is no folder"),
+        (("zoo:qwen", "zoo:llava", "--adapter", "."), "--adapter goes with one"),
         (("zoo:qwen", "--junit", "/nowhere/x.xml"), "--junit"),
         (("--url", "localhost"), "--url"),
         (("--url", "http://127.0.0.1:9", "--api-key-env", "NO_SUCH_KEY"), "NO_SUCH_KEY"),

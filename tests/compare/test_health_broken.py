@@ -19,6 +19,7 @@ from fourways import zoo
 from fourways.compare.health import KINDS, Limits, ModelHealth
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.values import check_values
 from fourways.core.candidate import Candidate
 from fourways.core.manifest import MANIFEST_FILE
 from fourways.hub.manifest import fill, make, write_manifest
@@ -305,3 +306,17 @@ def test_a_broken_vision_tower_is_no_worse_than_suspect(tmp_path: Path) -> None:
     folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
     tensors(noise)(folder)
     assert [found.code for found in check(folder).findings] == ["vision.weak"]
+
+
+def test_norms_at_one_under_a_trained_embedding_are_no_sign_of_missing_training(tmp_path: Path) -> None:
+    """Some quantisations begin by multiplying the norms' scales into the next matrices."""
+
+    def fold(held: dict[str, Tensor]) -> None:
+        for name in [name for name in held if name.endswith("norm.weight")]:
+            held[name] = torch.ones_like(held[name])
+
+    folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
+    tensors(fold)(folder)
+    assert check_values(folder, lambda _: None).findings == ()
+    tensors(untrained)(folder)
+    assert [found.code for found in check_values(folder, lambda _: None).findings] == ["weights.untrained"]

@@ -65,6 +65,8 @@ def check(
     if junit is not None and not junit.parent.is_dir():
         raise UserError(f"--junit: {junit.parent} is no folder")
     candidates = _candidates(names or [], everything, url, model, api_key_env, device, dtype)
+    if adapter and len(candidates) > 1:
+        raise UserError("--adapter goes with one model or server", hint="check them one after the other")
     from fourways.compare.health import Limits, find_target
 
     limits = Limits(timeout_ms / 1000, first_ms, token_ms)

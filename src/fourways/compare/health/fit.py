@@ -59,8 +59,8 @@ class Fit:
 @torch.inference_mode()
 def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
     """rows: the input embedding, (tokens, width)."""
-    sample = rows[:: -(-len(rows) // _MOST_ROWS)].float().cpu()
-    structure = _structure(sample[:, :_MOST_COLUMNS])
+    sample = _sample(rows)
+    structure = structure_of(rows)
     groups = [ids for group in GROUPS if len(ids := _ids(group, tokenizer, len(rows))) > 1]
     words = sum(map(len, groups))
     if words < _LEAST_WORDS:
@@ -79,6 +79,10 @@ def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
     p = (1 + int((chance >= own).sum())) / (1 + DRAWS)
     best = max(_OFFSETS, key=moved)
     return Fit(words, p, best if moved(best) > max(own, float(chance[-1])) else 0, structure)
+
+
+def _sample(rows: Tensor) -> Tensor:
+    return rows[:: -(-len(rows) // _MOST_ROWS)].float().cpu()
 
 
 def _unit(rows: Tensor, mean: Tensor) -> Tensor:
@@ -110,7 +114,10 @@ def _closeness(groups: Sequence[Tensor]) -> Tensor:
     return torch.stack(means).mean(dim=0)
 
 
-def _structure(rows: Tensor) -> float:
+@torch.inference_mode()
+def structure_of(rows: Tensor) -> float:
+    """The largest singular value of (a sample of) a matrix over that of independent numbers; 0 for a constant one."""
+    rows = _sample(rows)[:, :_MOST_COLUMNS]
     rows = rows - rows.mean()
     expected = float(rows.std()) * (rows.shape[0] ** 0.5 + rows.shape[1] ** 0.5)
     return 0.0 if expected == 0 else float(torch.linalg.matrix_norm(rows, 2)) / expected

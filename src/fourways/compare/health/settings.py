@@ -22,7 +22,7 @@ from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
 from fourways.hub.weights import read_header, weight_files
 
-_EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|tok_embeddings|wte)\.weight$")
+EMBEDDINGS = re.compile(r"(^|\.)(embed_tokens|tok_embeddings|wte)\.weight$")
 _LAYER = re.compile(r"(?:^|\.)(?:model|language_model)\.(?:language_model\.|model\.)*layers\.(\d+)\.")
 _IMAGE_KEYS = ("image_token_id", "image_token_index")
 _OTHER_KEYS = ("video_token_id", "video_token_index", "vision_start_token_id", "vision_end_token_id", "eos_token_id",
@@ -108,7 +108,7 @@ def check_settings(checkpoint: Checkpoint) -> Outcome:
 
 def _vocabulary(settings: Settings) -> Iterator[Finding]:
     tensors = {name: entry for file in weight_files(settings.folder) for name, entry in read_header(file).items()}
-    rows = next((int(entry["shape"][0]) for name, entry in tensors.items() if _EMBEDDINGS.search(name)), None)
+    rows = next((int(entry["shape"][0]) for name, entry in tensors.items() if EMBEDDINGS.search(name)), None)
     if settings.tokenizer is None or rows is None:
         return
     highest = max(settings.tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)

@@ -37,7 +37,7 @@ def find_target(candidate: Candidate, adapters: Sequence[str]) -> Target:
     named = adapters if candidate.adapter is None else (*adapters, candidate.adapter)
     if candidate.model is None:
         check_asked(candidate)
-        return ServerTarget(candidate, tuple(named))
+        return ServerTarget(msgspec.structs.replace(candidate, adapter=None), tuple(named))
     folders = tuple(Path(one).expanduser() for one in named)
     check_asked(msgspec.structs.replace(candidate, adapter=None))
     if absent := [folder for folder in folders if not folder.is_dir()]:

@@ -15,13 +15,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.fit import LEAST_STRUCTURE, structure_of
 from fourways.compare.health.outcome import Outcome
+from fourways.compare.health.settings import EMBEDDINGS
 from fourways.core.errors import CheckpointError
 from fourways.hub.weights import weight_files
 
 Say = Callable[[str], None]
 _LEAST_NORMS = 4
-"""So many norms' scales must all be at their start before a checkpoint is called untrained."""
+"""So many norms' scales must all be at their start before a checkpoint is called untrained. That alone would blame
+those whose scales were multiplied into the next matrix, as is done before some quantisations."""
 _SMALL = 256
 """Matrices with fewer numbers may be anything."""
 _STEP = 1 << 24
@@ -37,6 +40,7 @@ class Seen:
     zeros: list[str] = field(default_factory=list)
     norms: int = 0
     fresh_norms: int = 0
+    structure: float | None = None
 
     def put(self, name: str, tensor: Tensor) -> None:
         self.tensors += 1
@@ -50,16 +54,20 @@ class Seen:
         if tensor.ndim == 1 and name.endswith("norm.weight"):
             self.norms += 1
             self.fresh_norms += bool((tensor == 1).all() or (tensor == 0).all())
+        if tensor.ndim == 2 and EMBEDDINGS.search(name):
+            self.structure = structure_of(tensor)
 
     def findings(self) -> Iterator[Finding]:
         if self.not_finite:
             yield finding("weights.nan", f"NaN or infinity in {_listed(self.not_finite)}")
         if self.zeros:
             yield finding("weights.zeros", f"nothing but zeros in {_listed(self.zeros)}")
-        if self.norms >= _LEAST_NORMS and self.fresh_norms == self.norms:
+        fresh = self.norms >= _LEAST_NORMS and self.fresh_norms == self.norms
+        if fresh and self.structure is not None and self.structure < LEAST_STRUCTURE:
             yield finding(
                 "weights.untrained",
-                f"all {self.norms} norms' scales are exactly as they are before training: nobody trained these weights",
+                f"all {self.norms} norms' scales are exactly as before training, and the embedding's rows are "
+                "independent numbers",
             )
 
 
