@@ -28,8 +28,6 @@ WRONG = [
 _EACH = """
 import json, sys
 from fourways.cli.main import app
-from fourways.evidence import environment
-environment._accelerators = list
 ended = []
 for words in json.loads(sys.argv[1]):
     sys.argv = ["fourways", *words]
@@ -41,7 +39,6 @@ for words in json.loads(sys.argv[1]):
     ended.append([name, sorted({"torch", "transformers", "mlflow"} & set(sys.modules))])
 print(json.dumps(ended), file=sys.stderr)
 """
-"""Which cards a machine has is asked of torch itself, in every header."""
 
 
 def ended(commands: list[list[str]], folder: Path) -> list[tuple[str, list[str]]]:

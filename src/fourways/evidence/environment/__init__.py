@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import psutil
 
@@ -66,8 +68,14 @@ def _version(package: str) -> str | None:
         return None
 
 
+_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/kfd", "/dev/dxg")
+"""What a driver leaves on Linux: NVIDIA's for cards and for Jetson, AMD's, and Windows' own for its Linux guests."""
+
+
 def _accelerators() -> list[str]:
-    import torch  # takes seconds, and the settings alone do not need it
+    if sys.platform == "linux" and not any(Path(driver).exists() for driver in _DRIVERS):
+        return []
+    import torch  # takes seconds, and is needed only where there may be a card
 
     if not torch.cuda.is_available():
         return []
