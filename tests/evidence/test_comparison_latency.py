@@ -174,3 +174,19 @@ def test_what_the_new_run_lost_is_not_reproduced_and_what_the_old_one_lost_is_no
 
 def test_runs_without_a_load_in_common_are_not_comparable() -> None:
     assert latency(run(0), [Facts.of("empty", header(), (), [])]).verdict == "not comparable"
+
+
+def test_a_load_whose_requests_fail_now_is_not_reproduced_however_fast_the_others_are() -> None:
+    def failing(seed: int) -> Facts:
+        made = run(seed, busy=1.0)
+        measured = made.measured["a"]
+        measured.requests = [
+            msgspec.structs.replace(row, error="lost", ttft_ms=None, e2e_ms=None) if row.concurrency == 8 else row
+            for row in measured.requests
+        ]
+        return made
+
+    found = latency(run(0, busy=1.0), [failing(1), failing(2), failing(3)])
+    assert found.verdict == "not reproduced"
+    assert "more than half of the requests failed at closed 8, cold in 3 of 3 starts" in found.reasons
+    assert latency(run(0, busy=1.0), [failing(1), run(2), run(3)]).verdict == "not comparable"

@@ -23,17 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, isfinite, log, sqrt
 from statistics import mean, median, stdev
-from typing import Literal
 
-import numpy as np
-
-from fourways.core.rows import CeilingRow, RequestRow
-from fourways.core.verdict import AxisVerdict
+from fourways.core.verdict import AxisVerdict, Verdict
 from fourways.evidence.comparison.conditions import apart
 from fourways.evidence.comparison.facts import Both, Facts
 from fourways.evidence.comparison.findings import Finding, of_a_loss, together
+from fourways.evidence.comparison.starts import Start, Undisturbed, best_of, counts_tokens, start_of
 from fourways.figures.requests import Setting
-from fourways.figures.restarts import run_median
 from fourways.stats import Interval, against_one
 
 REGION = 1.05
@@ -41,7 +37,6 @@ REGION = 1.05
 FASTEST = 0.05
 """The share of decode steps, or of first tokens, that is taken as undisturbed."""
 STANDARD_ERRORS = 4.0
-Undisturbed = Literal["step", "first token"]
 SPREADS: Mapping[tuple[Undisturbed, bool], float] = {
     ("step", True): 0.03,
     ("step", False): 0.12,
@@ -55,30 +50,6 @@ CALM = 1.3
 UNSEEN = 4.0
 """Of an engine on a machine whose ceilings nobody measured (a server by URL), the spread is taken as so many times as
 large."""
-MEDIANS = ("ttft", "e2e")
-_Ceiling = tuple[str, str, int, str, int]
-"""Device, dtype, threads, quantity, size."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """One fresh start of the engine: times by setting, in ms (inf: most requests failed); held_up: by what factor its
-    mean step is longer than an undisturbed one; and the machine's best rates."""
-
-    medians: Mapping[tuple[Setting, str], float]
-    undisturbed: Mapping[tuple[Setting, Undisturbed], float]
-    held_up: Mapping[Setting, float]
-    ceilings: Mapping[_Ceiling, float]
-
-    def held_up_at(self, setting: Setting) -> float:
-        return self.held_up.get(setting, 1.0)
-
-    def slower(self, than: _Start) -> float | None:
-        """By what factor the machine itself is slower than in another start; None where it was not measured."""
-        shared = [key for key in self.ceilings if key in than.ceilings]
-        if not shared:
-            return None
-        return exp(mean(log(than.ceilings[key] / self.ceilings[key]) for key in shared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +101,17 @@ def latency(both: Both, further: Sequence[Facts] = ()) -> AxisVerdict:
         return together(name, "latency", [lost])
     if reasons := apart(both):
         return together(name, "latency", [Finding("not comparable", reason) for reason in reasons])
-    gaps = _counts_tokens(both)
-    old = _start(both.old_run, both.old_name, gaps)
-    starts = [_start(run, name, gaps) for run in (both.new_run, *further) if run.candidate(name).requests]
+    gaps = counts_tokens(both)
+    old = start_of(both.old_run, both.old_name, gaps=gaps)
+    starts = [start_of(run, name, gaps=gaps) for run in (both.new_run, *further) if run.candidate(name).requests]
     if not starts or not old.medians.keys() & starts[0].medians.keys():
         return together(name, "latency", [Finding("not comparable", "no load was measured in both runs")])
     return together(name, "latency", [*_findings(old, starts)])
 
 
-def _findings(old: _Start, starts: Sequence[_Start]) -> Iterator[Finding]:
-    machine = _best(starts).slower(old)
+def _findings(old: Start, starts: Sequence[Start]) -> Iterator[Finding]:
+    yield from _lost_loads(old, starts)
+    machine = best_of(starts).slower(old)
     effects, ratios = list(_effects(old, starts, machine)), list(_ratios(old, starts))
     statistics = _statistics(effects, ratios, machine, len(starts))
     if seen := [one for one in effects if one.seen]:
@@ -159,66 +131,17 @@ def _findings(old: _Start, starts: Sequence[_Start]) -> Iterator[Finding]:
         yield Finding("not comparable", _machine(machine))
 
 
-def _start(run: Facts, candidate: str, gaps: bool) -> _Start:
-    measured = run.candidate(candidate)
-    by_setting: dict[Setting, list[RequestRow]] = {}
-    for row in measured.requests:
-        by_setting.setdefault(Setting(row.workload, row.load, row.cache), []).append(row)
-    medians: dict[tuple[Setting, str], float] = {}
-    undisturbed: dict[tuple[Setting, Undisturbed], float] = {}
-    held_up: dict[Setting, float] = {}
-    for setting, rows in by_setting.items():
-        for time in MEDIANS:
-            values = [inf if row.error is not None else getattr(row, f"{time}_ms") for row in rows]
-            if known := [value for value in values if value is not None]:
-                medians[setting, time] = run_median(known)
-        good = [row for row in rows if row.error is None]
-        if firsts := [row.ttft_ms for row in good if row.ttft_ms is not None]:
-            undisturbed[setting, "first token"] = _fastest(firsts)
-        steps = _steps(good, gaps)
-        if steps and (fastest := _fastest(steps)) > 0:
-            undisturbed[setting, "step"] = fastest
-            held_up[setting] = mean(steps) / fastest
-    return _Start(medians, undisturbed, held_up, _ceilings(run, measured.ceilings))
+def _lost_loads(old: Start, starts: Sequence[Start]) -> Iterator[Finding]:
+    """A load that the old run answered, and of which most requests failed in some start, or were never sent."""
+    for setting in dict.fromkeys(setting for (setting, _), value in old.medians.items() if isfinite(value)):
+        lost = sum(not isfinite(start.medians.get((setting, "e2e"), inf)) for start in starts)
+        if lost:
+            verdict: Verdict = "not reproduced" if lost == len(starts) else "not comparable"
+            said = f"more than half of the requests failed {_place(setting)} in {lost} of {len(starts)} starts"
+            yield Finding(verdict, said)
 
 
-def _counts_tokens(both: Both) -> bool:
-    """Whether a gap between chunks is one decode step: in this process it is; a server may send several at once."""
-    return all(record.engine is not None and record.engine.engine == "local" for record in both.records)
-
-
-def _steps(rows: Sequence[RequestRow], gaps: bool) -> list[float]:
-    if gaps:
-        return [gap for row in rows for gap in row.chunk_gaps_ms]
-    return [row.tpot_ms for row in rows if row.tpot_ms is not None]
-
-
-def _fastest(values: Sequence[float]) -> float:
-    return float(np.quantile(values, FASTEST, method="inverted_cdf"))
-
-
-def _ceilings(run: Facts, own: Sequence[CeilingRow]) -> dict[_Ceiling, float]:
-    """The best rates of the machine in that run, whichever candidate they were measured beside, on the device and
-    under the threads of this one."""
-    ways = {(row.device, row.dtype, row.threads) for row in own}
-    best: dict[_Ceiling, float] = {}
-    for row in (row for measured in run.measured.values() for row in measured.ceilings):
-        if row.value > 0 and (row.device, row.dtype, row.threads) in ways:
-            key = (row.device, row.dtype, row.threads, row.quantity, row.size)
-            best[key] = max(best.get(key, 0.0), row.value)
-    return best
-
-
-def _best(starts: Sequence[_Start]) -> _Start:
-    """The machine as all starts together saw it: what it could do in one of them, it could do."""
-    found: dict[_Ceiling, float] = {}
-    for start in starts:
-        for key, rate in start.ceilings.items():
-            found[key] = max(found.get(key, 0.0), rate)
-    return _Start({}, {}, {}, found)
-
-
-def _effects(old: _Start, starts: Sequence[_Start], machine: float | None) -> Iterator[_Effect]:
+def _effects(old: Start, starts: Sequence[Start], machine: float | None) -> Iterator[_Effect]:
     """machine: by what factor it is slower than in the old run; None where nobody knows."""
     for key, before in old.undisturbed.items():
         setting, what = key
@@ -246,7 +169,7 @@ def _explained(ratio: float, cause: float | None) -> float:
     return 1.0 if cause is None else max(1.0, cause if ratio > 1 else 1 / cause)
 
 
-def _ratios(old: _Start, starts: Sequence[_Start]) -> Iterator[_Ratio]:
+def _ratios(old: Start, starts: Sequence[Start]) -> Iterator[_Ratio]:
     for key, before in old.medians.items():
         values = [start.medians[key] for start in starts if key in start.medians]
         if not values or not isfinite(before) or not all(map(isfinite, values)):
