@@ -19,6 +19,7 @@ from fourways import zoo
 from fourways.compare.health import KINDS, Limits, ModelHealth
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.reading import Reading
 from fourways.compare.health.values import check_values
 from fourways.core.candidate import Candidate
 from fourways.core.manifest import MANIFEST_FILE
@@ -317,6 +318,6 @@ def test_norms_at_one_under_a_trained_embedding_are_no_sign_of_missing_training(
 
     folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
     tensors(fold)(folder)
-    assert check_values(folder, lambda _: None).findings == ()
+    assert check_values(folder, Reading(lambda _: None)).findings == ()
     tensors(untrained)(folder)
-    assert [found.code for found in check_values(folder, lambda _: None).findings] == ["weights.untrained"]
+    assert [found.code for found in check_values(folder, Reading(lambda _: None)).findings] == ["weights.untrained"]

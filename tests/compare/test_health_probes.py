@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -24,6 +25,7 @@ from fourways.compare.health.faults import finding
 from fourways.compare.health.fit import measure_fit
 from fourways.compare.health.local import LocalTarget, check_local
 from fourways.compare.health.outcome import Outcome
+from fourways.compare.health.reading import Reading, in_thread
 from fourways.compare.health.record import SCHEMA, Probe
 from fourways.core.candidate import Candidate
 from fourways.hub.manifest import fill, make
@@ -117,6 +119,27 @@ def test_files_are_held_against_the_registered_manifest_before_the_one_beside_th
 def test_a_registered_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
     health = check(tmp_path / "gone")
     assert codes(health) == ["folder.missing"] and health.verdict == "broken"
+
+
+def test_giving_up_ends_a_long_reading_at_once() -> None:
+    ended: list[float] = []
+
+    def endless(reading: Reading) -> None:
+        try:
+            while True:
+                reading.step()
+                time.sleep(0.001)
+        finally:
+            ended.append(time.monotonic())
+
+    async def give_up() -> float:
+        task = asyncio.create_task(in_thread(endless, lambda _: None))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        return time.monotonic()
+
+    asked = asyncio.run(give_up())  # returns when its threads have ended
+    assert ended and ended[0] - asked < 5
 
 
 # -- the embedding test ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from fourways.compare.health.form import form_problems
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.compare.health.pace import check_pace, forced
 from fourways.compare.health.questions import TEXT, a_clip, one_picture, two_pictures
+from fourways.compare.health.reading import in_thread
 from fourways.compare.health.record import Limits, ModelHealth
 from fourways.compare.health.sense import feel_sense
 from fourways.compare.health.settings import check_settings
@@ -84,7 +85,7 @@ async def _files(target: LocalTarget, examination: Examination) -> tuple[Checkpo
     held: list[Checkpoint] = []
 
     async def hashes() -> Outcome:
-        return await asyncio.to_thread(check_files, folder, target.manifest, say)
+        return await in_thread(lambda reading: check_files(folder, target.manifest, reading), say)
 
     async def whole() -> Outcome:
         held.append(await asyncio.to_thread(look, folder))
@@ -95,7 +96,7 @@ async def _files(target: LocalTarget, examination: Examination) -> tuple[Checkpo
         return await asyncio.to_thread(check_settings, held[0])
 
     async def values() -> Outcome:
-        return await asyncio.to_thread(check_values, folder, say)
+        return await in_thread(lambda reading: check_values(folder, reading), say)
 
     found += await examination.look("files", hashes, otherwise="manifest.invalid")
     if not folder.is_dir():

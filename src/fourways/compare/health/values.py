@@ -6,7 +6,7 @@ family: only names and shapes that all of transformers' checkpoints share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from torch import Tensor
 from fourways.compare.health.faults import Finding, finding
 from fourways.compare.health.fit import LEAST_STRUCTURE, structure_of
 from fourways.compare.health.outcome import Outcome
+from fourways.compare.health.reading import Reading
 from fourways.compare.health.settings import EMBEDDINGS
 from fourways.core.errors import CheckpointError
 from fourways.hub.weights import weight_files
 
-Say = Callable[[str], None]
 _LEAST_NORMS = 4
 """So many norms' scales must all be at their start before a checkpoint is called untrained. That alone would blame
 those whose scales were multiplied into the next matrix, as is done before some quantisations."""
@@ -71,15 +71,16 @@ class Seen:
             )
 
 
-def check_values(folder: Path, say: Say) -> Outcome:
+def check_values(folder: Path, reading: Reading) -> Outcome:
     """Reads every tensor. Raises CheckpointError as `weight_files` does."""
     seen = Seen()
     files = weight_files(folder)
     for number, file in enumerate(files, 1):
-        say(f"reading {file.name} ({number} of {len(files)})")
+        reading.at(f"reading {file.name} ({number} of {len(files)})")
         try:
             with safe_open(str(file), framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118  # no mapping
+                    reading.step()
                     seen.put(name, opened.get_tensor(name))
         except SafetensorError as error:
             raise CheckpointError(f"{file} cannot be read: {error}", fault="weights.damaged") from error
