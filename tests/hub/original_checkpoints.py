@@ -89,8 +89,8 @@ def _phi3_tokenizer(folder: Path) -> int:
     return size + len(texts)
 
 
-def _llama_tokenizer(folder: Path, texts: tuple[str, ...], **more: Any) -> int:
-    size = sentencepiece_model(folder, dummy_prefix=True)
+def _llama_tokenizer(folder: Path, texts: tuple[str, ...], *, dummy_prefix: bool = True, **more: Any) -> int:
+    size = sentencepiece_model(folder, dummy_prefix=dummy_prefix)
     added = {size + index: text for index, text in enumerate(texts)}
     write(folder / "tokenizer_config.json", _spm_settings("LlamaTokenizer", added, **more))
     return size + len(texts)
@@ -295,11 +295,13 @@ CLIP = {
 
 
 def llava(folder: Path, language: str, *, seed: int = 0, tower: bool = True) -> tuple[Path, Path]:
-    """A checkpoint of class LlavaLlamaForCausalLM or LlavaMistralForCausalLM, and its CLIP tower's own folder."""
+    """A checkpoint of LlavaLlamaForCausalLM (llama, yi) or LlavaMistralForCausalLM, and its CLIP tower's own folder."""
     folder.mkdir(parents=True)
-    vocabulary = _llama_tokenizer(folder, (), legacy=language == "mistral", pad_token="<unk>")
-    classes = {"llama": ("LlavaLlamaForCausalLM", "llava"), "mistral": ("LlavaMistralForCausalLM", "llava_mistral")}
-    name, model_type = classes[language]
+    turns = ("<|im_start|>", "<|im_end|>") if language == "yi" else ()
+    more = {"legacy": language == "mistral", "add_bos_token": language != "yi", "pad_token": "<unk>"}
+    vocabulary = _llama_tokenizer(folder, turns, dummy_prefix=language != "yi", **more)
+    mistral = ("LlavaMistralForCausalLM", "llava_mistral")
+    name, model_type = mistral if language == "mistral" else ("LlavaLlamaForCausalLM", "llava")
     config = _llm_config("llama", vocabulary) | {
         "architectures": [name], "model_type": model_type, "mm_projector_type": "mlp2x_gelu",
         "mm_patch_merge_type": "spatial_unpad", "image_aspect_ratio": "anyres", "image_grid_pinpoints": PINPOINTS,

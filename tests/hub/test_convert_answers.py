@@ -235,7 +235,13 @@ def mistral(turns: list[tuple[str, str]]) -> str:
     return "".join(lines).replace("[INST] ", f"[INST] {told}", 1)
 
 
-def plain_llava(models: ModuleType, folder: Path, clip: Path) -> Plain:
+def chatml(turns: list[tuple[str, str]]) -> str:
+    told = next((text for role, text in turns if role == "system"), "Answer the questions.")
+    spoken = [("system", told), *(turn for turn in turns if turn[0] != "system"), ("assistant", "")]
+    return "".join(f"<|im_start|>{role}\n{text}<|im_end|>" for role, text in spoken).removesuffix("<|im_end|>")
+
+
+def plain_llava(models: ModuleType, folder: Path, clip: Path, ends: list[int]) -> Plain:
     config, tensors = models.read(folder)
     settings, tower = models.read(clip)
     table, logits = models.language(config, tensors)
@@ -243,17 +249,18 @@ def plain_llava(models: ModuleType, folder: Path, clip: Path) -> Plain:
     def answer(prompt: str, images: Sequence[Pil.Image]) -> tuple[list[int], float]:
         """The text before, between and after pictures is encoded part by part, and only the first keeps its `<s>`."""
         parts = [models.tokenize(folder, part) for part in prompt.split("<image>")]
-        rows = [table[torch.tensor(ids if number == 0 else ids[1:])] for number, ids in enumerate(parts)]
+        first = parts[0][:1] if parts[0][0] == 1 else []
+        rows = [table[torch.tensor(ids if number == 0 else ids[len(first) :])] for number, ids in enumerate(parts)]
         embeds = rows[0]
         for image, after in zip(images, rows[1:], strict=True):
             features = models.llava_features(config, tensors, settings["vision_config"], tower, image)
             embeds = torch.cat([embeds, features, after])
-        return models.greedy(embeds, table, logits, NEW_TOKENS, [2])
+        return models.greedy(embeds, table, logits, NEW_TOKENS, ends)
 
     return answer
 
 
-@pytest.mark.parametrize(("language", "prompt"), [("llama", vicuna), ("mistral", mistral)])
+@pytest.mark.parametrize(("language", "prompt"), [("llama", vicuna), ("mistral", mistral), ("yi", chatml)])
 def test_a_converted_llava_answers_as_the_original(
     language: str,
     prompt: Callable[[list[tuple[str, str]]], str],
@@ -263,7 +270,7 @@ def test_a_converted_llava_answers_as_the_original(
 ) -> None:
     folder, clip = originals.llava(tmp_path / "m", language, seed=4)
     place = convert(folder, None, Options(vision_tower=clip), quiet).folder
-    check(load(place), prompt, plain_llava(original_models, folder, clip))
+    check(load(place), prompt, plain_llava(original_models, folder, clip, ends(place)))
 
 
 # -- a real vLLM -----------------------------------------------------------------------------------------------------

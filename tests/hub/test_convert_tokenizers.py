@@ -15,7 +15,7 @@ from fourways.core.errors import CheckpointError
 from fourways.hub.convert.sentencepiece_file import read_spm
 from fourways.hub.convert.tokenizer import read_tokenizer
 
-KINDS = ("internlm2", "qwen2", "phi3", "llama", "llava-llama", "llava-mistral")
+KINDS = ("internlm2", "qwen2", "phi3", "llama", "llava-llama", "llava-mistral", "llava-yi")
 
 
 class Made(dict[str, tuple[Path, Tokenizer]]):
@@ -30,7 +30,9 @@ def made(originals: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Mad
     """Kind → its folder, and the tokenizer that was made of it."""
     where = tmp_path_factory.mktemp("tokenizers")
     folders = {name: originals.internvl(where / name, name) for name in originals.LANGUAGE_MODELS}
-    folders |= {f"llava-{name}": originals.llava(where / f"llava-{name}", name)[0] for name in ("llama", "mistral")}
+    folders |= {
+        f"llava-{name}": originals.llava(where / f"llava-{name}", name)[0] for name in ("llama", "mistral", "yi")
+    }
     read = {name: read_tokenizer(folder).tokenizer.to_str() for name, folder in folders.items()}
     return Made({name: (folder, Tokenizer.from_str(read[name])) for name, folder in folders.items()})
 

@@ -28,8 +28,8 @@ _NAMED = ("unk_token", "bos_token", "eos_token", "pad_token")
 @dataclass(frozen=True, slots=True)
 class Read:
     """tokenizer: what becomes tokenizer.json. named: bos_token, eos_token, … → its text.
-    begin: the token that stands before every text, "" if none does. every_part: whether SentencePiece's space stands
-    before the text after a control token, too."""
+    begin: the token that stands before every text, "" if none does. every_part: whether the text after a
+    control token is encoded as the beginning of a text is."""
 
     tokenizer: Tokenizer
     named: dict[str, str]
@@ -50,9 +50,8 @@ class Read:
 def read_tokenizer(folder: Path) -> Read:
     """The tokenizer of a checkpoint in an original layout. Raises CheckpointError."""
     settings = read_optional(folder, "tokenizer_config.json")
-    named = _named(settings | read_optional(folder, "special_tokens_map.json"))
     added = _added(folder, settings)
-    begin, every_part = "", False
+    named = _named(settings, read_optional(folder, "special_tokens_map.json"))
     if (folder / SPM_FILE).is_file():
         kind = str(settings.get("tokenizer_class", ""))
         every_part = not kind.startswith("Llama") or settings.get("legacy") is not False
@@ -65,11 +64,28 @@ def read_tokenizer(folder: Path) -> Read:
         tokenizer = _from_words(folder)
     _add(tokenizer, named, added)
     length = settings.get("model_max_length")
-    return Read(tokenizer, named, begin, every_part, int(length) if isinstance(length, int) else None)
+    context = int(length) if isinstance(length, int) else None
+    return Read(tokenizer, named, _begin(tokenizer, named), _begins_alike(tokenizer, named), context)
 
 
-def _named(settings: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: settings[name] for name in _NAMED if settings.get(name)}
+def _begin(tokenizer: Tokenizer, named: Mapping[str, str]) -> str:
+    first = named.get("bos_token", "")
+    return first if first and tokenizer.encode("").ids[:1] == [tokenizer.token_to_id(first)] else ""
+
+
+def _begins_alike(tokenizer: Tokenizer, named: Mapping[str, str]) -> bool:
+    """Whether a text has the same ids after a control token as at the beginning."""
+    control = next(iter(named.values()), None)
+    if control is None:
+        return True
+    after: list[int] = tokenizer.encode(f"{control}x", add_special_tokens=False).ids[1:]
+    return after == tokenizer.encode("x", add_special_tokens=False).ids
+
+
+def _named(settings: Mapping[str, Any], older: Mapping[str, Any]) -> dict[str, str]:
+    """older: special_tokens_map.json, which counts where tokenizer_config.json does not list added tokens itself."""
+    all_ = {**older, **settings} if "added_tokens_decoder" in settings else {**settings, **older}
+    found = {name: all_[name] for name in _NAMED if all_.get(name)}
     return {name: str(token["content"] if isinstance(token, dict) else token) for name, token in found.items()}
 
 
