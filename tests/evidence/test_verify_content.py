@@ -4,6 +4,7 @@ same, naming the line, the figure or what is missing."""
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -284,3 +285,36 @@ def test_a_header_of_an_older_version_is_checked_as_far_as_it_goes(run_copy: Pat
     change_json(run_copy, "run.json", forget)
     found = next(check for check in verify(run_copy).checks if check.name == "rows")
     assert found.outcome == "ok" and len(found.remarks) == 4
+
+
+def test_whatever_the_rows_say_it_ends_in_a_verdict(published_run: Path, run_copy: Path) -> None:
+    """Words and numbers of any row put in the place of others, and stated anew."""
+    rng = random.Random("whatever")
+    first, *lines = (published_run / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    for _ in range(40):
+        rows = [json.loads(line) for line in lines]
+        for _ in range(rng.randrange(1, 6)):
+            row, other = rng.choice(rows), rng.choice(rows)
+            field = rng.choice([name for name in row if name != "kind"])
+            row[field] = rng.choice([None, "", -1, 0, 1e308, 10**18, "é", [], {}, *other.values()])
+        (run_copy / "rows.jsonl").write_bytes(first + b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+        restate(run_copy)
+        found = verify_run(run_copy, None, None)
+        assert found.verdict in ("refused", "unsigned")
+        if found.verdict == "refused":
+            assert any(".jsonl" in reason or ".json" in reason for check in found.checks for reason in check.reasons)
+
+
+def test_rows_that_break_a_formula_are_refused_and_the_rest_is_still_counted(
+    run_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(rows: Iterable[object], suite: object) -> None:
+        next(iter(rows))
+        raise ZeroDivisionError("of nothing")
+
+    monkeypatch.setattr("fourways.figures.compute", broken)
+    assert refused(run_copy, "figures") == [
+        "rows.jsonl: no figures can be computed from it: ZeroDivisionError: of nothing"
+    ]
+    (rows,) = (check for check in verify(run_copy).checks if check.name == "rows")
+    assert rows.outcome == "ok" and rows.what.startswith("188 rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,15 +33,28 @@ def check_content(folder: Path, statement: Statement) -> list[Check]:
     try:
         header, rows_header = read_header(folder), read_rows_header(folder / ROWS_FILE)
         summary, state = read_summary(folder), read_state(folder)
-    except FourwaysError as error:
-        return [check("header", "the files can be read", [error.message])]
+    except (FourwaysError, RecursionError) as error:
+        return [check("header", "the files can be read", [str(error)])]
     agree = check("header", _agree_on(header), _disagreements(statement, header, rows_header, summary))
     counted = Counted(header)
+    rows = _watched(folder, counted)
     try:
-        figures = check_figures(header, summary, statement, _watched(folder, counted))
+        figures = _figures(header, summary, statement, rows)
+        deque(rows, maxlen=0)  # those that are left where no figures could be computed
     except Refused as error:
         return [agree, check("rows", f"{ROWS_FILE}, line by line", [error.message]), _page(folder, header, statement)]
     return [agree, _rows(counted, state), figures, _page(folder, header, statement)]
+
+
+def _figures(header: RunHeader, summary: Summary, statement: Statement, rows: Iterator[Row]) -> Check:
+    """Raises Refused for a line that is no row. Rows that nobody measured may be such that a formula breaks on them."""
+    try:
+        return check_figures(header, summary, statement, rows)
+    except Refused:
+        raise
+    except Exception as error:
+        why = f"{ROWS_FILE}: no figures can be computed from it: {type(error).__name__}: {error}"
+        return check("figures", "figures computed again from the rows", [why])
 
 
 def _watched(folder: Path, counted: Counted) -> Iterator[Row]:
