@@ -5,6 +5,7 @@ Nothing is computed: the model is built without storage, and files are opened by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,22 @@ from fourways.core.errors import CheckpointError, FourwaysError
 from fourways.hub.convert.files import read_optional
 from fourways.hub.weights import weight_files
 
+_NEEDED = ("missing_keys", "mismatched_keys")
+_ALL = (*_NEEDED, "unexpected_keys")
+
 
 def check_written(folder: Path, image_token: str | None) -> None:
-    """Raises FourwaysError that names what does not fit. image_token: None where the tokenizer was only copied."""
+    """Raises FourwaysError that names what does not fit. image_token: None where tensors kept their names and the
+    tokenizer was copied; what transformers leaves aside there, such as old buffers, it left aside before."""
     weight_files(folder)
-    _check_tensors(folder)
-    if image_token is not None:
-        _check_tokens(folder, image_token)
+    if image_token is None:
+        _check_tensors(folder, _NEEDED)
+        return
+    _check_tensors(folder, _ALL)
+    _check_tokens(folder, image_token)
 
 
-def _check_tensors(folder: Path) -> None:
+def _check_tensors(folder: Path, kinds: Sequence[str]) -> None:
     import transformers
     from transformers.utils import logging
 
@@ -45,7 +52,7 @@ def _check_tensors(folder: Path) -> None:
         switch.set_verbosity(level)
         if shown:
             switch.enable_progress_bar()
-    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+    for what in kinds:
         if found := sorted(map(str, info[what])):
             raise CheckpointError(
                 f"converted, {name} has {len(found)} {what.replace('_keys', '')} tensor(s): {', '.join(found[:8])}",
