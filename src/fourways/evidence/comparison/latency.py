@@ -7,9 +7,10 @@ almost only the work: on a machine that was so busy that medians grew threefold,
 
 - not reproduced: in every start an undisturbed time differs the same way, and in the one nearest to the old run by more
   than the product of 5 %, what the ceilings differ (the best of all starts), and `STANDARD_ERRORS` of its spread
-  between starts, which is taken as at least what unchanged runs were seen to have (`SPREADS`). A step of eight requests
-  takes so long that on a busy machine even the fastest are held up: there, what steps are held up on average counts
-  too. A first token takes longer still, and is judged only where steps were hardly held up (`CALM`).
+  between starts, which is taken as at least what unchanged runs were seen to have (`SPREADS`). A first token, and a
+  step of several requests among prefills of others, take so long that on a busy machine even the fastest are held up:
+  they are judged only where steps were hardly held up (`CALM`), and by how much those were in one run more than in the
+  other counts as explained.
 - reproduced: the interval of the ratio of medians lies within 5 % at every load, for first tokens and whole answers.
 - not comparable: all else. The machine's own spread is too large to say, and its ratios are printed.
 
@@ -34,18 +35,16 @@ from fourways.stats import Interval, against_one
 
 REGION = 1.05
 """Ratios within 1 / REGION to REGION are the same speed."""
-FASTEST = 0.05
-"""The share of decode steps, or of first tokens, that is taken as undisturbed."""
 STANDARD_ERRORS = 4.0
 SPREADS: Mapping[tuple[Undisturbed, bool], float] = {
     ("step", True): 0.03,
-    ("step", False): 0.12,
+    ("step", False): 0.06,
     ("first token", True): 0.08,
 }
 """(undisturbed time, one request at a time) → the spread of its logarithm between unchanged runs on a shared machine
 beyond what the ceilings showed. First tokens of requests that wait for each other are left out: they differ more than
 any engine would."""
-CALM = 1.3
+CALM = 1.5
 """A machine is calm where the mean step takes no longer than so many undisturbed ones."""
 UNSEEN = 4.0
 """Of an engine on a machine whose ceilings nobody measured (a server by URL), the spread is taken as so many times as
@@ -147,21 +146,32 @@ def _effects(old: Start, starts: Sequence[Start], machine: float | None) -> Iter
         setting, what = key
         least = SPREADS.get((what, setting.load.concurrency == 1))
         held = [start for start in starts if key in start.undisturbed]
-        if what == "first token":
+        if (what, setting.load.concurrency) != ("step", 1):
             held = [start for start in held if max(start.held_up_at(setting), old.held_up_at(setting)) <= CALM]
         if least is None or not held:
             continue
         nearest = min(held, key=lambda start: abs(log(start.undisturbed[key] / before)))
         ratio = nearest.undisturbed[key] / before
-        spread = least * (1.0 if machine is not None else UNSEEN)
+        spread = max(least * (1.0 if machine is not None else UNSEEN), _spread(held, key))
         logs = [log(start.undisturbed[key] / before) for start in held]
-        if len(logs) > 1:
-            spread = max(spread, stdev(logs))
         explained = _explained(ratio, machine)
         if (what, setting.load.concurrency) != ("step", 1):
             explained *= _explained(ratio, nearest.held_up_at(setting) / old.held_up_at(setting))
         allowed = REGION * explained * exp(STANDARD_ERRORS * sqrt(2) * spread)
         yield _Effect(setting, what, ratio, allowed, max(logs) < 0 or min(logs) > 0)
+
+
+def _spread(starts: Sequence[Start], key: tuple[Setting, Undisturbed]) -> float:
+    """The standard deviation of a time's logarithm between starts, without what the machine of each explains: a start
+    in the middle of somebody else's work says nothing of the others. 0 for a single start."""
+    if len(starts) < 2:
+        return 0.0
+    fastest, best = min(start.undisturbed[key] for start in starts), best_of(starts)
+    left = []
+    for start in starts:
+        longer, slower = log(start.undisturbed[key] / fastest), log(max(1.0, start.slower(best) or 1.0))
+        left.append(max(0.0, longer - slower))
+    return stdev(left)
 
 
 def _explained(ratio: float, cause: float | None) -> float:
