@@ -23,6 +23,8 @@ from fourways.load.mock import MockSettings
 from fourways.load.mock.process import running
 
 RUNNER = CliRunner()
+PATIENT = ("--slow-first", "1000s", "--slow-token", "1000s")
+"""A crowded machine makes every model slow."""
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,7 @@ def run(*words: str) -> tuple[int, str]:
 
 
 def test_a_model_that_is_well_ends_with_0_and_a_table_of_probes() -> None:
-    code, out = run("check", "zoo:internvl")
+    code, out = run("check", "zoo:internvl", *PATIENT)
     assert code == 0 and "internvl" in out and ": well" in out
     assert all(probe in out for probe in ("text", "images", "video", "determinism", "pace"))
 
@@ -59,7 +61,7 @@ def test_json_holds_the_whole_check_and_nothing_else_is_on_standard_output(tmp_p
     broken = tmp_path / "broken"
     shutil.copytree(zoo.checkpoint("llava"), broken)
     (broken / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    code, out = run("check", "zoo:qwen", str(broken), "--json")
+    code, out = run("check", "zoo:qwen", str(broken), "--json", *PATIENT)
     health = msgspec.json.decode(out.encode(), type=Health)
     assert code == 1 and health.schema == "fourways.check/v1" and not health.passed
     assert [(model.name, model.verdict) for model in health.models] == [("qwen", "well"), ("broken", "broken")]

@@ -27,12 +27,14 @@ from fourways.hub.manifest import fill, make, write_manifest
 
 Break = Callable[[Path], None]
 WEIGHTS = "model.safetensors"
+PATIENT = Limits(slow_first_ms=1e6, slow_token_ms=1e6)
+"""A crowded machine makes every model slow."""
 INDEX = "model.safetensors.index.json"
 
 
 def check(folder: Path, **target: Any) -> ModelHealth:
     one = LocalTarget(Candidate("model", model=str(folder), threads=1), folder, **target)
-    return asyncio.run(check_local(one, Limits(), Examination("model", str(folder), "local", lambda _: None)))
+    return asyncio.run(check_local(one, PATIENT, Examination("model", str(folder), "local", lambda _: None)))
 
 
 def grave(health: ModelHealth) -> list[str]:

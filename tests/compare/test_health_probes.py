@@ -30,12 +30,14 @@ from fourways.compare.health.record import SCHEMA, Probe
 from fourways.core.candidate import Candidate
 from fourways.hub.manifest import fill, make
 
+PATIENT = Limits(slow_first_ms=1e6, slow_token_ms=1e6)
+"""A crowded machine makes every model slow."""
 DOCS = Path(__file__).parents[2] / "docs" / "check.md"
 
 
 def check(folder: Path, limits: Limits | None = None, **target: Any) -> ModelHealth:
     one = LocalTarget(Candidate("model", model=str(folder), threads=1), folder, **target)
-    return asyncio.run(check_local(one, limits or Limits(), Examination("model", str(folder), "local", lambda _: None)))
+    return asyncio.run(check_local(one, limits or PATIENT, Examination("model", str(folder), "local", lambda _: None)))
 
 
 def codes(health: ModelHealth) -> list[str]:

@@ -31,7 +31,9 @@ def check(
 ) -> ModelHealth:
     candidate = Candidate("served", url=url, served_model=model, device="")
     examination = Examination("served", url, "openai", lambda _: None)
-    return asyncio.run(check_server(candidate, adapters, limits or Limits(timeout_s=20), examination))
+    return asyncio.run(
+        check_server(candidate, adapters, limits or Limits(20, slow_first_ms=1e6, slow_token_ms=1e6), examination)
+    )
 
 
 def codes(health: ModelHealth) -> list[str]:
@@ -298,5 +300,5 @@ def test_time_limits_hold() -> None:
         well(self, body)
 
     with served(stalls) as url:
-        health = check(url, Limits(timeout_s=0.4))
+        health = check(url, Limits(0.4, slow_first_ms=1e6, slow_token_ms=1e6))
     assert "unanswered" in codes(health) and not [found for found in health.findings if found.grade == "broken"]
