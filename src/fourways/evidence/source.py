@@ -11,6 +11,7 @@ import fourways
 from fourways.core.run import SourceState
 
 _GONE = "gone"
+_BOUND = "GIT_CEILING_DIRECTORIES"
 
 
 def source_state() -> SourceState:
@@ -69,8 +70,9 @@ def _digest(path: Path) -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """git's answer, or None where git or a checkout is missing. It takes no locks, writes nothing, and does not follow
-    the variables of a git that may have started this process (a hook), which name another repository."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    the variables of a git that may have started this process (a hook), which name another repository; how far up it may
+    look for one still counts."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name == _BOUND}
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
