@@ -6,7 +6,7 @@ Public face, each imported when it is first asked for, because what runs models 
 command runs one: `Job`, `Scale` (job.py); `start`, `resume`, `add`, `job_of` (run.py); `Outcome`, `Interrupted`
 (outcome.py); `parse_candidates`, `parse_budgets`, `Defaults` (candidates.py); `load_suite`, `write_suite` (suites.py);
 `foresee`, `Foresight` (foresight.py); `show_on`, `Show` (progress.py); `judge_run` (judging.py); `parse_shard`
-(sharding.py); `merge` (merging.py).
+(sharding.py); `merge` (merging.py); by its own name, `reproduce` and `compared` (reproduce.py).
 """
 
 from importlib import import_module

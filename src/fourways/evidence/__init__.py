@@ -7,7 +7,7 @@ or a URL's credentials into a file.
 Public face: `build_header`, `write_header`, `changes` (header.py); `RowLog`, `RowsNotWritten`, `axis_of`, `supersede`,
 `rewrite`, `check_free` (rowlog.py); `read_header`, `read_rows`, `read_rows_header` (core's run_files.py); `redact`
 (redact.py); `load_schema` (schemas.py); `write_statement` (statement.py), `sign_run` (signing.py), `verify_run`
-(verify/), which are imported by name, because few commands need them.
+(verify/), `judge` and `side_by_side` (comparison/), which are imported by name, because few commands need them.
 """
 
 from fourways.core.run_files import read_header, read_rows, read_rows_header
