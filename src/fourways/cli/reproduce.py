@@ -16,6 +16,8 @@ from fourways.core.figure import AXES
 if TYPE_CHECKING:
     from fourways.compare.reproduce import Reproduction
     from fourways.core.figure import Axis
+    from fourways.core.run import RunHeader
+    from fourways.core.verdict import Comparison
 
 EXAMPLES = """
 Examples:
@@ -54,19 +56,25 @@ def reproduce(
     from fourways.cli.diff import check_page, show_comparison
 
     check_page(html)
-    made = _judged(run, rerun, out, axes) if rerun else _again(run, out, _axes(axes), starts)
-    show_comparison(made.comparison, made.header, html, as_json=as_json)
-    notes().print(f"re-run: {made.folder}", soft_wrap=True, highlight=False)
-    if made.failed:
+    if rerun:
+        comparison, header = _judged(run, rerun, out, axes)
+    else:
+        made = _again(run, out, _axes(axes), starts)
+        comparison, header = made.comparison, made.header
+        notes().print(f"re-runs: {made.folder}", soft_wrap=True, highlight=False)
+    show_comparison(comparison, header, html, as_json=as_json)
+    if any(one.verdict == "not reproduced" for one in comparison.verdicts):
         raise typer.Exit(1)
 
 
-def _judged(run: Path, reruns: Sequence[Path], out: Path | None, axes: str | None) -> Reproduction:
-    from fourways.compare.reproduce import compared
+def _judged(run: Path, reruns: Sequence[Path], out: Path | None, axes: str | None) -> tuple[Comparison, RunHeader]:
+    """The comparison and the header of the re-run, without importing what runs models."""
+    from fourways.evidence.comparison import Facts, judge
 
     if out is not None or axes is not None:
         raise UserError("--rerun runs nothing, so --out and --axes have no meaning beside it", hint="leave them out")
-    return compared(run, reruns)
+    old, new, *further = (Facts.read(path) for path in (run, *reruns))
+    return judge(old, new, further), new.header
 
 
 def _again(run: Path, out: Path | None, axes: Sequence[Axis], starts: int) -> Reproduction:
