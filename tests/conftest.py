@@ -1,13 +1,18 @@
-"""A published run of invented rows, small and whole on every axis, and keys to sign it with."""
+"""What several rooms' tests need: a published run of invented rows, small and whole on every axis; keys to sign it
+with; real vLLM servers of the embedded models."""
 
 from __future__ import annotations
 
 import io
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -266,3 +271,79 @@ def signed_run(published_run: Path, keyring: Keyring, tmp_path_factory: pytest.T
 @pytest.fixture
 def signed_copy(signed_run: Path, tmp_path: Path) -> Path:
     return shutil.copytree(signed_run, tmp_path / "signed")
+
+
+# -- vLLM ------------------------------------------------------------------------------------------------------------
+_VLLM = "FOURWAYS_TEST_VLLM"
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Vllm:
+    """A server, the checkpoint that it serves under the folder's name, and its log."""
+
+    url: str
+    folder: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture(scope="session")
+def embedded_in_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Vllm]]:
+    """Name → a vLLM with that embedded model. They are started together: each spends its first minute on one core."""
+    from fourways import zoo
+
+    program = os.environ.get(_VLLM)
+    if not program:
+        pytest.skip(f"{_VLLM} is not set: it names the `vllm` program of an installed vLLM")
+    where = tmp_path_factory.mktemp("vllm")
+    servers: dict[str, Vllm] = {}
+    try:
+        for name in zoo.NAMES:  # both sides get these bytes, whatever `make zoo` does meanwhile
+            servers[name] = _started(program, shutil.copytree(zoo.checkpoint(name), where / name))
+        ends = time.monotonic() + 600
+        for server in servers.values():
+            _wait_until_ready(server, ends)
+        yield servers
+    finally:
+        for server in servers.values():
+            _stop(server.process)
+
+
+def _started(program: str, folder: Path) -> Vllm:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    log = folder.with_suffix(".log")
+    command = [
+        program, "serve", str(folder), "--host", "127.0.0.1", "--port", port, "--served-model-name", folder.name,
+        "--max-model-len", "1024", "--dtype", "float32", "--max-num-seqs", "8", "--enforce-eager",
+    ]  # fmt: skip
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, cwd=folder.parent, env={**os.environ, **_OFFLINE}, start_new_session=True
+        )
+    return Vllm(f"http://127.0.0.1:{port}", folder, log, process)
+
+
+def _wait_until_ready(server: Vllm, ends: float) -> None:
+    import httpx
+
+    while time.monotonic() < ends:
+        assert server.process.poll() is None, f"vLLM ended: {server.log.read_text(errors='replace')[-3000:]}"
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"{server.url}/health", timeout=2, trust_env=False).status_code == 200:
+                return
+        time.sleep(1)
+    pytest.fail(f"vLLM was not ready in time: {server.log.read_text(errors='replace')[-3000:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Its engine runs in a child; all of them are in the session that was started for it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
