@@ -58,7 +58,8 @@ def header(**changes: object) -> RunHeader:
     made = RunHeader(
         schema=RUN_SCHEMA, run_id="r", started="2026-11-22T10:00:00+00:00", argv=(), source=SourceState("0"), seed=7,
         axes=("latency",), limit=None, quick=True,
-        candidates=(CandidateRecord(Candidate("a", model="a"), "A", {"model.safetensors": "0" * 64}, engine),), suite=(),
+        candidates=(CandidateRecord(Candidate("a", model="a"), "A", {"model.safetensors": "0" * 64}, engine),),
+        suite=(),
         definitions={"e2e_p50": "e2e_p50@2"}, environment=Environment("cpu", 2, 2, 8 << 30, "Linux", "6", "3.11.7", {}),
         clock=ClockRecord("c", 1.0, 0.0, ""),
     )  # fmt: skip
