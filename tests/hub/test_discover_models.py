@@ -132,8 +132,8 @@ def test_what_lies_too_deep_is_left_out_and_said(tmp_path: Path) -> None:
     [
         (lambda m: (m / "model.safetensors").write_bytes(b"short"), "is not a safetensors file"),
         (lambda m: os.truncate(m / "model.safetensors", 6_000_000), "is cut short"),
-        (lambda m: (m / "config.json").write_text("{"), "is not JSON"),
-        (lambda m: (m / "config.json").write_text("[" * 100_000), "is not JSON"),
+        (lambda m: (m / "config.json").write_text("{"), "is not a JSON object"),
+        (lambda m: (m / "config.json").write_text("[" * 100_000), "is not a JSON object"),
         (lambda m: (m / "config.json").write_text("{}"), "names no architecture"),
         (lambda m: (m / "model.safetensors").rename(m / "pytorch_model.bin"), "only as pytorch_model.bin"),
         (

@@ -138,7 +138,7 @@ def test_a_folder_without_a_tokenizer_says_so(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not a JSON object"),
         ("[]", "is not a JSON object"),
         ("{}", "names no architecture"),
         (None, "has no config.json"),

@@ -39,8 +39,7 @@ _MV = re.compile(r"Revision:([\w.-]{1,100})")
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a folder's place says that it came from. source: `org/name` on the Hugging Face Hub, `modelscope:org/name`
-    on ModelScope. refs: branches and tags that were this revision when they were
-    last asked."""
+    on ModelScope. refs: branches and tags that were this revision when they were last asked."""
 
     layout: Layout = "folder"
     source: str | None = None
@@ -195,6 +194,8 @@ def _refs(refs: Path, commit: str) -> tuple[str, ...]:
 
 def _modelscope_revision(folder: Path) -> str | None:
     try:
+        if not (folder / ".mv").is_file():
+            return None
         with (folder / ".mv").open(encoding="utf-8", errors="replace") as stream:
             said = _MV.match(stream.read(200))
     except OSError:

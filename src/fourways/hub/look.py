@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
 from fourways.core.manifest import MANIFEST_FILE
 from fourways.hub.hashing import hash_files
+from fourways.hub.small_files import read_object, words
 from fourways.hub.weights import weight_files
 
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -51,22 +51,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{folder} has no config.json", hint="name the folder that holds the model's files", fault="config.missing"
         )
-    try:
-        config = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file} is not JSON: {error}", hint="copy or download the file again", fault="config.invalid"
-        ) from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{file} is not a JSON object", fault="config.invalid")
-    return config
+    return read_object(file, "config.invalid")
 
 
 def architecture(folder: Path, config: dict[str, Any]) -> str:
     """The class that config.json names first."""
     named = config.get("architectures")
-    if isinstance(named, list) and named and isinstance(named[0], str):
-        return named[0]
+    if isinstance(named, list) and named and (first := words(named[0])) is not None:
+        return first
     raise CheckpointError(
         f"{folder / 'config.json'} names no architecture",
         hint='it should hold "architectures": ["…ForConditionalGeneration"]',

@@ -21,14 +21,14 @@ INDEX = "model.safetensors.index.json"
 _MAX_HEADER = 100_000_000
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _LFS = b"version https://git-lfs"
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Tensor(TypedDict):
     """A tensor as a header describes it. data_offsets: where it begins and ends, in bytes after the header."""
 
     dtype: str
-    shape: list[_Count]
+    shape: Annotated[list[_Count], msgspec.Meta(max_length=64)]
     data_offsets: tuple[_Count, _Count]
 
 
@@ -87,22 +87,33 @@ def read_header(file: Path) -> Header:
 _TENSOR = msgspec.json.Decoder(Tensor)
 _AGAIN = "copy or download the file again"
 _BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16,
-    "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32, "I32": 32, "F32": 32,
+    "U64": 64, "I64": 64, "F64": 64, "C64": 64,
 }  # fmt: skip
-"""Of one number. Types that are not here (below a byte, or newer) are taken as the header has them."""
+"""Of one number, by safetensors 0.8. Of a newer type nothing is known but that a number has a bit or more."""
 
 
 def _check_tensors(file: Path, header: Header) -> None:
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
         bits = _BITS.get(entry["dtype"])
-        if end < begin or (bits is not None and prod(entry["shape"]) * bits != 8 * (end - begin)):
+        numbers, room = prod(entry["shape"]), 8 * (end - begin)
+        if end < begin or (numbers > room if bits is None else numbers * bits != room):
             raise CheckpointError(
                 f"{file} is damaged: its header gives {name} {end - begin:,} bytes, which is not its shape",
                 hint=_AGAIN,
                 fault="weights.damaged",
             )
+    reached = 0
+    for begin, end in sorted(entry["data_offsets"] for entry in header.values()):
+        if begin != reached:
+            raise CheckpointError(
+                f"{file} is damaged: by its header, tensors overlap or leave a gap at byte {min(begin, reached):,}",
+                hint=_AGAIN,
+                fault="weights.damaged",
+            )
+        reached = end
 
 
 def _raw_header(file: Path) -> tuple[int, int, bytes]:
@@ -136,7 +147,9 @@ def _sharded(folder: Path) -> dict[Path, Header]:
             f"{index} cannot be read: it has no weight_map", hint=_AGAIN, fault="index.lies"
         ) from error
     shards = sorted(set(places.values()))
-    if strange := [name for name in shards if Path(name).name != name or not name.endswith(".safetensors")]:
+    if not shards:
+        raise CheckpointError(f"{index} names no weights", hint=_AGAIN, fault="index.lies")
+    if strange := [name for name in shards if not _is_shard(name)]:
         raise CheckpointError(
             f"{index} names {strange[0]!r}, which is not a safetensors file of this folder",
             hint="is the index genuine?",
@@ -156,6 +169,10 @@ def _sharded(folder: Path) -> dict[Path, Header]:
             fault="index.lies",
         )
     return {folder / name: header for name, header in held.items()}
+
+
+def _is_shard(name: str) -> bool:
+    return Path(name).name == name and name.endswith(".safetensors") and len(name) <= 200 and name.isprintable()
 
 
 def _none(folder: Path) -> CheckpointError:

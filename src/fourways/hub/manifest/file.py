@@ -10,6 +10,7 @@ import msgspec
 from fourways.core.errors import CheckpointError
 from fourways.core.manifest import MANIFEST_FILE, MANIFEST_SCHEMA, Manifest, ManifestFile, identity_of
 from fourways.core.run_files import write_whole
+from fourways.hub.small_files import words
 
 _MOST_BYTES = 1 << 24
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -37,8 +38,8 @@ def read_manifest(place: Path) -> Manifest:
     """
     file = place / MANIFEST_FILE if place.is_dir() else place
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise CheckpointError(f"{file} is no manifest: it is larger than 16 MiB", hint=_AGAIN)
+        if file.stat().st_size > _MOST_BYTES or not file.is_file():
+            raise CheckpointError(f"{file} is no manifest: it is no file of at most 16 MiB", hint=_AGAIN)
         manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
     except FileNotFoundError as error:
         raise CheckpointError(f"{file}: there is no manifest", hint=_AGAIN) from error
@@ -73,6 +74,9 @@ def _wrong(manifest: Manifest) -> str | None:
         return "its identity is not that of the digests it lists"
     if (manifest.hashes == "complete") != (manifest.identity is not None):
         return f"its hashes are {manifest.hashes}, and its digests say otherwise"
+    said = (manifest.name, manifest.architecture_class, manifest.licence, manifest.source, manifest.revision)
+    if any(one is not None and words(one) is None for one in said):
+        return "it says something that is empty, endless or holds control characters"
     counted = [manifest.shards, manifest.tensors, manifest.parameters]
     counted += [number for part in manifest.parts.values() for number in (part.tensors, part.parameters, part.bytes)]
     return "a count is below 0" if min(counted) < 0 else None

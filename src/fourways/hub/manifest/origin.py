@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from fourways.hub.discover import origin_of
+from fourways.hub.small_files import words
 
 _HEAD = 1 << 16
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -18,7 +19,7 @@ def source_of(folder: Path) -> tuple[str | None, str | None]:
     """Source and revision: by the folder's place in a download cache, else the commit that `hf download --local-dir`
     left beside its files."""
     place = origin_of(folder.resolve())
-    return (place.source, place.revision) if place.source is not None else (None, _downloaded(folder))
+    return (words(place.source), words(place.revision)) if place.source is not None else (None, _downloaded(folder))
 
 
 def name_of(folder: Path) -> str:
@@ -36,7 +37,7 @@ def licence_of(folder: Path) -> str | None:
         licence = licence[0]
     if licence == "other" and isinstance(front.get("license_name"), str):
         licence = front["license_name"]
-    return " ".join(licence.split())[:200] or None if isinstance(licence, str) else None
+    return words(" ".join(licence.split())[:200]) if isinstance(licence, str) else None
 
 
 def _downloaded(folder: Path) -> str | None:
@@ -44,6 +45,8 @@ def _downloaded(folder: Path) -> str | None:
     beside = folder / ".cache" / "huggingface" / "download"
     commits = set()
     for record in sorted(beside.glob("*.metadata")):
+        if not record.is_file():
+            continue
         with record.open(encoding="utf-8", errors="replace") as stream:
             commits.add(stream.readline(100).strip())
     [commit] = commits if len(commits) == 1 else {""}
@@ -53,6 +56,8 @@ def _downloaded(folder: Path) -> str | None:
 def _front_matter(readme: Path) -> dict[str, Any]:
     """Empty where there is none, or it is not YAML: a README is for people, and none of it is needed."""
     try:
+        if not readme.is_file():
+            return {}
         with readme.open(encoding="utf-8", errors="replace") as stream:
             head = stream.read(_HEAD)
     except OSError:

@@ -11,6 +11,7 @@ from math import prod
 
 from fourways.core.manifest import Quantized
 from fourways.hub.manifest.settings import Settings, count, inner
+from fourways.hub.small_files import words
 from fourways.hub.weights import Tensor
 
 REQUIRES: dict[str, dict[str, str]] = {
@@ -39,9 +40,8 @@ def quantization_of(config: Settings) -> Quantized | None:
     found = next((one for one in said if one), None)
     if found is None:
         return None
-    method = found.get("quant_method")
     group = next((size for size in map(count, _groups(found)) if size is not None), None)
-    return Quantized(method if isinstance(method, str) and method else "unknown", _bits(found), group)
+    return Quantized(words(found.get("quant_method")) or "unknown", _bits(found), group)
 
 
 def is_own(name: str) -> bool:
@@ -97,7 +97,7 @@ def _in_words(found: Settings) -> int | None:
     kind = inner(found, "quant_type", "default").get("_type")
     words = (kind, found.get("quant_type"), found.get("quant_algo"), found.get("weights"), found.get("quant_method"))
     for word in words:
-        if isinstance(word, str) and (named := re.search(r"(?:fp|int|float|uint|nf)(\d+)", word.lower())):
+        if isinstance(word, str) and (named := re.search(r"(?:fp|int|float|uint|nf)(\d{1,2})(?!\d)", word.lower())):
             return int(named[1])
     return None
 

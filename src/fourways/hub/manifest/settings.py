@@ -4,29 +4,21 @@ taken as not said, because every release of a model writes its own."""
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from fourways.core.errors import CheckpointError
+from fourways.hub.small_files import read_object, whole
 
 Settings = dict[str, Any]
 
 
 def read_settings(file: Path) -> Settings:
-    """A JSON object, as Python reads and writes them (with NaN and numbers of any length); empty where there is no such
-    file. Raises CheckpointError if it is not one."""
+    """A JSON object; empty where there is no such file. Raises CheckpointError if it is not one."""
     try:
-        settings = json.loads(file.read_bytes())
+        return read_object(file)
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file} is not a JSON object: {error}", hint="copy or download the file again"
-        ) from error
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{file} is not a JSON object", hint="copy or download the file again")
-    return settings
 
 
 def inner(settings: Settings, *keys: str) -> Settings:
@@ -41,7 +33,8 @@ def inner(settings: Settings, *keys: str) -> Settings:
 
 def count(value: object) -> int | None:
     """A number of things: a whole number above 0, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    found = whole(value)
+    return found if found is not None and found > 0 else None
 
 
 def image_processor(folder: Path) -> Settings:

@@ -22,7 +22,7 @@ _ENDS = ("embed_tokens", "lm_head", "tok_embeddings", "output", "wte", "embed_po
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What the headers tell. weight_dtype: None without a tensor."""
+    """What the headers tell."""
 
     shards: int
     tensors: int

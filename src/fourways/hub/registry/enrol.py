@@ -5,6 +5,7 @@ A hashing that was stopped leaves an entry that is `pending`; to add the same fo
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,8 +132,10 @@ def _worded(models: list[Entry], adapter: Adapter) -> list[Entry]:
     """Those that adapter_config.json can mean by the name of its base."""
     if adapter.base is None:
         return []
-    words = {adapter.base, str(Path(adapter.base).expanduser().resolve())}
-    return [one for one in models if words & {one.name, one.source, one.folder}]
+    meant = {adapter.base}
+    with suppress(OSError, RuntimeError, ValueError):  # no path of this machine, such as ~somebody/model
+        meant.add(str(Path(adapter.base).expanduser().resolve()))
+    return [one for one in models if meant & {one.name, one.source, one.folder}]
 
 
 def _only(models: list[Entry], adapter: Adapter) -> Entry | None:
