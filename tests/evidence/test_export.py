@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -136,6 +137,21 @@ def test_a_broken_row_leaves_no_tables(run: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "out").iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of a file's size there")
+@pytest.mark.parametrize("most", [0, 100, 300], ids=["the first head", "the figures", "the rows"])
+def test_a_full_disk_is_one_line_and_leaves_no_tables(run: Path, tmp_path: Path, most: int) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises(FourwaysError, match="could not be written: File too large"):
+            write_csv(run, tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "out").iterdir())
+
+
 def test_names_are_ones_that_mlflow_takes_and_no_two_are_alike() -> None:
     validation = pytest.importorskip("mlflow.utils.validation")
     odd = [
@@ -225,11 +241,49 @@ def test_an_export_that_broke_off_is_made_again(run: Path, store: Store, monkeyp
     [
         ("ftp://u:secret@x/", r"ftp://\[redacted\]@x/ is no tracking store"),
         ("sqlite:////no/such/folder/m.db", "is no folder"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("mysql+nosuch://u:secret@x/y", "mysql"),
+        ("/proc/nowhere/to/be", "/proc/nowhere/to/be"),
     ],
 )
 def test_what_is_no_store_is_told_without_its_secrets(where: str, said: str, run: Path) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=said) as caught:
         log_run(run, where)
+    assert "secret" not in caught.value.message
+
+
+def test_a_database_without_its_driver_is_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "MySQLdb", None)
+    with pytest.raises(UserError, match=r"mysql://\[redacted\]@x/y: Python's driver MySQLdb is not installed"):
+        log_run(run, "mysql://u:secret@x/y")
+
+
+def test_a_file_that_is_no_database_is_one_line_and_stays_as_it_was(run: Path) -> None:
+    before = (run / "summary.json").read_bytes()
+    with pytest.raises(FourwaysError, match="does not answer: file is not a database"):
+        log_run(run, f"sqlite:///{run / 'summary.json'}")
+    assert (run / "summary.json").read_bytes() == before
+
+
+def test_a_database_that_is_down_is_told_at_once(run: Path) -> None:
+    pytest.importorskip("psycopg")
+    begun = time.monotonic()
+    said = r"postgresql\+psycopg://\[redacted\]@127\.0\.0\.1:9/x does not answer"
+    with pytest.raises(FourwaysError, match=said) as caught:
+        log_run(run, "postgresql+psycopg://u:secret@127.0.0.1:9/x")
+    assert "secret" not in caught.value.message
+    assert time.monotonic() - begun < 10  # MLflow alone tries for many minutes
+
+
+def test_a_run_that_was_signed_since_is_exported_anew_with_its_signature(run: Path, store: Store) -> None:
+    header = msgspec.json.decode((run / "run.json").read_bytes())
+    (run / "run.json").write_bytes(msgspec.json.encode({**header, "run_id": "signed later"}))
+    assert [one.became for one in log_run(run, str(store.folder), "b")] == ["written"]
+    (run / "statement.json.asc").write_text("signed")
+    (again,) = log_run(run, str(store.folder), "b")
+    assert again.became == "written anew"
+    assert (store.folder / "artifacts" / again.run_id / "artifacts" / "statement.json.asc").read_text() == "signed"
 
 
 def test_a_server_that_is_not_there_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,10 @@ class _Tables:
         self._out.mkdir(parents=True, exist_ok=True)
         beside = self._beside(name)
         self._open_files.callback(beside.unlink, missing_ok=True)
-        self._streams[name] = self._open_files.enter_context(beside.open("w", encoding="utf-8", newline=""))
+        stream = self._streams[name] = beside.open("w", encoding="utf-8", newline="")
+        self._open_files.callback(_let_go, stream)
         self._counts[name] = 0
-        self._streams[name].write(_line(kind.__struct_fields__))
+        stream.write(_line(kind.__struct_fields__))
 
     def finish(self) -> dict[Path, int]:
         for name, stream in self._streams.items():
@@ -78,6 +79,12 @@ class _Tables:
 
     def _beside(self, name: str) -> Path:
         return self._out / f".{name}.{os.getpid()}.tmp"
+
+
+def _let_go(stream: IO[str]) -> None:
+    """Of a broken export: what it still held cannot be written, which was told."""
+    with suppress(OSError):
+        stream.close()
 
 
 def _check(out: Path) -> None:

@@ -20,7 +20,6 @@ from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,9 +27,10 @@ from fourways.core.digests import hash_file
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import Figure
 from fourways.core.run import CandidateRecord, RunHeader
-from fourways.core.run_files import RUN_FILE, SIGNATURE_FILE, STATEMENT_FILE, SUMMARY_FILE, read_header, read_summary
+from fourways.core.run_files import SIGNATURE_FILE, STATEMENT_FILE, read_header, read_summary
 from fourways.evidence.export.asked import wanted
 from fourways.evidence.export.mlflow_names import LONGEST_PARAM, LONGEST_TAG, cut, metric_names, plain
+from fourways.evidence.export.mlflow_place import place
 from fourways.evidence.redact import redact
 from fourways.evidence.statement import run_files
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "fourways"
 _KEY, _STATE = "fourways.key", "fourways.state"
-_SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https")
 _A_BATCH = 100
 """Entries of one message: what MLflow takes at most of parameters and of tags."""
 _TRIES = "2"
@@ -59,16 +58,17 @@ class Logged:
 
 def log_run(run: Path, where: str, candidate: str | None = None) -> list[Logged]:
     """where: a tracking URI, or a folder, which then holds the database and the artifacts. Raises UserError for what is
-    no such place or run, or if MLflow is not installed; FourwaysError if the store refuses."""
+    no such place or run, or if MLflow is not installed; FourwaysError if the store refuses or does not answer."""
     header, summary = read_header(run), read_summary(run)
     records = wanted(run, header, candidate)
     client, artifacts = _connected(where)
     from mlflow.exceptions import MlflowException
 
+    state = _state(run)
     try:
         experiment = _experiment(client, artifacts)
         return [
-            _logged(client, experiment, run, header, record, [f for f in summary.figures if f.candidate == name])
+            _logged(client, experiment, run, state, header, record, [f for f in summary.figures if f.candidate == name])
             for record in records
             for name in [record.candidate.name]
         ]
@@ -87,29 +87,8 @@ def _connected(where: str) -> tuple[MlflowClient, str | None]:
     except ImportError as error:
         raise UserError("MLflow is not installed", hint="pip install 'fourways[mlflow]'") from error
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it creates
-    uri, artifacts = _place(where)
+    uri, artifacts = place(where)
     return MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts
-
-
-def _place(where: str) -> tuple[str, str | None]:
-    if "://" not in where:
-        folder = Path(where).expanduser().resolve()
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--out {where} is a file", hint="name a folder, or a URI such as sqlite:///mlflow.db")
-        folder.mkdir(parents=True, exist_ok=True)
-        return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
-    scheme = urlsplit(where).scheme.partition("+")[0]
-    if scheme not in _SCHEMES:
-        raise UserError(
-            f"--out {redact(where)} is no tracking store that can be written to",
-            hint="http://host:5000, sqlite:///folder/mlflow.db, or a folder",
-        )
-    if scheme == "sqlite":
-        database = Path(where.removeprefix("sqlite:///")).resolve()
-        if not database.parent.is_dir():
-            raise UserError(f"{database.parent} is no folder", hint="make it first, or give a folder as --out")
-        return where, (database.parent / "artifacts").as_uri()
-    return where, None
 
 
 def _experiment(client: MlflowClient, artifacts: str | None) -> str:
@@ -124,10 +103,16 @@ def _experiment(client: MlflowClient, artifacts: str | None) -> str:
 
 
 def _logged(
-    client: MlflowClient, experiment: str, run: Path, header: RunHeader, record: CandidateRecord, figures: list[Figure]
+    client: MlflowClient,
+    experiment: str,
+    run: Path,
+    state: str,
+    header: RunHeader,
+    record: CandidateRecord,
+    figures: list[Figure],
 ) -> Logged:
     name = record.candidate.name
-    key, state = _digest(header.run_id, name), _state(run)
+    key = _digest(header.run_id, name)
     there = client.search_runs([experiment], filter_string=f"tags.`{_KEY}` = '{key}'")
     named = metric_names(figures)
     for old in there:
@@ -231,8 +216,8 @@ def _tags(run: Path, header: RunHeader, candidate: str) -> dict[str, str]:
 
 
 def _state(run: Path) -> str:
-    """What the header and the figures were when they were exported."""
-    return _digest(hash_file(run / RUN_FILE), hash_file(run / SUMMARY_FILE))
+    """What every file was when it was exported: a run that was signed since has gone on, too."""
+    return _digest(*(f"{path.relative_to(run).as_posix()} {hash_file(path)}" for path in _files(run)))
 
 
 def _files(run: Path) -> list[Path]:
