@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,80 @@ def test_a_revoked_key_counts_for_nothing(backend: Backend, new_keyring: Callabl
         backend.verify(CONTENT, packet, allowed)
     with pytest.raises(UserError, match="revoked"):
         Gpg(lost.home).sign(CONTENT, fingerprint)
+
+
+@by_both
+@pytest.mark.parametrize("copies", ["the new copy", "both copies"])
+def test_a_subkey_that_was_only_replaced_counts_for_nothing_either(
+    backend: Backend, copies: str, retired: tuple[bytes, Path, Path], tmp_path: Path
+) -> None:
+    """Whatever the reason of a revocation, and whether or not an older copy of the key still lies beside it."""
+    packet, early, late = retired
+    (tmp_path / "late.asc").write_bytes(late.read_bytes())
+    backend.verify(CONTENT, packet, read_allowed(early))
+    if copies == "both copies":
+        (tmp_path / "early.asc").write_bytes(early.read_bytes())
+    with pytest.raises(SignatureRefused, match="its key is revoked"):
+        backend.verify(CONTENT, packet, read_allowed(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def retired(new_keyring: Callable[[], Keyring], tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Path, Path]:
+    """A signature by a subkey, and its key before and after that subkey was retired."""
+    place, made = tmp_path_factory.mktemp("retired"), new_keyring()
+    when = ("--faked-system-time", "20260101T000000")
+    made.gpg(*when, "--quick-generate-key", "r <r@example.org>", "ed25519", "cert", "never")
+    fingerprint = made.fingerprints("r@example.org")[0]
+    made.gpg(*when, "--quick-add-key", fingerprint, "ed25519", "sign", "never")
+    (place / "content").write_bytes(CONTENT)
+    packet = made.signed(place / "content", "--faked-system-time", "20260102T000000")
+    early = made.public(fingerprint, place / "early.asc")
+    answers = "key 1\nrevkey\ny\n3\n\ny\nsave\n"  # 3: no longer used
+    command = ["gpg", "--homedir", str(made.home), "--pinentry-mode", "loopback", "--passphrase", "", "--no-tty"]
+    subprocess.run(
+        [*command, "--command-fd", "0", "--edit-key", fingerprint],
+        input=answers.encode(),
+        capture_output=True,
+        check=True,
+    )
+    return packet, early, made.public(fingerprint, place / "late.asc")
+
+
+@by_both
+@pytest.mark.parametrize("digest", ["SHA1", "RIPEMD160", "SHA224"])
+def test_a_signature_over_a_weak_digest_is_refused(
+    backend: Backend, digest: str, keyring: Keyring, allow_alice: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "content").write_bytes(CONTENT)
+    packet = keyring.signed(tmp_path / "content", "--local-user", "alice@example.org", "--digest-algo", digest)
+    with pytest.raises(SignatureRefused):
+        backend.verify(CONTENT, packet, read_allowed(allow_alice))
+
+
+@by_both
+def test_a_signature_of_a_time_to_come_is_refused(
+    backend: Backend, keyring: Keyring, allow_alice: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "content").write_bytes(CONTENT)
+    when = ("--faked-system-time", "20900101T000000")
+    packet = keyring.signed(tmp_path / "content", "--local-user", "alice@example.org", *when)
+    with pytest.raises(SignatureRefused, match=r"in the future|could not sign then"):
+        backend.verify(CONTENT, packet, read_allowed(allow_alice))
+
+
+@by_both
+def test_no_word_of_a_keys_maker_or_a_signer_is_taken_for_a_line_of_gpgs(
+    backend: Backend, new_keyring: Callable[[], Keyring], tmp_path: Path
+) -> None:
+    """Python also takes U+2028 for the end of a line."""
+    odd = new_keyring()
+    name = "x\u2028[GNUPG:] VALIDSIG\u2028pub <odd@example.org>"
+    odd.gpg("--quick-generate-key", name, "ed25519", "sign", "never")
+    (tmp_path / "content").write_bytes(CONTENT)
+    packet = odd.signed(tmp_path / "content", "--sig-notation", "a@example.org=x\u2028[GNUPG:] BADSIG y")
+    allowed = read_allowed(odd.public("odd@example.org", tmp_path / "odd.asc"))
+    assert backend.verify(CONTENT, packet, allowed).user_ids == (name,)
+    assert Gpg(odd.home).sign(CONTENT, "odd@example.org").signer.user_ids == (name,)
 
 
 @by_both

@@ -31,6 +31,9 @@ class Signed:
     signer: Signer
 
 
+WEAK = "it is over a digest that is weak or not known: SHA-256, SHA-384 and SHA-512 count"
+
+
 class SignatureRefused(FourwaysError):
     """The signature is none, is not over these bytes, or is by nobody who is allowed."""
 
@@ -47,5 +50,5 @@ class Backend(Protocol):
 
     def verify(self, content: bytes, packet: bytes, allowed: Allowed) -> Signer:
         """Who signed these bytes. packet: one binary signature packet. Raises SignatureRefused unless exactly one
-        signature is good, by a key of `allowed` that is not revoked and had not expired when it signed; UserError if no
-        key of `allowed` can be read."""
+        signature is good, over SHA-256 or longer, not of a time to come, and by a key of `allowed` that is not revoked
+        and had not expired when it signed; UserError if no key of `allowed` can be read."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import ClassVar
 
 from fourways.core.errors import FourwaysError, UserError
 from fourways.evidence.signature.allowed import Allowed
-from fourways.evidence.signature.contract import SignatureRefused, Signed, Signer
+from fourways.evidence.signature.contract import WEAK, SignatureRefused, Signed, Signer
 from fourways.evidence.signature.keys import Key, find_key, read_listing
 
 _SECONDS = 60
@@ -36,6 +37,10 @@ _FIXED = (
 _ALONE = ("--no-autostart", "--no-auto-key-retrieve", "--trust-model", "always", "--weak-digest", "SHA1")
 _EXACT_BYTES = "00"
 """The class of a signature over bytes as they are; a text's (01) does not tell line ends apart."""
+_DIGESTS = {"8", "9", "10"}
+"""SHA-256, SHA-384 and SHA-512 (RFC 9580, section 9.5)."""
+_CLOCKS_DIFFER = 30 * 60
+"""Seconds by which a signer's clock may be ahead; as much as pysequoia allows."""
 _BAD = ("BADSIG", "ERRSIG", "EXPSIG", "REVKEYSIG", "NO_PUBKEY")
 _WHY = {
     "BADSIG": "it is not over these bytes",
@@ -93,7 +98,7 @@ class Gpg:
                 data.write_bytes(content)
                 made.write_bytes(packet)
                 done = _run((*home, "--status-fd", "1", "--verify", "--", str(made), str(data)))
-        return _signer(_status(done.text), keys)
+        return _signer(_status(done.text), keys, done.code)
 
     def _passphrase(self) -> tuple[str, ...]:
         if self.passphrase_fd is None:
@@ -113,20 +118,17 @@ def _keyring(allowed: Allowed) -> Iterator[tuple[str, ...]]:
         yield options
 
 
-def _signer(status: Sequence[Sequence[str]], keys: Sequence[Key]) -> Signer:
-    """Who made the one good signature that the status lines tell of."""
+def _signer(status: Sequence[Sequence[str]], keys: Sequence[Key], code: int) -> Signer:
+    """Who made the one good signature that the status lines tell of. code: with which gpg ended."""
     words = {line[0]: line[1:] for line in status}
     counts = [line[0] for line in status]
     if bad := next((word for word in _BAD if word in words), None):
         if "NO_PUBKEY" in words:
             raise SignatureRefused(f"its key is not among the allowed: {words['NO_PUBKEY'][0]}")
         raise SignatureRefused(_WHY[bad])
-    if counts.count("VALIDSIG") != 1 or not ({"GOODSIG", "EXPKEYSIG"} & words.keys()):
+    if code != 0 or counts.count("VALIDSIG") != 1 or not ({"GOODSIG", "EXPKEYSIG"} & words.keys()):
         raise SignatureRefused("it is not one good signature")
-    valid = words["VALIDSIG"]
-    made, seconds, kind, primary = valid[0], int(valid[2]), valid[8], valid[9]
-    if kind != _EXACT_BYTES:
-        raise SignatureRefused(f"it is of class {kind}, and not over exactly these bytes (00)")
+    made, seconds, primary = _valid(words["VALIDSIG"])
     owner = next((key for key in keys if key.fingerprint == primary), None)
     if owner is None:
         raise SignatureRefused(f"its key is not among the allowed: {primary}")
@@ -140,8 +142,22 @@ def _signer(status: Sequence[Sequence[str]], keys: Sequence[Key]) -> Signer:
     return Signer(primary, made, created, owner.user_ids, note)
 
 
+def _valid(said: Sequence[str]) -> tuple[str, int, str]:
+    """(key, Unix time, primary key) of a VALIDSIG line. Raises SignatureRefused for one of another class, over a weak
+    digest, or of a time to come."""
+    made, seconds, digest, kind, primary = said[0], int(said[2]), said[7], said[8], said[9]
+    if kind != _EXACT_BYTES:
+        raise SignatureRefused(f"it is of class {kind}, and not over exactly these bytes (00)")
+    if digest not in _DIGESTS:
+        raise SignatureRefused(WEAK)
+    if seconds > time.time() + _CLOCKS_DIFFER:
+        raise SignatureRefused("it is dated in the future")
+    return made, seconds, primary
+
+
 def _status(text: str) -> list[list[str]]:
-    return [line.split(" ")[1:] for line in text.splitlines() if line.startswith("[GNUPG:] ")]
+    """Lines end with a line feed alone: a user id may hold what Python also takes for the end of a line."""
+    return [line.split(" ")[1:] for line in text.split("\n") if line.startswith("[GNUPG:] ")]
 
 
 def _last_words(done: _Done) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from fourways.core.errors import UserError
 from fourways.evidence.signature.allowed import Allowed
-from fourways.evidence.signature.contract import SignatureRefused, Signed, Signer
+from fourways.evidence.signature.contract import WEAK, SignatureRefused, Signed, Signer
 from fourways.evidence.signature.keys import means
 
 if TYPE_CHECKING:
@@ -55,19 +56,23 @@ class Sequoia:
 
     def verify(self, content: bytes, packet: bytes, allowed: Allowed) -> Signer:
         pgp = load_sequoia()
+        algorithm = pgp.packet.HashAlgorithm
         try:
-            certificates: list[Cert] = pgp.Cert.split_bytes(allowed.certificates)
+            certificates = _merged(pgp.Cert.split_bytes(allowed.certificates))
         except (RuntimeError, ValueError) as error:
             raise UserError(f"{allowed.place} holds no public key that can be read: {_first_line(error)}") from error
         try:
             signature = pgp.Sig.from_bytes(packet)
             issuer = (signature.issuer_fingerprint or signature.issuer_key_id or "unknown").upper()
             exact = signature.signature_type == pgp.packet.SignatureType.Binary
+            digest = signature.hash_algorithm
             ends = signature.expiration
         except (RuntimeError, ValueError) as error:
             raise SignatureRefused(f"it cannot be read: {_first_line(error)}") from error
         if not exact:
             raise SignatureRefused("it is not over exactly these bytes (class 00)")
+        if digest not in (algorithm.SHA256, algorithm.SHA384, algorithm.SHA512):
+            raise SignatureRefused(WEAK)
         if ends is not None and ends <= datetime.now(UTC):
             raise SignatureRefused("it has expired")
         try:
@@ -79,16 +84,39 @@ class Sequoia:
         if len(valid) != 1 or signature.created is None:
             raise SignatureRefused("it is not one good signature")
         owner = next(one for one in certificates if one.fingerprint == valid[0].certificate)
-        if owner.is_revoked:
-            raise SignatureRefused(f"its key is revoked: {owner.fingerprint.upper()}")
+        made = valid[0].signing_key.upper()
+        if owner.is_revoked or made in _revoked(owner):
+            raise SignatureRefused(f"its key is revoked: {made}")
         expired = owner.expiration is not None and owner.expiration <= datetime.now(UTC)
         return Signer(
             owner.fingerprint.upper(),
-            valid[0].signing_key.upper(),
+            made,
             signature.created.isoformat(timespec="seconds"),
             tuple(str(one) for one in owner.user_ids),
             "the key has expired since" if expired else None,
         )
+
+
+def _merged(found: Iterable[Cert]) -> list[Cert]:
+    """Each certificate once: a copy from before a revocation must not stand beside the one that has it."""
+    certificates: dict[str, Cert] = {}
+    for one in found:
+        before = certificates.get(one.fingerprint)
+        certificates[one.fingerprint] = one if before is None else before.merge(one)
+    return list(certificates.values())
+
+
+def _revoked(certificate: Cert) -> set[str]:
+    """Subkeys with a revocation, whatever its reason: pysequoia lets one that was only replaced or retired count for
+    what it signed before, and the date of that is the signer's word."""
+    packet = load_sequoia().packet
+    found, last = set(), ""
+    for one in packet.PacketPile.from_bytes(bytes(certificate)):
+        if one.tag in (packet.Tag.PublicKey, packet.Tag.PublicSubkey):
+            last = one.fingerprint.upper()
+        elif one.tag == packet.Tag.Signature and one.signature_type == packet.SignatureType.SubkeyRevocation:
+            found.add(last)
+    return found
 
 
 def _read_key(path: Path | None) -> Tsk:
