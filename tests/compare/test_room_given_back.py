@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from fourways.compare.opening import EnginePool, Failed, find_checkpoints
 from fourways.core.candidate import Candidate
+from fourways.engines import open_engine
 from fourways.engines.local import LocalEngine
 
 
@@ -21,6 +23,17 @@ async def opened_and_closed(pool: EnginePool, candidate: Candidate) -> weakref.r
     del one
     await pool.only(())
     return module
+
+
+async def test_nobody_but_the_caller_holds_an_engine_from_the_moment_it_is_open(models: Mapping[str, Path]) -> None:
+    candidate = Candidate("qwen", model=str(models["qwen"]), threads=1)
+    engine = await open_engine(candidate, find_checkpoints([candidate])["qwen"])
+    assert isinstance(engine, LocalEngine)
+    module = weakref.ref(engine.family.module)
+    engine._shut()  # `close` may give the loop a turn, in which it lets go of what it held
+    del engine
+    gc.collect()
+    assert module() is None
 
 
 async def test_a_closed_engine_leaves_no_model_behind(models: Mapping[str, Path]) -> None:

@@ -34,15 +34,22 @@ async def _open_local(candidate: Candidate, checkpoint: Checkpoint) -> LocalEngi
     from fourways.engines.local import LocalEngine
     from fourways.families.registry import find_family
 
-    def load() -> LocalEngine:
+    opened: list[LocalEngine] = []
+
+    def load() -> None:
+        """Returns nothing: the loop and the pool's thread hold what is returned for a while, a closed engine's memory
+        with it."""
         family: Family = find_family(checkpoint.architecture, checkpoint.folder).load(
             checkpoint, dtype=candidate.dtype, device=candidate.device, quantization=candidate.quantization
         )
-        return LocalEngine(
-            family, threads=candidate.threads, visual_budget=candidate.visual_budget, adapter=candidate.adapter
+        opened.append(
+            LocalEngine(
+                family, threads=candidate.threads, visual_budget=candidate.visual_budget, adapter=candidate.adapter
+            )
         )
 
-    engine = await asyncio.to_thread(load)
+    await asyncio.to_thread(load)
+    engine = opened.pop()
     if candidate.adapter is not None:
         try:
             await engine.load_adapter(candidate.adapter, Path(candidate.adapter))
