@@ -26,7 +26,8 @@ class Repository:
     """commits: commit → files. refs: branch → commit. large: files that are kept by SHA-256. gated: files may not be
     had. breaks_at: file → bytes of the body after which the connection is closed, one an answer. fails_after: file →
     answers to a GET after which it is answered 503. claims: file → size that the API says, true or not. corrupt: files
-    whose last byte comes as another. pause_s: file → after each 16 KiB of it."""
+    whose last byte comes as another. pause_s: file → after each 16 KiB of it. goes_on: file → bytes after its
+    own. elsewhere: URL of another host, to which large files are redirected."""
 
     commits: dict[str, dict[str, bytes]]
     refs: dict[str, str]
@@ -37,6 +38,8 @@ class Repository:
     claims: dict[str, int] = field(default_factory=dict)
     corrupt: set[str] = field(default_factory=set)
     pause_s: dict[str, float] = field(default_factory=dict)
+    goes_on: dict[str, int] = field(default_factory=dict)
+    elsewhere: str | None = None
 
     def commit_of(self, revision: str) -> str | None:
         return self.refs.get(revision, revision if revision in self.commits else None)
@@ -44,11 +47,12 @@ class Repository:
 
 @dataclass
 class Hub:
-    """asked: (method, path, Range) of every request."""
+    """asked: (method, path, Range) of every request. tokens: paths of those that had an Authorization."""
 
     url: str
     repositories: dict[str, Repository] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
 
     def ranges(self, file: str) -> list[str | None]:
         """Of the GETs of one file, in their order."""
@@ -71,6 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         path = unquote(urlsplit(self.path).path)
         self.hub.asked.append((self.command, path, self.headers.get("Range")))
+        if self.headers.get("Authorization"):
+            self.hub.tokens.append(path)
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"]:
             self._api("/".join(parts[2:4]), parts[4:])
@@ -108,8 +114,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"X-Repo-Commit": commit, "ETag": f'"{_git_id(body)}"', "Accept-Ranges": "bytes"}
         if file in repository.large:
             headers |= {"X-Linked-Etag": f'"{_sha256(body)}"', "X-Linked-Size": str(len(body))}
+            if repository.elsewhere is not None:
+                return self._redirect(f"{repository.elsewhere}{self.path}", headers)
         if file in repository.corrupt:
             body = body[:-1] + bytes([body[-1] ^ 1])
+        body += bytes(repository.goes_on.get(file, 0))
         breaks = repository.breaks_at.get(file)
         breaks_at = breaks.pop(0) if breaks and self.command == "GET" else None
         self._send(body, headers, breaks_at, repository.pause_s.get(file, 0))
@@ -130,6 +139,12 @@ class _Handler(BaseHTTPRequestHandler):
                 for at in range(start, len(body) if breaks_at is None else breaks_at, _CHUNK):
                     self.wfile.write(body[at : min(at + _CHUNK, breaks_at or len(body))])
                     time.sleep(pause_s)
+
+    def _redirect(self, to: str, headers: dict[str, str]) -> None:
+        self.send_response(302)
+        for name, value in {"Location": to, "Content-Length": "0", "Connection": "close", **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _fail(self, status: int, code: str) -> None:
         self.send_response(status)

@@ -113,6 +113,8 @@ def test_a_branch_is_resolved_to_its_commit_and_registered_with_its_manifest(her
     assert entry.folder == str(here / "hf" / "hub" / "models--org--tiny" / "snapshots" / NEW)
     assert isinstance(entry.manifest, Manifest) and entry.manifest.hashes == "complete"
     assert entry.identity == entry.manifest.identity is not None
+    assert entry.manifest.licence == "apache-2.0"
+    assert "README.md" not in {file.name for file in entry.files}
     assert (here / "hf/hub/models--org--tiny/refs/main").read_text() == NEW
     again = fourways("pull", "org/tiny")
     assert again.returncode == 0 and "registered already, at this commit" in again.stdout
@@ -193,6 +195,49 @@ def test_weights_that_are_not_what_the_hub_says_are_not_taken(here: Path, hub: A
     assert not list(blobs(here).iterdir())
     hub.repositories["org/tiny"].corrupt.clear()
     assert fourways("pull", "org/tiny").returncode == 0
+
+
+def test_more_than_the_hub_says_is_not_written(here: Path, hub: Any, files: dict[str, bytes]) -> None:
+    """An answer without a length may never end."""
+    repository = hub.repositories["org/tiny"]
+    repository.goes_on["model.safetensors"] = 4 * CHUNK
+    repository.claims["model.safetensors"] = len(files["model.safetensors"])
+    done = fourways("pull", "org/tiny")
+    assert done.returncode == 2 and "sends more than the" in done.stderr
+    [part] = blobs(here).iterdir()
+    assert part.stat().st_size <= len(files["model.safetensors"])
+    repository.goes_on.clear()
+    assert fourways("pull", "org/tiny").returncode == 0
+
+
+def test_another_host_gets_no_token(
+    here: Path, hub: Any, models_kit: Any, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
+    monkeypatch.setenv("HF_TOKEN", "hf_s3cret")
+    with models_kit.serve_hub() as store:
+        store.repositories["org/tiny"] = hub.repositories["org/tiny"]
+        hub.repositories["org/tiny"] = models_kit.Repository(
+            {NEW: files}, {"main": NEW}, elsewhere=store.url.replace("127.0.0.1", "localhost")
+        )
+        done = fourways("pull", "org/tiny")
+    assert done.returncode == 0, done.stderr
+    assert hub.tokens and store.tokens == []
+    assert len(store.ranges("model.safetensors")) == 1
+    assert "s3cret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("file", ["../../out.json", "/tmp/out.json", "a\\..\\b.json", "..", ".json/../../x.json"])
+def test_a_file_name_that_leads_out_of_the_repository_brings_nothing(
+    here: Path, hub: Any, files: dict[str, bytes], file: str
+) -> None:
+    hub.repositories["org/tiny"].commits[NEW] = {**files, file: b"{}"}
+    done = fourways("pull", "org/tiny")
+    assert done.returncode in (0, 2) and "fault of Fourways" not in done.stderr
+    inside = here / "hf" / "hub"
+    for found in here.rglob("*.json"):
+        assert found.resolve().is_relative_to(inside) and not found.name.startswith(("out", "b.", "x."))
+    assert not Path("/tmp/out.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The Hugging Face Hub through its own client, which reads HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE.
 
-Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched; for random
-weights not even the safetensors.
+Only safetensors, JSON, tokenizer and chat-template files at the top of a repository are ever fetched, and the README,
+which tells the licence; for random weights neither safetensors nor README.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from fourways.core.errors import CheckpointError, FourwaysError
 
 Weights = Literal["trained", "random"]
 _SMALL = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-WANTED: dict[Weights, tuple[str, ...]] = {"trained": ("*.safetensors", *_SMALL), "random": _SMALL}
+_LICENCE = "README.md"
+"""Its front matter says under which terms the weights may be used."""
+WANTED: dict[Weights, tuple[str, ...]] = {"trained": ("*.safetensors", *_SMALL, _LICENCE), "random": _SMALL}
 NESTED = ("*/*",)
 _ROOM_TO_SPARE = 1 << 28
 _REVISION = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
@@ -93,11 +95,11 @@ def ask(name: str, weights: Weights = "trained") -> Remote:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True, timeout=20)
     except Exception as error:
         raise explained(name, error) from error
-    listed = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    listed = {file.rfilename: _size(file.size) for file in info.siblings or ()}
     files = {
         file: size
         for file, size in listed.items()
-        if "/" not in file and any(fnmatch(file, p) for p in WANTED[weights])
+        if not {"/", "\\"} & set(file) and any(fnmatch(file, p) for p in WANTED[weights])
     }
     if weights == "trained" and not any(file.endswith(".safetensors") for file in files):
         raise CheckpointError(
@@ -110,7 +112,7 @@ def ask(name: str, weights: Weights = "trained") -> Remote:
         revision,
         files,
         commit=info.sha if is_commit(info.sha) else None,
-        sha256={file: digest for file, digest in sha256.items() if file in files and _SHA256.fullmatch(digest)},
+        sha256={file: digest for file, digest in sha256.items() if file in files and _SHA256.fullmatch(str(digest))},
     )
 
 
@@ -140,6 +142,11 @@ def check_space(remote: Remote, cache: Path) -> None:
             f"{remote.repository} needs {needed / 2**30:.1f} GiB of disk, and {cache} has {free / 2**30:.1f} GiB free",
             hint="free some space, or set HF_HOME to a larger disk",
         )
+
+
+def _size(said: object) -> int:
+    """Of a file, as the Hub says it; it may say anything."""
+    return said if isinstance(said, int) and said > 0 else 0
 
 
 def blobs_of(repository: str, cache: Path) -> Path:
@@ -186,6 +193,11 @@ def explained(name: str, error: Exception) -> FourwaysError:
             return FourwaysError(
                 f"{name} is no local folder, and {constants.ENDPOINT} cannot be reached ({type(error).__name__})",
                 hint="copy the checkpoint here and name its folder, set HF_ENDPOINT, or use `--weights random`",
+            )
+        case ValueError() | TypeError() | KeyError():
+            return CheckpointError(
+                f"{name}: what {constants.ENDPOINT} answers cannot be used: {' '.join(str(error).split())[:200]}",
+                hint="is HF_ENDPOINT a Hugging Face Hub? else ask the owner of the repository",
             )
         case _:
             raise error

@@ -124,7 +124,7 @@ class _Fetch:
             part.unlink()
         url = hf_hub_url(self._remote.repository, file, revision=self._remote.commit)
         with part.open("ab") as stream:
-            counted = _Counted(stream, self._count)
+            counted = _Counted(stream, size, self._count)
             self._count(stream.tell())
             http_get(
                 url, cast(BinaryIO, counted), resume_size=stream.tell(), headers=build_hf_headers(),
@@ -147,12 +147,18 @@ class _Fetch:
 
 
 class _Counted:
-    """A file that says how many bytes came; fewer than none where the client begins anew."""
+    """A file that says how many bytes came; fewer than none where the client begins anew. Of more than there should be
+    none is kept: an answer without end would fill the disk."""
 
-    def __init__(self, stream: BinaryIO, count: Callable[[int], None]) -> None:
-        self._stream, self._count = stream, count
+    def __init__(self, stream: BinaryIO, size: int, count: Callable[[int], None]) -> None:
+        self._stream, self._size, self._count = stream, size, count
 
     def write(self, data: bytes) -> int:
+        if self._stream.tell() + len(data) > self._size:
+            raise CheckpointError(
+                f"{constants.ENDPOINT} sends more than the {self._size:,} bytes that it says the file has",
+                hint="is it a Hugging Face Hub? else ask the owner of the repository",
+            )
         self._count(len(data))
         return self._stream.write(data)
 

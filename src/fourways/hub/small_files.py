@@ -37,8 +37,9 @@ def words(value: object) -> str | None:
 
 def whole(value: object) -> int | None:
     """A whole number of 64 bits, else None."""
-    fits = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
-    return value if fits else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if -(2**63) <= value < 2**63 else None
 
 
 def number(value: object) -> float | None:

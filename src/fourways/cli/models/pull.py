@@ -18,10 +18,10 @@ fourways models pull Qwen/Qwen2.5-VL-3B-Instruct
 
 fourways models pull llava-hf/llava-v1.6-mistral-7b-hf@main --name llava-7b
 
-HF_ENDPOINT=https://hf-mirror.com fourways models pull org/name@0123456789abcdef0123456789abcdef01234567
+HF_ENDPOINT=https://hub.example.org fourways models pull org/name@0123456789abcdef0123456789abcdef01234567
 
 A branch is resolved to its commit first, and the commit is kept. A pull that was stopped goes on where it stopped. Only
-safetensors, JSON, tokenizer and template files are fetched, into the Hub's own cache (HF_HOME).
+safetensors, JSON, tokenizer and template files and the README are fetched, into the Hub's own cache (HF_HOME).
 """
 
 

@@ -55,7 +55,9 @@ def read_tokenizer(folder: Path) -> Read:
     if (folder / SPM_FILE).is_file():
         kind = str(settings.get("tokenizer_class", ""))
         every_part = not kind.startswith("Llama") or settings.get("legacy") is not False
-        tokenizer = _from_spm(folder / SPM_FILE, named, added, every_part)
+        model = spm.read_spm(folder / SPM_FILE)
+        added = _symbols(model, named) | added
+        tokenizer = _from_spm(folder / SPM_FILE, model, named, added, every_part)
         begin = named.get("bos_token", "") if settings.get("add_bos_token", True) else ""
         _frame(tokenizer, begin, named.get("eos_token", "") if settings.get("add_eos_token", False) else "")
     elif (folder / "tokenizer.json").is_file():
@@ -124,8 +126,19 @@ def _add(tokenizer: Tokenizer, named: Mapping[str, str], added: Mapping[int, Add
 
 
 # -- SentencePiece ---------------------------------------------------------------------------------------------------
-def _from_spm(file: Path, named: Mapping[str, str], added: Mapping[int, AddedToken], every_part: bool) -> Tokenizer:
-    model = spm.read_spm(file)
+def _symbols(model: spm.SpmModel, named: Mapping[str, str]) -> dict[int, AddedToken]:
+    """Pieces that SentencePiece cuts out of a text before it merges anything, such as Yi's <|im_start|>. Runs of spaces
+    among them are left to the merges, which see them as SentencePiece does, with its sign for a space."""
+    return {
+        index: AddedToken(piece.text, normalized=False, special=False)
+        for index, piece in enumerate(model.pieces)
+        if piece.kind == spm.USER_DEFINED and SPACE not in piece.text and piece.text not in named.values()
+    }
+
+
+def _from_spm(
+    file: Path, model: spm.SpmModel, named: Mapping[str, str], added: Mapping[int, AddedToken], every_part: bool
+) -> Tokenizer:
     if model.model_type != spm.BPE or not model.byte_fallback:
         raise CheckpointError(
             f"{file} is not a BPE model with bytes to fall back on", hint="no rule for others is known"
@@ -161,10 +174,11 @@ def _merges(model: spm.SpmModel, vocabulary: Mapping[str, int]) -> list[tuple[st
     """Every pair of pieces that makes a piece, the best score first: SentencePiece always merges into the piece with
     the highest score."""
     ranked: list[tuple[float, int, int, int, str, str]] = []
+    lengths = {len(text) for text in vocabulary}
     for index, piece in enumerate(model.pieces):
         if piece.kind not in (spm.NORMAL, spm.USER_DEFINED) or vocabulary.get(piece.text) != index:
             continue
-        for cut in range(1, len(piece.text)):
+        for cut in sorted(length for length in lengths if len(piece.text) - length in lengths):
             left, right = piece.text[:cut], piece.text[cut:]
             if left in vocabulary and right in vocabulary:
                 ranked.append((-piece.score, index, vocabulary[left], vocabulary[right], left, right))

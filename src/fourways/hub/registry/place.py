@@ -9,6 +9,7 @@ A URL may hold a password: it is never printed; `Place.shown` is what a message 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ VARIABLE = "FOURWAYS_REGISTRY"
 _POSTGRES = ("postgresql", "postgresql+psycopg", "postgres")
 _SQLITE = ("sqlite", "sqlite+pysqlite")
 _FORMS = "name a file, or sqlite:///FILE, or postgresql://USER@HOST/DATABASE"
+_MEANT_AS_URL = re.compile(r"(postgres|postgresql|sqlite)(\+\w+)?:", re.IGNORECASE)
+"""With a slash too few it would be a file, and the password a part of its name."""
 _SHOWN_OPTIONS = ("host", "port")
 
 
@@ -52,12 +55,15 @@ def in_force(given: str | None = None) -> Place:
             raise UserError(f"{said_by} is empty", hint=_FORMS)
         return Place(file=_data_home() / "registry.db")
     scheme, separator, rest = word.partition("://")
-    if not separator:
+    if not separator and not _MEANT_AS_URL.match(word):
         return _of_file(word, said_by)
     if scheme in _SQLITE:
         return _of_file(rest.removeprefix("/"), said_by)
+    if not separator:
+        raise UserError(f"{said_by}: there is no :// in the URL", hint=_FORMS)
     if scheme not in _POSTGRES:
-        raise UserError(f"{said_by}: a registry cannot be kept by {scheme!r}", hint=_FORMS)
+        named = repr(scheme) if scheme.isalnum() else "what stands before ://"
+        raise UserError(f"{said_by}: a registry cannot be kept by {named}", hint=_FORMS)
     return _of_server(rest, said_by)
 
 
