@@ -24,6 +24,7 @@ NAMES = st.sampled_from(
         "token", "password", "passwd", "PGPASSWORD", "client_secret", "AWS_SECRET_ACCESS_KEY", "private_key",
         "AccountKey", "passphrase", "OPENAI_KEY", "GITHUB_PAT", "Ocp-Apim-Subscription-Key", "credentials",
         "X-Auth-Token", "session_id", "authorization", "SLACK_WEBHOOK", "db.password", "x_token_value",
+        "DB_PASS", "smtp_pass", "key-pass",
     ]
 )  # fmt: skip
 SHAPES = st.sampled_from(
@@ -53,6 +54,12 @@ def test_no_part_of_an_argument_named_like_a_secret_survives(name: str, value: s
     assert after[1].partition("=")[2] == MASK
     assert after[3] == MASK
     assert after[4] == "zoo:qwen"
+
+
+@pytest.mark.parametrize("text", ["--pass Zq7x1", "--pwd=Zq7x1", "--pass 'Zq7x1'"])
+def test_an_option_that_is_called_pass_hides_its_value(text: str) -> None:
+    assert "Zq7x1" not in redact(text)
+    assert "Zq7x1" not in " ".join(redact_argv(text.split()))
 
 
 @given(NAMES, st.text(max_size=30), st.sampled_from([None, 1]))
@@ -137,6 +144,7 @@ def test_a_key_that_a_server_quotes_is_known_by_the_variable_that_holds_it(monke
         "first_token=12 next_token=13",
         "api_key_env: OPENAI_API_KEY",
         "give --api-key or set OPENAI_API_KEY",
+        "first pass: 12 ms, forward_pass=3, bypass: 1, --passes 4, pass_rate=0.9, keypass",
         "the key is sorted; key=mme, signature: good, primary_key: 7, cache_key=abc, public_key=ed25519:11",
         '{"stop_token_ids": [151645, 151643], "special_tokens": ["<image>"], "tokens": [1, 2]}',
         "no secrets here, and the password is not asked",
