@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from fourways import zoo
+from fourways.compare import Defaults, parse_candidates
 from fourways.core.errors import CheckpointError, UserError
 from fourways.hub import cache, locate, resolve
 from fourways.hub.registry import Entry, NameTaken, Registry, in_force
@@ -241,3 +242,28 @@ def test_without_a_registry_a_name_costs_no_database_and_no_hub_client() -> None
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert said.splitlines() == ["CheckpointError", "[]"]
     assert not in_force().is_there()
+
+
+def test_a_candidate_file_names_an_adapter_by_folder_or_by_its_registered_name(folder: Path, tmp_path: Path) -> None:
+    """A folder wins; a registered adapter that changed is refused before anything is measured."""
+    add("m", folder)
+    saved = save_adapter(tmp_path / "a", str(folder))
+    add("lora", saved)
+    file = tmp_path / "candidates.yaml"
+
+    def adapter(word: str) -> str | None:
+        file.write_text(f"candidates: [{{model: m, adapter: {word}}}]")
+        return parse_candidates([str(file)], Defaults())[0].adapter
+
+    assert adapter("lora") == str(saved) == adapter(str(saved))
+    assert adapter("nothing") == "nothing"
+    with pytest.raises(CheckpointError, match="m is a registered model, not an adapter"):
+        adapter("m")
+    weights = saved / "adapter_model.safetensors"
+    stat, content = weights.stat(), weights.read_bytes()
+    weights.write_bytes(content.replace(b"{}", b"[]"))
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # what only the digest tells
+    with pytest.raises(CheckpointError, match=r"lora changed since it was registered: adapter_model\.safetensors"):
+        adapter("lora")
+    Path("lora").mkdir()
+    assert adapter("lora") == "lora"

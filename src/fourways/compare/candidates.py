@@ -17,6 +17,7 @@ from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate, Dtype, Quantization, Sampling
 from fourways.core.errors import UserError
 from fourways.core.yaml_file import read_yaml, split_error
+from fourways.hub.registry.lookup import registered_adapter
 
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 _URL = re.compile(r"https?://", re.IGNORECASE)
@@ -179,7 +180,7 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
         dtype=entry.dtype or defaults.dtype,
         device="" if entry.url else entry.device or defaults.device,
         quantization=entry.quantization,
-        adapter=entry.adapter,
+        adapter=_adapter(entry.adapter) if entry.model and entry.adapter else entry.adapter,
         visual_budget=entry.visual_budget,
         sampling=msgspec.convert(msgspec.to_builtins(entry.sampling), Sampling),
         weights=entry.weights or ("trained" if entry.url else defaults.weights),
@@ -189,6 +190,15 @@ def _of_entry(path: Path, number: int, raw: Any, defaults: Defaults) -> Candidat
         api_key_env=entry.api_key_env,
         server_log=entry.server_log,
     )
+
+
+def _adapter(word: str) -> str:
+    """The folder of an adapter: one that is here, else that of a registered adapter. Raises CheckpointError for a
+    registered one that is not there or not what was registered."""
+    folder = Path(word).expanduser()
+    if folder.is_dir() or (entry := registered_adapter(word)) is None:
+        return str(folder)
+    return entry.folder
 
 
 def _readable(error: msgspec.ValidationError) -> str:

@@ -87,10 +87,10 @@ def check_asked(candidate: Candidate) -> None:
             check_quantization(candidate.quantization, candidate.dtype)
         except CapabilityError as error:
             raise UserError(f"{candidate.name}: {error.message}", hint=error.hint) from error
-    if candidate.adapter is not None and not (Path(candidate.adapter).expanduser() / "adapter_config.json").is_file():
+    if candidate.adapter is not None and not (Path(candidate.adapter) / "adapter_config.json").is_file():
         raise CheckpointError(
             f"{candidate.name}: {candidate.adapter} is no LoRA adapter: it has no adapter_config.json",
-            hint="name the folder that PEFT saved",
+            hint="name the folder that PEFT saved, or a registered adapter",
         )
 
 
@@ -215,7 +215,7 @@ class EnginePool:
 def _adapter_digests(candidate: Candidate) -> dict[str, str]:
     if candidate.adapter is None:
         return {}
-    files = sorted(Path(candidate.adapter).expanduser().iterdir())
+    files = sorted(Path(candidate.adapter).iterdir())
     return {f"adapter/{file.name}": hash_file(file) for file in files if file.suffix in (".json", ".safetensors")}
 
 

@@ -76,7 +76,7 @@ def resolve(name: str, *, embedded: Mapping[str, Path], weights: Weights = "trai
     folder = found.folder if found.folder is not None else _fetched(name, weights)
     checkpoint = look(folder) if weights == "trained" else look_at_config(folder)
     if found.registered is not None:
-        check_same(found.registered, checkpoint)
+        check_same(found.registered, checkpoint.sha256)
     return checkpoint
 
 

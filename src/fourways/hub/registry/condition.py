@@ -4,11 +4,11 @@ digests where they are known already. Before a measurement every file is hashed 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fourways.core.candidate import Checkpoint
 from fourways.core.errors import CheckpointError
 from fourways.hub.cache import DigestCache
 from fourways.hub.look import checkpoint_files
@@ -77,11 +77,11 @@ def check_usable(entry: Entry) -> None:
         raise _changed(entry, found.why)
 
 
-def check_same(entry: Entry, checkpoint: Checkpoint) -> None:
-    """Whether every file that was looked at (for random weights: the small ones) holds what was registered, where that
-    was hashed. Raises CheckpointError, naming those that do not."""
+def check_same(entry: Entry, sha256: Mapping[str, str]) -> None:
+    """Whether every file that was hashed (for random weights: the small ones) holds what was registered, where that was
+    hashed too. sha256: by file name. Raises CheckpointError, naming those that do not."""
     known = {file.name: file.sha256 for file in entry.files}
-    other = [name for name, digest in sorted(checkpoint.sha256.items()) if known.get(name, "") not in (None, digest)]
+    other = [name for name, digest in sorted(sha256.items()) if known.get(name, "") not in (None, digest)]
     if other:
         raise _changed(entry, f"{', '.join(other[:3])} {'is' if len(other) == 1 else 'are'} not as registered")
 

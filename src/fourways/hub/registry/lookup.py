@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fourways.core.errors import CheckpointError, UserError
-from fourways.hub.registry.condition import check_usable
+from fourways.hub.hashing import hash_files
+from fourways.hub.registry.condition import check_same, check_usable
 from fourways.hub.registry.entry import Entry, check_name
 from fourways.hub.registry.place import in_force
 
@@ -17,9 +20,23 @@ def registered_model(name: str) -> Entry | None:
     if entry.kind == "adapter":
         raise CheckpointError(
             f"{name} is a registered adapter, not a model",
-            hint=f"name its base, and under `adapter:` of a candidate file its folder: {entry.folder}",
+            hint=f"name its base, and under `adapter:` of a candidate file {name}",
         )
     check_usable(entry)
+    return entry
+
+
+def registered_adapter(name: str) -> Entry | None:
+    """The adapter of this name, None if none is; its files were read, and are what was registered. Raises as
+    `registered_model` does, and OSError for a file that cannot be read."""
+    entry = _find(name)
+    if entry is None:
+        return None
+    if entry.kind == "model":
+        raise CheckpointError(f"{name} is a registered model, not an adapter", hint="name it under `model:`")
+    check_usable(entry)
+    found = hash_files([Path(entry.folder) / file.name for file in entry.files])
+    check_same(entry, {file.name: digest for file, digest in found.items()})
     return entry
 
 
