@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,8 +65,8 @@ class Library:
         return answer
 
 
-def look(library: Library) -> dict[str, Reading]:
-    machine = Machine(nvml=lambda: library, process=7)
+def look(library: Library, root: Path = Path("/")) -> dict[str, Reading]:
+    machine = Machine(nvml=lambda: library, process=7, root=root)
     return {one.knob: one for one in gpu.readings(machine)}
 
 
@@ -100,7 +101,7 @@ def test_a_card_at_its_best_is_read_without_advice() -> None:
         ({"CurrentClocksEventReasons": 0x61}, "throttling", "idle, heat (software), heat (hardware)", "cool the card"),
         ({"CurrPcieLinkWidth": 4}, "link", "4 of 16", "fewer lanes"),
         (
-            {"ComputeRunningProcesses": [SimpleNamespace(pid=9, usedGpuMemory=None)]},
+            {"ComputeRunningProcesses": [SimpleNamespace(pid=one, usedGpuMemory=None) for one in (7, 9)]},
             "other_processes", "1, 0.0 GiB", "nvidia-smi -i 0",
         ),
     ],
@@ -112,6 +113,26 @@ def test_what_holds_a_card_back_is_said_with_the_way_out(
     assert (reading.value or "").startswith(value)
     assert (advice or "") in (reading.advice or "")
     assert (reading.advice is None) == (advice is None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "value", "advised"),
+    [
+        ([9], "1, 1.0 GiB", True),
+        ([4711], "1, 1.0 GiB; a number is its host's, so this process may be among them", False),
+        ([4711, 4712], "2, 2.0 GiB; a number is its host's, so this process may be among them", True),
+        ([7, 4711], "1, 1.0 GiB", True),
+    ],
+    ids=["seen here", "the host's number", "two of the host's", "seen beside this one"],
+)
+def test_a_container_does_not_take_its_own_process_for_a_strangers(
+    tmp_path: Path, listed: list[int], value: str, advised: bool
+) -> None:
+    (tmp_path / "proc" / "9").mkdir(parents=True)
+    processes = [SimpleNamespace(pid=one, usedGpuMemory=2**30) for one in listed]
+    reading = look(Library(ComputeRunningProcesses=processes), tmp_path)["gpu0.other_processes"]
+    assert reading.value == value
+    assert (reading.advice is not None) == advised
 
 
 def test_what_a_card_does_not_support_is_a_reason_and_the_rest_is_read() -> None:

@@ -167,6 +167,25 @@ def test_one_changed_setting_changes_its_reading(
     assert (reading.advice is not None) == advised, reading
 
 
+def test_huge_pages_that_are_promised_or_pinned_for_this_process_are_not_called_unused(tmp_path: Path) -> None:
+    files = trees.bare_metal() | {"proc/meminfo": _HUGE.format(512)}
+    assert "nobody uses them" in (look(tmp_path / "idle", files)["memory.huge_pages"].advice or "")
+    pinned = look(tmp_path / "pinned", files, GLIBC_TUNABLES="a.b=1:glibc.malloc.hugetlb=2")
+    assert pinned["memory.huge_pages"].advice is None
+    promised = files | {"proc/meminfo": f"{_HUGE.format(512)}\nHugePages_Rsvd: 3"}
+    assert look(tmp_path / "promised", promised)["memory.huge_pages"].advice is None
+
+
+@pytest.mark.parametrize(("given", "told"), [("0-1", None), ("0-2", "--cores 2 "), ("0-3", "--cores 2-3 ")])
+def test_isolated_cpus_are_advised_only_as_far_as_a_container_was_given_them(
+    tmp_path: Path, given: str, told: str | None
+) -> None:
+    reading = look(tmp_path, trees.kvm_guest() | {"sys/fs/cgroup/cpuset.cpus.effective": given})["cpu.isolated"]
+    assert reading.value == "2-3"
+    assert (reading.advice is None) == (told is None)
+    assert (told or "") in (reading.advice or "")
+
+
 def test_a_nice_process_is_told_so(tmp_path: Path) -> None:
     files = trees.bare_metal()
     files["proc/self/stat"] = files["proc/self/stat"].replace(" 20 0 1 0 ", " 29 9 1 0 ")

@@ -332,6 +332,15 @@ def test_a_setting_that_somebody_else_changed_since_the_plan_is_left_alone(root:
     assert pages(root) == "512" and not (tmp_path / "ran").exists() and not (root / NOTE).exists()
 
 
+def test_a_setting_that_cannot_be_read_any_more_leaves_no_note(root: Path, tmp_path: Path) -> None:
+    plan = prepare(Machine(root=root), ["true"], huge_pages=64)
+    plan = replace(plan, cpus=frozenset(os.sched_getaffinity(0)))
+    (root / HUGE).write_text("what no kernel writes")
+    with pytest.raises(UserError, match="which is no number"):
+        run(plan, ["touch", str(tmp_path / "ran")], Machine(root=root), print)
+    assert not (tmp_path / "ran").exists() and not (root / NOTE).exists()
+
+
 def test_cpus_that_a_container_was_not_given_are_refused(root: Path, tmp_path: Path) -> None:
     plan = replace(prepare(Machine(root=root), ["true"]), cpus=frozenset({4095}))
     before = os.sched_getaffinity(0)

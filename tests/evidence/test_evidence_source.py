@@ -47,6 +47,12 @@ def test_a_clean_checkout_is_its_commit(package: Path) -> None:
     assert (state.dirty, state.diff_sha256) == (False, None)
 
 
+def test_a_commit_that_was_checked_out_by_itself_is_on_no_branch(package: Path) -> None:
+    git(package, "checkout", "-q", "--detach")
+    assert source_state().commit == git(package, "rev-parse", "HEAD")
+    assert source_state().branch is None
+
+
 def edited(package: Path) -> None:
     (package / "part.py").write_text("x = 2\n")
 

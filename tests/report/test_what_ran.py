@@ -12,7 +12,7 @@ import pytest
 from fourways.core.candidate import Sampling
 from fourways.core.load import Load
 from fourways.core.rows import CAUSE, PICTURE, AnswerRow, ClientRow, FailureRow, RequestRow, Row
-from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord
+from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord, SourceState
 from fourways.report import write_report
 from fourways.report.provenance import _setting
 
@@ -135,3 +135,28 @@ def test_questions_that_failed_are_counted_with_the_first_reason(
     said = shown(make_run(tmp_path / "run", [broken, unread, third, *rest], made_up_header))
     assert "Nothing failed." in whole and "Questions that failed" not in whole
     assert "Questions that failed: 2" in said and "the server is gone" in said and "Nothing failed." not in said
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (SourceState("1.2"), "Fourways 1.2, in no checkout that git would read"),
+        (SourceState("1.2", "c0ffee" * 6, "main", "D", False), "commit c0ffeec0ffee of D on main "),
+        (SourceState("1.2", "c0ffee" * 6, None, "D", True, "ab" * 32), "D on no branch, with changes abababababab "),
+        (SourceState("1.2", "c0ffee" * 6, "main", "D"), "on main; whether it was changed is not known"),
+    ],
+    ids=["none", "clean", "alone and changed", "not told"],
+)
+def test_which_source_ran_is_said_and_what_is_not_known_of_it(
+    source: SourceState, words: str, made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    said = shown(make_run(tmp_path / "source", [], msgspec.structs.replace(made_up_header, source=source)))
+    assert words in said
+
+
+def test_a_run_without_a_suite_shows_no_empty_table(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    for suite, heads in ((made_up_header.suite, True), ((), False)):
+        header = msgspec.structs.replace(made_up_header, suite=suite)
+        assert ("data SHA-256" in shown(make_run(tmp_path / str(len(suite)), [], header))) == heads

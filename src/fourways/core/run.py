@@ -18,7 +18,8 @@ STATE_SCHEMA = "fourways.state/v1"
 
 
 class SourceState(msgspec.Struct, frozen=True):
-    """The Fourways source that ran. commit, branch and date are None outside a git checkout, where version stands.
+    """The Fourways source that ran. commit, branch and date are None outside a checkout, and where git will not read
+    it, branch where a commit was checked out by itself; version always stands.
 
     dirty: files of the package differ from the commit or are not in it; None where git does not say. diff_sha256: of
     a line for each such file, as `sha256sum` writes it, None if clean.

@@ -26,7 +26,7 @@ def source_state() -> SourceState:
     return SourceState(
         version=fourways.__version__,
         commit=commit,
-        branch=(_git(package, "rev-parse", "--abbrev-ref", "HEAD") or "").strip() or None,
+        branch=(_git(package, "symbolic-ref", "--quiet", "--short", "HEAD") or "").strip() or None,
         commit_date=date,
         dirty=None if changed is None else bool(changed),
         diff_sha256=hashlib.sha256("".join(changed).encode("utf-8", "surrogateescape")).hexdigest()

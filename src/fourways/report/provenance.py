@@ -9,7 +9,15 @@ from fourways import figures
 from fourways.core.candidate import Candidate
 from fourways.core.failed import FailedRequests
 from fourways.core.rows import FailureRow
-from fourways.core.run import BenchmarkRecord, CandidateRecord, CrewRecord, PartRecord, RunHeader, TraceRecord
+from fourways.core.run import (
+    BenchmarkRecord,
+    CandidateRecord,
+    CrewRecord,
+    PartRecord,
+    RunHeader,
+    SourceState,
+    TraceRecord,
+)
 from fourways.report.machine import machines
 from fourways.report.manifests import manifests
 from fourways.report.markup import Child, Html, foreign, join, tag
@@ -58,8 +66,7 @@ def what_ran(header: RunHeader) -> Html:
             tag("h3", "Candidates"),
             table("Candidates", _CANDIDATE_HEADS, [_candidate_row(i, r) for i, r in enumerate(header.candidates)]),
             *manifests(header),
-            tag("h3", "Suite"),
-            table("Suite", _SUITE_HEADS, [_suite_row(b) for b in header.suite]),
+            *_suite(header),
             tag("h3", "Machine and source"),
             _pairs(_machine(header)),
             *machines(header),
@@ -159,6 +166,13 @@ def _how(c: Candidate) -> str:
 _SUITE_HEADS = ("benchmark", "title", "edition and columns", "data SHA-256", "versions")
 
 
+def _suite(header: RunHeader) -> Iterator[Html]:
+    """Nothing where no benchmark was asked."""
+    if header.suite:
+        yield tag("h3", "Suite")
+        yield table("Suite", _SUITE_HEADS, [_suite_row(b) for b in header.suite])
+
+
 def _suite_row(b: BenchmarkRecord) -> Sequence[Child]:
     versions = f"prompt {b.prompt_version}, parser {b.parser_version}, scorer {b.scorer_version}"
     read = [f"{name} from {column}" for name, column in b.columns.items()]
@@ -182,18 +196,22 @@ def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:
     yield "Python", e.python
     yield "packages", ", ".join(f"{k} {v}" for k, v in sorted(e.packages.items()))
     yield "variables", ", ".join(f"{k}={v}" for k, v in sorted(e.variables.items())) or "none that matter"
-    changed = f", with changes {(s.diff_sha256 or '')[:12]}" if s.dirty else ""
-    yield (
-        "source",
-        f"Fourways {s.version}, "
-        + (f"commit {s.commit[:12]} of {s.commit_date} on {s.branch}{changed}" if s.commit else "not in a checkout"),
-    )
+    yield "source", f"Fourways {s.version}, {_commit(s)}"
     residual = "not measured" if clock.residual_ns is None else f"{clock.residual_ns:g} ns"
     yield "clock", f"{clock.name}, resolution {clock.resolution_ns:g} ns, residual {residual}. {clock.note}"
     if (choice := header.thread_choice) is not None:
         tried = f"a trial of {choice.measured_on} ({choice.trial})"
         yield "threads of the models", f"{choice.count}, by {tried}: {choice.rule}"
     yield from (("trace", _trace(one)) for one in header.traces)
+
+
+def _commit(source: SourceState) -> str:
+    if source.commit is None:
+        return "in no checkout that git would read"
+    changed = f", with changes {(source.diff_sha256 or '')[:12]}" if source.dirty else ""
+    where = "no branch" if source.branch is None else source.branch
+    unknown = "; whether it was changed is not known" if source.dirty is None else ""
+    return f"commit {source.commit[:12]} of {source.commit_date} on {where}{changed}{unknown}"
 
 
 def _trace(trace: TraceRecord) -> str:

@@ -105,13 +105,18 @@ class Cpuset(Knob):
     name = "container.cpuset"
 
     def read(self, machine: Machine) -> Said:
-        group = hierarchy(machine, "cpuset")
-        names = ("cpuset.cpus.effective",) if group.version == 2 else ("cpuset.effective_cpus", "cpuset.cpus")
-        for name in names:
-            for text in group.files(machine, name):
-                if text:
-                    return Said(format_cpus(cpus(text)))
-        raise Unread("the control group does not tell")
+        return Said(format_cpus(cpus_given(machine)))
+
+
+def cpus_given(machine: Machine) -> frozenset[int]:
+    """The CPUs that the container may name. Raises Unread."""
+    group = hierarchy(machine, "cpuset")
+    names = ("cpuset.cpus.effective",) if group.version == 2 else ("cpuset.effective_cpus", "cpuset.cpus")
+    for name in names:
+        for text in group.files(machine, name):
+            if text:
+                return cpus(text)
+    raise Unread("the control group does not tell")
 
 
 def cpu_limit(machine: Machine) -> float | None:

@@ -4,6 +4,7 @@ take milliseconds."""
 
 from __future__ import annotations
 
+from fourways.evidence.environment.container import cpus_given
 from fourways.evidence.environment.cpulist import format_cpus
 from fourways.evidence.environment.knob import Knob, Said, counted
 from fourways.evidence.environment.machine import Machine, Unread, cpus
@@ -32,9 +33,10 @@ class Isolated(Knob):
         isolated = cpus(machine.text(f"{_CPU}/isolated"))
         quiet = machine.text_or(f"{_CPU}/nohz_full", "").replace("(null)", "").strip()
         value = format_cpus(isolated) + (f"; no timer ticks on {quiet}" if quiet else "")
-        if not isolated or machine.affinity() & isolated:
+        reached = isolated & _given(machine, isolated)
+        if not reached or machine.affinity() & isolated:
             return Said(value)
-        listed = format_cpus(isolated)
+        listed = format_cpus(reached)
         return Said(
             value,
             f"these CPUs are kept free, and this process does not use them: fourways env pin --cores {listed} -- "
@@ -231,6 +233,14 @@ class Mitigations(Knob):
         said = [f"{name}: {state}" for name, state in states.items() if state != "Not affected"]
         clean = len(states) - len(said)
         return Said("; ".join([*said, f"{clean} not affected"]))
+
+
+def _given(machine: Machine, otherwise: frozenset[int]) -> frozenset[int]:
+    """What a container was given; a process cannot be moved beyond it."""
+    try:
+        return cpus_given(machine)
+    except Unread:
+        return otherwise
 
 
 def _policies(machine: Machine, name: str) -> list[str]:

@@ -18,12 +18,13 @@ _MOST_CARDS = 64
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """nvml: the library. handle: its own of the card. index: the library's, which knows no CUDA_VISIBLE_DEVICES."""
+    """nvml: the library. handle: its own of the card. index: the library's, which knows no CUDA_VISIBLE_DEVICES.
+    machine: whose processes can be seen."""
 
     nvml: Any
     handle: Any
     index: int
-    process: int
+    machine: Machine
 
     def get(self, name: str, *arguments: Any) -> Any:
         """nvmlDeviceGet<name>. Raises the library's own error."""
@@ -124,17 +125,23 @@ class Mig(CardKnob):
 
 
 class OtherProcesses(CardKnob):
-    """Who else computes on the card."""
+    """Who else computes on the card. In a container the driver may name processes by their host's numbers."""
 
     name = "other_processes"
 
     def read(self, card: Card) -> Said:
-        others = [one for one in card.get("ComputeRunningProcesses") if one.pid != card.process]
+        listed = card.get("ComputeRunningProcesses")
+        others = [one for one in listed if one.pid != card.machine.process]
         if not others:
             return Said("none")
         held = sum(one.usedGpuMemory or 0 for one in others)
+        value = f"{len(others)}, {held / 2**30:.1f} GiB"
+        if len(others) == len(listed) and not all(card.machine.there(f"proc/{one.pid}") for one in others):
+            value += "; a number is its host's, so this process may be among them"
+            if len(others) == 1:
+                return Said(value)
         return Said(
-            f"{len(others)}, {held / 2**30:.1f} GiB",
+            value,
             f"they share the card's time and memory; see them: nvidia-smi -i {card.index}, and let them end first",
         )
 
@@ -212,18 +219,18 @@ def readings(machine: Machine) -> Iterator[Reading]:
     try:
         yield _reading("gpu.driver", partial(_driver, nvml))
         for index in range(_count(nvml)):
-            yield from _card_readings(nvml, index, machine.process)
+            yield from _card_readings(nvml, index, machine)
     finally:
         _quietly(nvml.nvmlShutdown)
 
 
-def _card_readings(nvml: Any, index: int, process: int) -> Iterator[Reading]:
+def _card_readings(nvml: Any, index: int, machine: Machine) -> Iterator[Reading]:
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
     except Exception as error:
         yield Reading(f"gpu{index}", None, unread=_why(error))
         return
-    card = Card(nvml, handle, index, process)
+    card = Card(nvml, handle, index, machine)
     for knob in CARD_KNOBS:
         yield _reading(f"gpu{index}.{knob.name}", partial(knob.read, card))
 

@@ -76,12 +76,17 @@ class HugePages(Knob):
         memory = machine.memory_kib()
         total, free, size = (_of(memory, name) for name in ("HugePages_Total", "HugePages_Free", "Hugepagesize"))
         value = f"{total:,} of {size:,} KiB, {free:,} free"
-        if not total or free < total:
+        promised = memory.get("HugePages_Rsvd", 0) > 0 or _HUGE_MALLOC in machine.variables.get("GLIBC_TUNABLES", "")
+        if not total or free < total or promised:
             return Said(value)
         return Said(
             value,
             f"{total * size / _KIB_PER_GIB:.1f} GiB are set aside and nobody uses them: sudo sysctl vm.nr_hugepages=0",
         )
+
+
+_HUGE_MALLOC = "glibc.malloc.hugetlb"
+"""This process's own: `fourways env pin --huge-pages` sets it."""
 
 
 class AddressLayout(Knob):

@@ -163,14 +163,20 @@ def write_note(machine: Machine, process: int, changes: Sequence[Change]) -> Non
         raise _taken(path) from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}", hint=_AS_ROOT) from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(msgspec.json.encode(note) + b"\n")
-    for change in changes:
-        if (now := value_of(machine, change.setting)) != change.before:
-            path.unlink()
-            raise UserError(
-                f"{change.setting} was {change.before} and is {now}: somebody else sets it", hint="try again later"
-            )
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(note) + b"\n")
+        for change in changes:
+            if (now := value_of(machine, change.setting)) != change.before:
+                raise UserError(
+                    f"{change.setting} was {change.before} and is {now}: somebody else sets it", hint="try again later"
+                )
+    except (OSError, Unread) as error:
+        path.unlink()
+        raise UserError(f"nothing was set: {error}", hint=f"the note of what to put back is {path}") from None
+    except UserError:
+        path.unlink()
+        raise
 
 
 def alive(note: Note) -> bool:
