@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -24,16 +25,19 @@ SIGNATURE_FILE = "statement.json.asc"
 
 _EDITED = "was it edited, or made by another version?"
 _row = msgspec.json.Decoder(Row)
-_rows_header = msgspec.json.Decoder(RowsHeader)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_File = TypeVar("_File", RunHeader, Summary, RunState, RowsHeader)
 
 
 def read_header(folder: Path) -> RunHeader:
     """Raises UserError if the folder holds no run, or one of another schema."""
     path = folder / RUN_FILE
-    try:
-        header = msgspec.json.decode(_read(path, folder), type=RunHeader)
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path} is not a {RUN_SCHEMA} header: {error}", hint=_EDITED) from error
+    return decode_header(_read(path, folder), path)
+
+
+def decode_header(content: bytes, path: Path) -> RunHeader:
+    """path: for the message. Raises UserError for what is no header, or one of another schema."""
+    header = _decoded(content, RunHeader, f"{path} is not a {RUN_SCHEMA} header")
     _check_schema(path, header.schema, RUN_SCHEMA)
     return header
 
@@ -41,10 +45,12 @@ def read_header(folder: Path) -> RunHeader:
 def read_summary(folder: Path) -> Summary:
     """Raises UserError if the folder holds no summary, or one of another schema."""
     path = folder / SUMMARY_FILE
-    try:
-        summary = msgspec.json.decode(_read(path, folder), type=Summary)
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path} is not a {SUMMARY_SCHEMA} file: {error}", hint=_EDITED) from error
+    return decode_summary(_read(path, folder), path)
+
+
+def decode_summary(content: bytes, path: Path) -> Summary:
+    """As `decode_header`."""
+    summary = _decoded(content, Summary, f"{path} is not a {SUMMARY_SCHEMA} file")
     _check_schema(path, summary.schema, SUMMARY_SCHEMA)
     return summary
 
@@ -52,22 +58,29 @@ def read_summary(folder: Path) -> Summary:
 def read_state(path: Path) -> RunState:
     """The state of a run; empty if it was stopped before anything was finished."""
     try:
-        return msgspec.json.decode((path / STATE_FILE).read_bytes(), type=RunState)
+        return decode_state((path / STATE_FILE).read_bytes(), path / STATE_FILE)
     except FileNotFoundError:
         return RunState()
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path / STATE_FILE} is not a run's state: {error}", hint=_EDITED) from error
+
+
+def decode_state(content: bytes, path: Path) -> RunState:
+    """As `decode_header`."""
+    return _decoded(content, RunState, f"{path} is not a run's state")
 
 
 def read_rows_header(path: Path) -> RowsHeader:
     """Line 1 of a rows.jsonl. Raises UserError if it is not one, or one of another schema."""
     try:
         with path.open("rb") as stream:
-            header = _rows_header.decode(stream.readline())
+            line = stream.readline()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path}, line 1: not a rows header: {error}") from error
+    return decode_rows_header(line, path)
+
+
+def decode_rows_header(line: bytes, path: Path) -> RowsHeader:
+    """As `decode_header`."""
+    header = _decoded(line, RowsHeader, f"{path}, line 1: not a rows header")
     _check_schema(path, header.schema, ROWS_SCHEMA)
     return header
 
@@ -83,7 +96,7 @@ def read_rows(path: Path) -> Iterator[Row]:
                 continue
             try:
                 yield _row.decode(line)
-            except msgspec.DecodeError as error:
+            except _UNREADABLE as error:
                 raise UserError(f"{path}, line {number}: not a row: {error}", hint="was the file edited?") from error
 
 
@@ -91,7 +104,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """The file appears complete or stays as it was, also through a kill or a full disk."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("wb") as stream:
+        beside.unlink(missing_ok=True)
+        with beside.open("xb") as stream:  # never through a link that waits there
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
@@ -101,6 +115,13 @@ def write_whole(path: Path, content: bytes) -> None:
         raise FourwaysError(
             f"{path} could not be written: {error.strerror or error}", hint="free some space or name another --out"
         ) from error
+
+
+def _decoded(content: bytes, kind: type[_File], wrong: str) -> _File:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except _UNREADABLE as error:
+        raise UserError(f"{wrong}: {error}", hint=_EDITED) from error
 
 
 def _check_schema(path: Path, found: str, known: str) -> None:

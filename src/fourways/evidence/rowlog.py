@@ -136,7 +136,7 @@ def rewrite(folder: Path, change: Callable[[Row], Row | None]) -> int:
 def check_free(folder: Path) -> None:
     """Raises UserError if another process is writing the run's rows."""
     path = folder / ROWS_FILE
-    if path.exists():
+    if path.is_file():  # a pipe would be waited for
         with path.open("rb") as rows:
             _lock(rows.fileno(), path)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -37,7 +36,7 @@ DOES_NOT_PROVE = (
     "that no other run was made and kept back",
 )
 
-_NAME = re.compile(r'[^-"\\\x00-\x1f\x7f\s][^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*')
+_NAME = re.compile(r'(?![-\s])[^"\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+')
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -182,16 +181,26 @@ def is_plain(name: str) -> bool:
 
 def run_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """(name, path) of what a statement covers, now. Links are not followed and not named."""
-    for name, path, kind in everything(folder):
-        if stat.S_ISREG(kind) and is_plain(name) and name not in (STATEMENT_FILE, SIGNATURE_FILE):
+    for name, path, regular in everything(folder):
+        if regular and is_plain(name) and name not in (STATEMENT_FILE, SIGNATURE_FILE):
             yield name, path
 
 
-def everything(folder: Path) -> Iterator[tuple[str, Path, int]]:
-    """(name, path, mode) of all that lies in the folder and is no folder itself; links to folders are not entered."""
-    for top, folders, files in os.walk(folder):
-        for name in (*files, *folders):
-            path = Path(top, name)
-            kind = path.lstat().st_mode
-            if not stat.S_ISDIR(kind):
-                yield path.relative_to(folder).as_posix(), path, kind
+def everything(folder: Path) -> Iterator[tuple[str, Path, bool]]:
+    """(name, path, whether it is a regular file) of all that lies in the folder and is no folder that can be looked
+    into; links to folders are not entered."""
+    left = [folder]
+    while left:
+        top = left.pop()
+        try:
+            with os.scandir(top) as entries:
+                found = list(entries)
+        except OSError:  # nobody may read it, or its path is longer than paths can be
+            yield top.relative_to(folder).as_posix(), top, False
+            continue
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                left.append(top / entry.name)
+            else:
+                path = top / entry.name
+                yield path.relative_to(folder).as_posix(), path, entry.is_file(follow_symlinks=False)

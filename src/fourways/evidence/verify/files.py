@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from fourways.core.run_files import SIGNATURE_FILE, STATEMENT_FILE
@@ -12,6 +14,34 @@ from fourways.evidence.statement import NEEDED, Statement, everything
 from fourways.evidence.verify.contract import Check, Refused, check
 
 _CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The files that a statement names, as it names them: what is read here has the digest there, whatever was done to
+    the folder meanwhile. digests: name → hex SHA-256."""
+
+    folder: Path
+    digests: dict[str, str]
+
+    def content(self, name: str) -> bytes:
+        """Raises Refused naming the file."""
+        return b"".join(self.lines(name))
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """One at a time, with their ends. Raises Refused naming the file; at its end if its bytes are not the signed
+        ones."""
+        digest = hashlib.sha256()
+        try:
+            fd = _opened(self.folder, name)
+        except Refused as error:
+            raise Refused(f"{name}: {error.message}") from error
+        with os.fdopen(fd, "rb") as stream:
+            for line in stream:
+                digest.update(line)
+                yield line
+        if digest.hexdigest() != self.digests[name]:
+            raise Refused(f"{name}: it changed while it was verified")
 
 
 def check_files(folder: Path, statement: Statement) -> Check:
@@ -36,7 +66,12 @@ def check_files(folder: Path, statement: Statement) -> Check:
 def not_signed(folder: Path, statement: Statement) -> tuple[str, ...]:
     """What else lies in the folder."""
     known = {one.name for one in statement.subject} | {STATEMENT_FILE, SIGNATURE_FILE}
-    return tuple(sorted(name for name, _, _ in everything(folder) if name not in known))
+    return tuple(sorted(_shown(name) for name, _, _ in everything(folder) if name not in known))
+
+
+def _shown(name: str) -> str:
+    """A name may be any bytes, and not all of them are text."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def read_small(folder: Path, name: str, most: int) -> bytes:

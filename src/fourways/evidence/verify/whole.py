@@ -30,6 +30,11 @@ def verify_run(folder: Path, allowed: Allowed | None, backend: Backend | None) -
         raise UserError(f"{folder} is no folder of a run", hint="name a folder that `fourways compare` made")
     if not any((folder / name).exists() for name in (RUN_FILE, STATEMENT_FILE)):
         raise UserError(f"{folder} holds no run", hint="name a folder that `fourways compare` made")
+    if allowed is not None and allowed.place.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"{allowed.place} lies in the run itself, whose maker chose what is there",
+            hint="keep the keys that you allow in a place of your own",
+        )
     try:
         content = read_small(folder, STATEMENT_FILE, LARGEST)
     except Refused as error:
@@ -39,7 +44,9 @@ def verify_run(folder: Path, allowed: Allowed | None, backend: Backend | None) -
         statement = decode_statement(content)
     except FourwaysError as error:
         return _told([signature, check("statement", _WHAT, [error.message])], signer)
-    checks = [signature, check("statement", _WHAT, []), check_files(folder, statement)]
+    checks = [signature, check("statement", _WHAT, [])]
+    if signature.outcome != "refused":  # what a stranger put there is not even hashed
+        checks.append(check_files(folder, statement))
     if any(one.outcome == "refused" for one in checks):
         return _told(checks, signer, statement, not_signed(folder, statement))
     from fourways.evidence.verify.content import check_content  # what computes figures is heavy, and a refusal quick

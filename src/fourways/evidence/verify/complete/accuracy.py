@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fourways.core.request import derive_seed
 from fourways.core.rows import AnswerRow
 from fourways.core.run import BenchmarkRecord, RunHeader, asked_sha256
-from fourways.core.run_files import ROWS_FILE
+from fourways.core.run_files import ROWS_FILE, RUN_FILE
 from fourways.evidence.verify.complete.told import Told
 
 
@@ -32,8 +32,12 @@ class Accuracy:
 
     def missing(self, candidate: str) -> Iterator[str]:
         """Of a candidate that is finished and was not lost."""
+        if not self._header.suite:
+            yield f"{RUN_FILE}: it asks for accuracy, and names no benchmark"
         lost, single = self._told.part(candidate), self._told.single(candidate)
         for record in self._header.suite:
+            if record.asked == 0 and self._header.shard is None:
+                yield f"{RUN_FILE}: it asks no sample of {record.key}"
             if record.key not in lost and record.asked is not None:
                 yield from _unlike(candidate, record, self._samples.get((candidate, record.key), set()), single)
 
@@ -52,5 +56,9 @@ def _unlike(candidate: str, record: BenchmarkRecord, answered: set[str], single:
     unwritten = {sample for sample in single if sample not in answered} if missing > 0 else set()
     if missing != 0 and not 0 < missing <= len(unwritten):
         yield f"{ROWS_FILE}: {candidate} has {len(answered):,} answers on {record.key}, and {asked:,} were asked"
-    elif record.asked_sha256 is not None and missing == 0 and asked_sha256(answered) != record.asked_sha256:
+    elif record.asked_sha256 is not None and len(unwritten) == missing and not _are(answered | unwritten, record):
         yield f"{ROWS_FILE}: {candidate} on {record.key}: the samples are not those that the header names by digest"
+
+
+def _are(samples: set[str], record: BenchmarkRecord) -> bool:
+    return asked_sha256(samples) == record.asked_sha256

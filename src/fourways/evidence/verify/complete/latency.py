@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
 from fourways.core.load import Load
 from fourways.core.rows import Cache, ClientRow, ProbeRow, RequestRow, Row, TermsRow
 from fourways.core.run import RunHeader
-from fourways.core.run_files import ROWS_FILE
+from fourways.core.run_files import ROWS_FILE, RUN_FILE
 from fourways.evidence.verify.complete.told import Told
 
 _Block = tuple[str, Load, Cache, int, int]
@@ -39,6 +40,8 @@ class Latency:
                 if _block(row, row.load) in blocks:
                     yield f"{where}: block {row.block} of {row.candidate} has two client rows"
                 blocks.add(_block(row, row.load))
+            case ProbeRow() | TermsRow() if self._plan is not None:
+                yield f"{where}: a row of `fourways load` in a run whose requests are planned"
             case ProbeRow():
                 self._searched.add(row.candidate)
             case TermsRow():
@@ -52,7 +55,7 @@ class Latency:
         for block in blocks.keys() ^ self._clients.get(candidate, set()):
             has, lacks = ("requests", "client row") if block in blocks else ("a client row", "request")
             yield f"{ROWS_FILE}: {_told(candidate, block)} has {has}, and no {lacks}"
-        if self._plan is not None and not self._loaded:
+        if self._plan is not None:
             yield from self._unplanned(candidate, blocks)
 
     def uneven(self, candidates: list[str]) -> Iterator[str]:
@@ -74,17 +77,16 @@ class Latency:
 
     def _unplanned(self, candidate: str, blocks: dict[_Block, set[tuple[int, str | None]]]) -> Iterator[str]:
         assert self._plan is not None
-        for size in self._plan.latency_loads:
-            for cache in _PASSES:
-                found = sum(
-                    len(items) for (_, load, state, _, _), items in blocks.items()
-                    if load == Load(concurrency=size) and state == cache
-                )  # fmt: skip
-                if found != self._plan.latency_requests:
-                    yield (
-                        f"{ROWS_FILE}: {candidate}, {size} at a time, {cache}: {found} requests, and "
-                        f"{self._plan.latency_requests} were planned"
-                    )
+        if not (self._plan.latency_requests and self._plan.latency_loads):
+            yield f"{RUN_FILE}: it asks for latency, and plans no request"
+        planned = [(Load(concurrency=size), cache) for size in self._plan.latency_loads for cache in _PASSES]
+        found = Counter(dict.fromkeys(planned, 0))
+        for (_, load, cache, _, _), items in blocks.items():
+            found[load, cache] += len(items)
+        for (load, cache), count in found.items():
+            due = self._plan.latency_requests if (load, cache) in planned else 0
+            if count != due:
+                yield f"{ROWS_FILE}: {candidate}, {load.label}, {cache}: {count} requests, and {due} were planned"
 
 
 def _block(row: RequestRow | ClientRow, load: Load) -> _Block:

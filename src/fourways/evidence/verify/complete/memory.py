@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from fourways.core.rows import MemoryQuantity, MemoryRow, MemoryStage
 from fourways.core.run import RunHeader
@@ -38,8 +38,7 @@ class Memory:
             yield f"{ROWS_FILE}: {candidate} is finished, and has no reading of memory"
         elif any(stage == "server" for readings in repeats.values() for stage, _ in readings):
             return
-        elif self._plan is not None and repeats.keys() != set(range(self._plan.memory_repeats)):
-            count = self._plan.memory_repeats
+        elif self._plan is not None and not _counts_to(count := self._plan.memory_repeats, repeats):
             yield f"{ROWS_FILE}: {candidate} has {len(repeats)} repeats of memory, and {count} were planned"
         may_break = _MAY_BREAK in self._told.single(candidate)
         whole = set().union(*repeats.values())
@@ -51,3 +50,8 @@ class Memory:
     def remarks(self) -> Iterator[str]:
         if self._plan is None and self._readings:
             yield "the header of an older version does not say how many repeats of memory were planned"
+
+
+def _counts_to(count: int, numbers: Collection[int]) -> bool:
+    """Whether the numbers, each once, are 0 … count - 1."""
+    return len(numbers) == count and all(0 <= number < count for number in numbers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fourways.core.rows import FailureRow
 
 
@@ -31,3 +33,11 @@ class Told:
         return any(
             row.candidate == candidate and row.scope != "sample" and row.status == "failed" for row in self._rows
         )
+
+    def remarks(self) -> Iterator[str]:
+        """What was tried and broke, which whoever reads the figures must know."""
+        broken = [row for row in self._rows if row.status == "failed"]
+        if broken:
+            first = broken[0]
+            what = " ".join(part for part in (first.candidate, first.scope, first.where) if part)
+            yield f"{first.axis}: {len(broken):,} things broke, and rows say so; the first: {what}: {first.message}"

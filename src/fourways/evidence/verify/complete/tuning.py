@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fourways.core.rows import TrainStepRow, TuneAnswerRow
 from fourways.core.run import RunHeader
-from fourways.core.run_files import ROWS_FILE
+from fourways.core.run_files import ROWS_FILE, RUN_FILE
 from fourways.evidence.verify.complete.told import Told
 
 _PHASES = ("before", "after")
@@ -24,8 +24,7 @@ class Tuning:
         where = f"{ROWS_FILE}, line {line}"
         if isinstance(row, TrainStepRow):
             due = self._steps.get((row.candidate, row.seed), 0)
-            unwritten = [str(step) for step in range(due, row.step)]
-            if row.step < due or not set(unwritten) <= set(self._told.single(row.candidate)):
+            if row.step < due or not self._unwritten(row.candidate, due, row.step):
                 yield f"{where}: step {row.step} of {row.candidate}, seed {row.seed}, and {due} is due"
             self._steps[row.candidate, row.seed] = row.step + 1
             return
@@ -40,6 +39,8 @@ class Tuning:
         planned = seeds if self._plan is None else set(self._plan.tuning_seeds)
         if not planned or seeds - planned:
             yield f"{ROWS_FILE}: {candidate} was tuned with seeds {sorted(seeds)}, and {sorted(planned)} were planned"
+        if self._plan is not None and not (self._plan.tuning_steps and self._plan.tuning_held_out):
+            yield f"{RUN_FILE}: it asks for tuning, and plans no step or no held-out sample"
         for seed in sorted(planned):
             if not any(where.endswith(f"seed {seed}") for where in self._told.part(candidate)):
                 yield from self._incomplete(candidate, seed)
@@ -47,6 +48,11 @@ class Tuning:
     def remarks(self) -> Iterator[str]:
         if self._plan is None and self._steps:
             yield "the header of an older version does not say how many steps of tuning were planned"
+
+    def _unwritten(self, candidate: str, due: int, step: int) -> bool:
+        """Whether failures stand for the steps before this one that are not there."""
+        told = set(self._told.single(candidate))
+        return step - due <= len(told) and all(str(one) in told for one in range(due, step))
 
     def _incomplete(self, candidate: str, seed: int) -> Iterator[str]:
         what = f"{ROWS_FILE}: {candidate}, seed {seed}"
