@@ -186,10 +186,20 @@ def _no_trial(*_: object) -> tuple[int, str]:
     raise AssertionError("a trial was made")
 
 
-def test_re_runs_that_are_there_are_judged_without_running_anything(answered: Path) -> None:
-    made = compared(answered, [answered])
+def test_re_runs_that_are_there_are_judged_without_running_anything(
+    answered: Path, changed: Callable[..., Path]
+) -> None:
+    made = compared(answered, [changed(run_id="another")])
     assert {one.verdict for one in made.comparison.verdicts} == {"reproduced"}
     assert made.comparison.differences == ()
+
+
+def test_a_run_is_not_its_own_re_run_and_no_start_counts_twice(answered: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="is the same run as"):
+        compared(answered, [answered])
+    other = changed(run_id="another")
+    with pytest.raises(UserError, match="is the same run as"):
+        compared(answered, [other, other])
 
 
 def test_a_run_whose_pictures_were_kept_out_keeps_them_out_again(answered: Path, changed: Callable[..., Path]) -> None:

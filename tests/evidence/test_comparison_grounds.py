@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import jsonschema
 import msgspec
@@ -15,7 +16,7 @@ from fourways.core.candidate import Candidate
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import UserError
 from fourways.core.manifest import Manifest
-from fourways.core.rows import AnswerRow, FailureRow, MemoryRow, Row, TrainStepRow, TuneAnswerRow
+from fourways.core.rows import AnswerRow, FailureRow, MemoryQuantity, MemoryRow, Row, TrainStepRow, TuneAnswerRow
 from fourways.core.run import (
     RUN_SCHEMA,
     BenchmarkRecord,
@@ -223,6 +224,66 @@ def test_every_verdict_has_its_reasons_and_is_the_same_read_back_to_front(which:
     assert there.statistics["realworldqa.flips"] == len(which)
 
 
+def test_a_request_that_failed_in_the_old_run_has_nothing_to_repeat() -> None:
+    failed: list[Row] = [
+        msgspec.structs.replace(row, reply="", parsed=None, score=0.0, status="failed") for row in answers()
+    ]
+    found = verdict("accuracy", facts(failed), facts(failed))
+    assert (found.verdict, found.reasons) == (
+        "not comparable",
+        ("realworldqa: every request of the old run failed",),
+    )
+    assert verdict("accuracy", facts(failed), facts(answers())).verdict == "not comparable"
+    assert verdict("accuracy", facts(answers()), facts(failed)).verdict == "not reproduced"
+    some = [*failed[:40], *answers()[40:]]
+    found = verdict("accuracy", facts(some), facts(answers()))
+    assert found.verdict == "reproduced"
+    assert "40 requests failed in the old run and are not judged" in found.reasons[0]
+
+
+def test_a_benchmark_that_the_new_run_lost_is_not_reproduced_and_one_that_it_could_not_ask_is_not_comparable() -> None:
+    other = [msgspec.structs.replace(row, benchmark="mmstar") for row in answers()]
+
+    def without(status: Literal["failed", "undefined"]) -> Facts:
+        lost = FailureRow("a", "accuracy", "benchmark", "realworldqa", "the reader broke", status=status)
+        return facts([*other, lost])
+
+    old = facts([*answers(), *other])
+    found = verdict("accuracy", old, without("failed"))
+    assert found.verdict == "not reproduced"
+    assert "realworldqa: the new run has no answers, and the old one has: the reader broke" in found.reasons
+    assert verdict("accuracy", old, without("undefined")).verdict == "not comparable"
+    assert verdict("accuracy", without("failed"), old).verdict == "not comparable"
+
+
+def test_ties_count_as_agreement_in_the_interval_too() -> None:
+    """Of 400 answers 40 flip at ties, as many to right as to wrong, and 3 elsewhere: too few agree, and the interval of
+    3 in 400 reaches 99.5 %."""
+    old = answers(n=400)
+    tied = flipped(old, [*range(0, 80, 4), *range(1, 80, 4)], logprob=-0.7)
+    found = verdict("accuracy", facts(old), facts([*tied[:80], *flipped(old, [82, 84, 86])[80:]]))
+    assert found.statistics["realworldqa.ties"] == 40
+    assert found.verdict == "not comparable"
+
+
+def test_a_difference_that_no_test_separates_says_which_one_this_n_would_have_seen() -> None:
+    low = candidate(candidate=Candidate("a", model="m", dtype="bfloat16"))()
+    found = verdict("accuracy", facts(answers(), low), facts(flipped(answers(), [1, 2]), low))
+    assert found.verdict == "reproduced"
+    assert "not separated (p = " in found.reasons[0] and "this n sees differences of" in found.reasons[0]
+
+
+def test_how_fast_the_machine_was_set_loosens_nothing_that_answers_must_keep() -> None:
+    def under(governor: str) -> RunHeader:
+        readings = (Reading("cpu.governor", governor),)
+        return header(environment=msgspec.structs.replace(header().environment, readings=readings))
+
+    new = flipped(answers(), [0, 1, 4, 5])  # 96.7 % agree: enough between unlike machines only
+    found = verdict("accuracy", facts(answers(), under("performance")), facts(new, under("powersave")))
+    assert "99.5 % must agree where the arithmetic is the same" in found.reasons[0]
+    assert found.verdict != "reproduced"
+
+
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -256,6 +317,58 @@ def test_processes_that_differ_among_themselves_say_nothing() -> None:
     found = verdict("memory", facts(readings(process=wild)), facts(readings()))
     assert found.verdict == "not comparable"
     assert "4,000,000 to 6,500,000" in found.reasons[0]
+
+
+def test_means_that_agree_by_chance_are_not_called_the_same() -> None:
+    wild = (4_000_000, 6_000_000, 5_000_000)
+    found = verdict("memory", facts(readings(process=wild)), facts(readings()))
+    assert found.verdict == "not comparable"
+    assert "too far apart (old 4,000,000 to 6,000,000; new 4,990,000 to 5,010,000 bytes)" in found.reasons[0]
+
+
+def test_one_process_cannot_show_its_own_spread() -> None:
+    found = verdict("memory", facts(readings(process=(5_000_000,))), facts(readings(process=(5_500_000,))))
+    assert found.verdict == "not comparable"
+    assert "one process cannot show" in found.reasons[0]
+    steady = (5_500_000, 5_500_000), (5_000_000, 5_000_000)
+    made = [facts(readings(process=sizes)) for sizes in steady]
+    assert verdict("memory", made[1], made[0]).verdict == "not reproduced"
+
+
+def test_a_reading_that_the_new_run_lost_is_not_reproduced_and_one_that_it_has_alone_is_not_comparable() -> None:
+    more = [*readings(), MemoryRow("a", 0, "train_step", "live_tensors", 7, (640, 480), 1, 100)]
+    why = FailureRow("a", "memory", "sample", "train_step", "no gradient")
+    found = verdict("memory", facts(more), facts([*readings(), why]))
+    assert found.verdict == "not reproduced"
+    assert "the new run has none, and the old one has: no gradient" in found.reasons[0]
+    assert verdict("memory", facts(readings()), facts(more)).verdict == "not comparable"
+
+
+def test_the_allocator_of_a_card_may_hold_one_block_more_and_what_others_hold_is_not_judged() -> None:
+    def card(allocated: int, device: int = 1 << 30, tensors: int = 500 << 20) -> Facts:
+        kinds: dict[MemoryQuantity, int] = {
+            "allocated": allocated, "reserved": allocated, "device": device, "non_torch": device, "exact": tensors,
+        }  # fmt: skip
+        return facts(
+            [MemoryRow("a", n, "prefill", q, b, (640, 480), 1, 100) for n in (0, 1, 2) for q, b in kinds.items()]
+        )
+
+    block, mib = 2 << 20, 1 << 20
+    assert verdict("memory", card(100 * mib), card(100 * mib + block, 3 << 30)).verdict == "reproduced"
+    found = verdict("memory", card(100 * mib), card(100 * mib + block + 1))
+    assert found.verdict == "not reproduced"
+    assert "more than 1 % or one block of 2 MiB" in found.reasons[0]
+    assert verdict("memory", card(1000 * mib), card(1009 * mib)).verdict == "reproduced"
+    assert verdict("memory", card(1000 * mib), card(1011 * mib)).verdict == "not reproduced"
+
+
+def test_a_process_that_was_lost_among_others_is_a_difference_and_what_the_old_run_lost_in_part_is_judged() -> None:
+    lost: list[Row] = [FailureRow("a", "memory", "axis", "repeat 2", "the probe was killed")]
+    whole, part = facts(readings()), facts([*readings(process=(5_000_000, 5_010_000)), *lost])
+    found = verdict("memory", whole, part)
+    assert found.verdict == "not reproduced"
+    assert "lost a part of its memory (repeat 2): the probe was killed" in found.reasons[0]
+    assert verdict("memory", part, whole).verdict == "reproduced"
 
 
 def test_memory_under_other_versions_is_not_comparable() -> None:
@@ -297,7 +410,23 @@ def test_on_another_machine_the_answers_decide() -> None:
     assert verdict("tuning", facts(trained()), facts(trained(off=0.1), other)).verdict == "reproduced"
     found = verdict("tuning", facts(trained()), facts(trained(off=0.1, wrong=40), other))
     assert found.verdict == "not reproduced"
-    assert "this n sees" in found.reasons[0]
+    assert "their score moved by -32.0 pp (p = " in found.reasons[0]
+
+
+def test_losses_that_part_between_unlike_machines_decide_nothing_without_answers() -> None:
+    other = header(environment=msgspec.structs.replace(header().environment, cpu="another"))
+    steps, parted = ([row for row in trained(off=off) if isinstance(row, TrainStepRow)] for off in (0.0, 0.1))
+    assert verdict("tuning", facts(steps), facts(steps, other)).verdict == "reproduced"
+    assert verdict("tuning", facts(steps), facts(parted, other)).verdict == "not comparable"
+
+
+def test_a_fine_tune_that_the_new_run_lost_is_not_reproduced() -> None:
+    second = [msgspec.structs.replace(row, seed=1) for row in trained()]
+    why = FailureRow("a", "tuning", "benchmark", "shapes, seed 1", "the loss is no number")
+    found = verdict("tuning", facts([*trained(), *second]), facts([*trained(), why]))
+    assert found.verdict == "not reproduced"
+    assert "shapes, seed 1: the new run has no fine-tune, and the old one has: the loss is no number" in found.reasons
+    assert verdict("tuning", facts(trained()), facts([*trained(), *second])).verdict == "reproduced"
 
 
 # -- the whole ---------------------------------------------------------------------------------------------------------
@@ -316,6 +445,27 @@ def test_a_difference_is_named_by_its_candidate_and_path() -> None:
     (found,) = judge(facts(answers()), facts(answers(), other)).differences
     assert found.where == "candidates.a.sha256.model.safetensors"
     assert (found.old, found.new) == ("1" * 64, "9" * 64)
+
+
+def test_a_candidate_that_is_matched_by_another_name_is_not_mixed_up_with_one_that_has_it() -> None:
+    def named(name: str, digest: str) -> CandidateRecord:
+        return msgspec.structs.replace(RECORD, candidate=Candidate(name, model="m"), sha256={"w": digest * 64})
+
+    old = facts([], header(candidates=(named("bf16", "1"), named("int4", "2"))))
+    new = facts([], header(candidates=(named("int4", "3"), named("int8", "4"))))
+    made = side_by_side(old, new, [("int4", "bf16"), ("int8", "bf16")]).differences
+    digests = {one.where: (one.old, one.new) for one in made if one.where.endswith(".sha256.w")}
+    assert digests == {
+        "candidates.int4.sha256.w": ("1" * 64, "3" * 64),
+        "candidates.int8.sha256.w": ("1" * 64, "4" * 64),
+    }
+
+
+def test_a_package_or_candidate_may_be_called_like_what_always_differs() -> None:
+    changed = msgspec.structs.replace(header().environment, lock={"schema": "2"})
+    before = msgspec.structs.replace(header().environment, lock={"schema": "1"})
+    made = judge(facts([], header(environment=before)), facts([], header(environment=changed))).differences
+    assert [one.where for one in made] == ["environment.lock.schema"]
 
 
 def test_a_comparison_keeps_its_published_schema_and_reads_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 import numpy as np
@@ -22,6 +23,11 @@ from fourways.core.run import (
 )
 from fourways.core.verdict import AxisVerdict
 from fourways.evidence.comparison import Facts, judge
+from fourways.evidence.comparison.conditions import POLICIES
+from fourways.evidence.environment import gpu
+from fourways.evidence.environment.catalogue import CATALOGUE
+from fourways.evidence.environment.gpu import CARD_KNOBS
+from fourways.evidence.environment.machine import Machine
 
 TOKENS, REQUESTS = 32, 32
 
@@ -191,3 +197,66 @@ def test_a_load_whose_requests_fail_now_is_not_reproduced_however_fast_the_other
     assert found.verdict == "not reproduced"
     assert "more than half of the requests failed at closed 8, cold in 3 of 3 starts" in found.reasons
     assert latency(run(0, busy=1.0), [failing(1), run(2), run(3)]).verdict == "not comparable"
+
+
+def test_a_further_start_of_another_machine_checkpoint_or_candidate_is_none() -> None:
+    other = msgspec.structs.replace(header().environment, cpu="another")
+    record = header().candidates[0]
+    noisy = msgspec.structs.replace(record, sha256={"model.safetensors": "9" * 64})
+    named = msgspec.structs.replace(record, candidate=Candidate("b", model="a"))
+    for head, told in (
+        (header(environment=other), "run 2: processor: cpu → another"),
+        (header(candidates=(noisy,)), "run 2: another checkpoint than run 1 has"),
+        (header(candidates=(named,)), "run 2 has no candidate a"),
+    ):
+        found = latency(run(0, busy=1.0), [run(1, busy=1.0), run(2, busy=1.0, head=head)])
+        assert (found.verdict, found.reasons) == ("not comparable", (told,))
+
+
+def test_a_start_that_answered_nothing_is_counted_and_not_left_out() -> None:
+    broken = Facts.of("broken", header(), (), [FailureRow("a", "latency", "axis", "", "every request failed")])
+    found = latency(run(0, busy=1.0), [run(1, busy=1.0), run(2, busy=1.0), run(3, busy=1.0), broken])
+    assert found.verdict == "not comparable"
+    assert any("in 1 of 4 starts" in reason for reason in found.reasons)
+
+
+def test_a_time_of_zero_is_no_time() -> None:
+    made = run(1, busy=1.0)
+    made.measured["a"].requests = [
+        msgspec.structs.replace(row, ttft_ms=0.0, e2e_ms=0.0, chunk_gaps_ms=(0.0,))
+        for row in made.measured["a"].requests
+    ]
+    assert latency(run(0), [made]).verdict == "not comparable"
+    assert latency(made, [run(0)]).verdict == "not comparable"
+
+
+def test_what_decides_a_machine_s_speed_is_named_as_the_environment_names_it() -> None:
+    """By its real catalogue, and a card's knobs: one that is renamed there is missed here."""
+    cards = {f"gpu{number}.{knob.name}" for knob in CARD_KNOBS for number in (0, 11)}
+    known = {knob.name for knob in CATALOGUE} | cards | {one.knob for one in gpu.readings(Machine())}
+    for pattern in POLICIES:
+        named = sorted(name for name in known if fnmatchcase(name, pattern))
+        assert named, pattern
+        knob = named[-1]
+
+        def under(value: str, knob: str = knob) -> RunHeader:
+            readings = (Reading(knob, value), Reading("system.load", value))
+            return header(environment=msgspec.structs.replace(header().environment, readings=readings))
+
+        found = latency(run(0, head=under("one")), [run(1, head=under("other"))])
+        assert (found.verdict, found.reasons) == ("not comparable", (f"{knob}: one → other",))
+
+
+def test_the_fastest_of_a_few_requests_is_no_twentieth() -> None:
+    def few(seed: int, engine: float) -> Facts:
+        made = run(seed, engine=engine, busy=1.0)
+        made.measured["a"].requests = [
+            msgspec.structs.replace(row, chunk_gaps_ms=row.chunk_gaps_ms[:1])
+            for row in made.measured["a"].requests
+            if row.item < 19
+        ]
+        return made
+
+    found = latency(few(0, 1.0), [few(1, 3.0), few(2, 3.0)])
+    assert found.verdict == "not comparable"
+    assert not any("undisturbed" in name for name in found.statistics)

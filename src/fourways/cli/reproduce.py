@@ -73,7 +73,7 @@ def _judged(run: Path, reruns: Sequence[Path], out: Path | None, axes: str | Non
 
     if out is not None or axes is not None:
         raise UserError("--rerun runs nothing, so --out and --axes have no meaning beside it", hint="leave them out")
-    old, new, *further = (Facts.read(path) for path in (run, *reruns))
+    old, new, *further = Facts.read_all([run, *reruns])
     return judge(old, new, further), new.header
 
 

@@ -83,8 +83,8 @@ def reproduce(
 
 def compared(run: Path, reruns: Sequence[Path]) -> Reproduction:
     """Judges re-runs that are there. reruns: the first has every axis that is judged; of the others only the latency
-    counts, as further fresh starts. Raises UserError naming a folder that holds no finished run."""
-    old, new, *further = (Facts.read(path) for path in (run, *reruns))
+    counts, as further fresh starts. Raises UserError naming a folder that holds no finished run, or one given twice."""
+    old, new, *further = Facts.read_all([run, *reruns])
     return Reproduction(judge(old, new, further), new.header, reruns[0])
 
 

@@ -33,11 +33,13 @@ _LISTED = 8
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """One benchmark: the answers that both runs have, in pairs (old, new)."""
+    """One benchmark: what the old run has an answer to and the new one asked, in pairs (old, new). alone: samples of
+    one run only. unanswered: those whose request failed in the old run, so that there is nothing to repeat."""
 
     benchmark: str
     pairs: Sequence[_Pair]
     alone: int
+    unanswered: int
 
     @property
     def flips(self) -> list[_Pair]:
@@ -56,6 +58,10 @@ class _Answers:
     def asked_otherwise(self) -> int:
         return sum(old.prompt_sha256 != new.prompt_sha256 for old, new in self.pairs)
 
+    def differ(self, exact: bool) -> list[_Pair]:
+        """Flips that count: where the arithmetic is the same, a tie is none."""
+        return [pair for pair in self.flips if not (exact and _tie(*pair))]
+
 
 def accuracy(both: Both) -> AxisVerdict:
     """Finding by finding, one a benchmark."""
@@ -70,11 +76,12 @@ def accuracy(both: Both) -> AxisVerdict:
 def _findings(both: Both) -> Iterator[Finding]:
     exact = bit_exact(both)
     suite = {record.key: record for record in both.new_run.header.suite}
-    scores = moved(shared_metrics(both.old.answers, both.new.answers, suite))
-    for benchmark in dict.fromkeys([*both.old.answers, *both.new.answers]):
+    given = {key: [row for row in rows if row.status != "failed"] for key, rows in both.old.answers.items()}
+    scores = moved(shared_metrics(given, both.new.answers, suite))
+    for benchmark in dict.fromkeys([*both.old.answers, *both.new.answers, *both.new.lost_benchmarks]):
         answers = _answers(both, benchmark)
         if not answers.pairs:
-            yield Finding("not comparable", f"{benchmark}: no sample was asked in both runs")
+            yield _nothing(both, answers)
         else:
             yield _finding(answers, scores.get(benchmark), exact)
     if (whole := scores.get("")) is not None:
@@ -85,14 +92,24 @@ def _findings(both: Both) -> Iterator[Finding]:
 def _answers(both: Both, benchmark: str) -> _Answers:
     old, new = ({row.sample: row for row in run.answers.get(benchmark, ())} for run in (both.old, both.new))
     shared = [(old[name], new[name]) for name in sorted(old.keys() & new.keys())]
-    return _Answers(benchmark, shared, len(old.keys() ^ new.keys()))
+    given = [pair for pair in shared if pair[0].status != "failed"]
+    return _Answers(benchmark, given, len(old.keys() ^ new.keys()), len(shared) - len(given))
+
+
+def _nothing(both: Both, answers: _Answers) -> Finding:
+    """No pair at all: the new run lost the benchmark, or the old one never had it."""
+    name, lost = answers.benchmark, both.new.lost_benchmarks.get(answers.benchmark)
+    had = any(row.status != "failed" for row in both.old.answers.get(name, ()))
+    if had and lost is not None and lost.status == "failed":
+        return Finding("not reproduced", f"{name}: the new run has no answers, and the old one has: {lost.message}")
+    if answers.unanswered:
+        return Finding("not comparable", f"{name}: every request of the old run failed")
+    why = f": {lost.message}" if lost is not None else ""
+    return Finding("not comparable", f"{name}: no sample was asked in both runs{why}")
 
 
 def _finding(answers: _Answers, score: Moved | None, exact: bool) -> Finding:
     n, flips, ties = len(answers.pairs), answers.flips, answers.ties
-    counted = len(flips) - (len(ties) if exact else 0)
-    agreement = 1 - counted / n
-    least = EXACT if exact else ROUNDED
     reasons = [_agreement(answers, flips, ties, exact)]
     if answers.asked_otherwise:
         reasons.append(f"{answers.asked_otherwise:,} prompts were not the same text")
@@ -100,6 +117,8 @@ def _finding(answers: _Answers, score: Moved | None, exact: bool) -> Finding:
         reasons.append(f"of replies that are the same, {answers.rescored:,} scored or read otherwise: a rule changed")
     if answers.alone:
         reasons.append(f"{answers.alone:,} samples were asked in one run only")
+    if answers.unanswered:
+        reasons.append(f"{answers.unanswered:,} requests failed in the old run and are not judged")
     if score is not None and (flips or answers.rescored):
         reasons.append(_score(score))
     statistics = {
@@ -111,18 +130,19 @@ def _finding(answers: _Answers, score: Moved | None, exact: bool) -> Finding:
     if score is not None:
         statistics |= {f"{answers.benchmark}.p": score.p, **_moved(answers.benchmark, score)}
     changed = bool(answers.rescored or answers.asked_otherwise)
-    verdict = _verdict(answers, agreement, least, score, changed)
+    verdict = _verdict(answers, exact, score, changed)
     return Finding(verdict, f"{answers.benchmark}: {'; '.join(reasons)}", statistics)
 
 
-def _verdict(answers: _Answers, agreement: float, least: float, score: Moved | None, changed: bool) -> Verdict:
+def _verdict(answers: _Answers, exact: bool, score: Moved | None, changed: bool) -> Verdict:
     """A rule or prompt that changed is a difference that was seen, whatever came of it."""
     if changed or (score is not None and score.p < SIGNIFICANT):
         return "not reproduced"
-    if agreement >= least:
+    least, differ = EXACT if exact else ROUNDED, {new.sample for _, new in answers.differ(exact)}
+    if 1 - len(differ) / len(answers.pairs) >= least:
         return "reproduced"
     images = [new.image for _, new in answers.pairs]
-    agreed = clustered_wilson(images, [float(_said(old) == _said(new)) for old, new in answers.pairs])
+    agreed = clustered_wilson(images, [float(new.sample not in differ) for _, new in answers.pairs])
     if agreed is None or agreed.high >= least:
         return "not comparable"
     return "not reproduced"
@@ -146,7 +166,9 @@ def _score(score: Moved) -> str:
     direction = "higher" if estimate.value > 0 else "lower"
     size = f"{score.metric.name} is {amount(abs(estimate.value), unit)} {direction}"
     rests = f"p = {score.p:.2g}, {score.difference.test}, {estimate.n:,} images"
-    return f"{size} ({rests}; this n sees {amount(score.difference.sees, unit)} or more)"
+    if score.p < SIGNIFICANT:
+        return f"{size} ({rests})"
+    return f"{size}: not separated ({rests}; this n sees differences of {amount(score.difference.sees, unit)} or more)"
 
 
 def _moved(name: str, score: Moved) -> dict[str, float]:

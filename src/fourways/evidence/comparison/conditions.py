@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from fourways.core.run import CandidateRecord, Environment
 from fourways.evidence.comparison.facts import Both
@@ -12,8 +13,11 @@ _VERSIONS = ("torch", "transformers", "numpy", "torchao", "peft")
 _ASKED = ("dtype", "device", "quantization", "adapter", "visual_budget", "sampling", "weights")
 _OF_THE_HOUR = frozenset({"kv_bytes", "threads_measured", "concurrency", "url"})
 """Settings of an engine that follow what was free, or where it happened to be."""
-_POLICIES = frozenset({"driver", "governor", "turbo", "smt", "mig", "power_cap", "clocks_locked"})
-"""The last part of a knob's name: what decides how fast the same machine is."""
+POLICIES = (
+    "cpu.governor", "cpu.energy_preference", "cpu.frequency", "cpu.turbo", "cpu.smt", "container.cpu_limit",
+    "gpu.driver", "gpu*.power_cap", "gpu*.mig",
+)  # fmt: skip
+"""Knobs, as the environment names them, that decide how fast the same machine is; `gpu*`: of any card."""
 _MEMORY_SLACK = 0.05
 
 
@@ -21,17 +25,20 @@ def apart(both: Both) -> tuple[str, ...]:
     """Why the two machines or engines are not of one class, each with both values; empty if they are."""
     old, new = both.records
     machines = _machines(both.old_run.header.environment, both.new_run.header.environment)
-    return (*machines, *_candidates(old, new), *_engines(old, new))
+    policies = _policies(both.old_run.header.environment, both.new_run.header.environment)
+    return (*machines, *policies, *_candidates(old, new), *_engines(old, new))
 
 
 def bit_exact(both: Both) -> bool:
     """Whether the same arithmetic on the same kind of machine was asked for: then answers and losses are expected to
-    be the same, up to ties of the two best scores (fp32, CPU, local engine, same versions and threads)."""
+    be the same, up to ties of the two best scores (fp32, CPU, local engine, same versions and threads). How fast the
+    machine was set changes no answer."""
     old, new = both.records
     asked = new.candidate
     plain = asked.device == "cpu" and asked.dtype == "float32" and asked.quantization is None
     local = all(one.engine is not None and one.engine.engine == "local" for one in (old, new))
-    return plain and local and not apart(both)
+    machines = _machines(both.old_run.header.environment, both.new_run.header.environment)
+    return plain and local and not any((*machines, *_candidates(old, new), *_engines(old, new)))
 
 
 def _machines(old: Environment, new: Environment) -> Iterator[str]:
@@ -47,10 +54,13 @@ def _machines(old: Environment, new: Environment) -> Iterator[str]:
             yield f"{what}: {before} → {after}"
     if abs(new.memory_bytes - old.memory_bytes) > _MEMORY_SLACK * old.memory_bytes:
         yield f"memory: {old.memory_bytes / 2**30:.1f} GiB → {new.memory_bytes / 2**30:.1f} GiB"
+
+
+def _policies(old: Environment, new: Environment) -> Iterator[str]:
     before, after = ({one.knob: one.value for one in machine.readings} for machine in (old, new))
     for knob in sorted(before.keys() & after.keys()):
         values = before[knob], after[knob]
-        if knob.rpartition(".")[2] in _POLICIES and None not in values and values[0] != values[1]:
+        if any(fnmatchcase(knob, name) for name in POLICIES) and None not in values and values[0] != values[1]:
             yield f"{knob}: {values[0]} → {values[1]}"
 
 

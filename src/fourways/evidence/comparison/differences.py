@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,13 @@ _ALWAYS = frozenset(
     }
 )  # fmt: skip
 """Of the hour, the place or the command line, not of what was run."""
+_BY_NAME = frozenset(
+    {
+        "candidates", "suite", "workloads", "definitions", "environment.lock", "environment.packages",
+        "environment.variables", "environment.settings",
+    }
+)  # fmt: skip
+"""Where keys are names that others chose: a package may be called `schema`, a candidate `path`."""
 _OF_THE_HOUR = frozenset(
     {
         "load", "pressure", "stolen", "throttled", "cpu_throttled", "throttling", "temperature", "clocks", "model",
@@ -29,19 +36,21 @@ _LONGEST = 120
 
 def differences(old: RunHeader, new: RunHeader, pairs: Sequence[tuple[str, str]]) -> tuple[Difference, ...]:
     """pairs: (new name, old name) of the candidates that are compared; those of one run only stand as such."""
-    renamed = {theirs: mine for mine, theirs in pairs}
-    return tuple(_walk("", _plain(old, renamed), _plain(new, {})))
+    after = [(mine, mine) for mine, _ in pairs]
+    return tuple(_walk("", _plain(old, pairs), _plain(new, after)))
 
 
-def _plain(header: RunHeader, renamed: Mapping[str, str]) -> dict[str, Any]:
-    """The header as nested dictionaries; lists of things that have names go by their names."""
+def _plain(header: RunHeader, called: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The header as nested dictionaries; lists of things that have names go by their names. called: what a candidate
+    that is compared is called in the differences, and its name in this run; one that is not goes by its own."""
     made: dict[str, Any] = msgspec.to_builtins(header, order="deterministic")
-    made["candidates"] = {
-        renamed.get(one["candidate"]["name"], one["candidate"]["name"]): one for one in made["candidates"]
-    }
-    for one in made["candidates"].values():
+    named = {one["candidate"]["name"]: one for one in made["candidates"]}
+    for one in named.values():
         if one["manifest"] is not None:
             one["manifest"]["files"] = {file["name"]: file for file in one["manifest"]["files"]}
+    compared = {own for _, own in called}
+    others = {name: one for name, one in named.items() if name not in compared}
+    made["candidates"] = others | {name: named[own] for name, own in called}
     made["suite"] = {one["key"]: one for one in made["suite"]}
     made["workloads"] = {one["name"]: one for one in made["workloads"]}
     readings = made["environment"].pop("readings")
@@ -53,7 +62,7 @@ def _plain(header: RunHeader, renamed: Mapping[str, str]) -> dict[str, Any]:
 
 def _walk(where: str, old: Any, new: Any) -> Iterator[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted({*old, *new} - _ALWAYS):
+        for key in sorted({*old, *new} - (frozenset() if where in _BY_NAME else _ALWAYS)):
             yield from _walk(f"{where}.{key}" if where else str(key), old.get(key), new.get(key))
     elif old != new:
         yield Difference(where, _said(old), _said(new))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fourways.core.errors import UserError
 from fourways.core.figure import Figure
 from fourways.core.rows import (
     AnswerRow,
@@ -53,8 +54,24 @@ class Measured:
                 pass
 
     def lost(self, axis: str) -> FailureRow | None:
-        """Why there is nothing of a whole axis; None where it was measured."""
+        """Why all of an axis, or a part that its rows cannot show (one start, one process), is missing; None where
+        nothing was lost."""
         return next((row for row in self.failures if row.axis == axis and row.scope in ("candidate", "axis")), None)
+
+    @property
+    def lost_benchmarks(self) -> dict[str, FailureRow]:
+        """Benchmarks that were asked for, and why there is nothing of them."""
+        return {row.where: row for row in self.failures if row.axis == "accuracy" and row.scope == "benchmark"}
+
+    def has(self, axis: str) -> bool:
+        """Whether anything of the axis was measured."""
+        rows: Mapping[str, Sized] = {
+            "accuracy": self.answers,
+            "latency": self.requests,
+            "memory": self.memory,
+            "tuning": [*self.steps, *self.tuned],
+        }
+        return bool(rows[axis])
 
 
 NOTHING = Measured()
@@ -81,6 +98,17 @@ class Facts:
         """Raises UserError if the folder holds no finished run, or one of another version."""
         header, summary = read_header(folder), read_summary(folder)
         return cls.of(name or str(folder), header, summary.figures, read_rows(folder / ROWS_FILE))
+
+    @classmethod
+    def read_all(cls, folders: Sequence[Path]) -> list[Facts]:
+        """A run and its re-runs. Raises UserError as `read` does, and for a run that is given twice: it would agree
+        with itself, and show no spread."""
+        found: dict[str, Facts] = {}
+        for folder in folders:
+            facts = cls.read(folder)
+            if (twice := found.setdefault(facts.header.run_id, facts)) is not facts:
+                raise UserError(f"{folder} is the same run as {twice.name}", hint="name every run once")
+        return [*found.values()]
 
     def candidate(self, name: str) -> Measured:
         return self.measured.get(name, NOTHING)

@@ -29,16 +29,18 @@ def together(candidate: str, ground: Ground, findings: Sequence[Finding]) -> Axi
 
 
 def of_a_loss(both: Both, axis: Ground) -> Finding | None:
-    """What is known where one of the runs has nothing of the axis; None where both measured it.
+    """What is known where one of the runs lost the axis, or the new one a part of it; None where what both have can be
+    judged.
 
     What an older run measured and the newer lost is a difference that was seen; the other way round there is nothing
-    to repeat.
+    to repeat. Of an axis that the old run lost in part, the rest is judged.
     """
     old, new = both.old.lost(axis), both.new.lost(axis)
-    if old is not None:
+    if old is not None and not both.old.has(axis):
         also = "; neither does the new one" if new is not None else ""
         return Finding("not comparable", f"the old run has no {axis}: {old.message}{also}")
-    if new is not None:
-        verdict: Verdict = "not comparable" if new.status == "undefined" else "not reproduced"
-        return Finding(verdict, f"the new run has no {axis}, and the old one has: {new.message}")
-    return None
+    if new is None or (old is not None and both.new.has(axis)):
+        return None
+    lost = f"lost a part of its {axis} ({new.where})" if both.new.has(axis) else f"has no {axis}, and the old one has"
+    verdict: Verdict = "not comparable" if new.status == "undefined" else "not reproduced"
+    return Finding(verdict, f"the new run {lost}: {new.message}")

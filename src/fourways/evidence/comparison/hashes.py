@@ -88,10 +88,13 @@ def _workloads(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[
 
 def _alike(both: Both) -> int:
     old, new = both.records
+    before, after = both.old_run.header, both.new_run.header
     files = len(old.sha256.keys() & new.sha256.keys())
-    rules = len(_shared(both)) * len((*_OF_DATA, *_OF_RULES))
-    definitions = len(both.old_run.header.definitions.keys() & both.new_run.header.definitions.keys())
-    return files + rules + definitions + len(both.old_run.header.workloads)
+    names = (*_OF_DATA, *_OF_RULES)
+    rules = sum(None not in (getattr(a, name), getattr(b, name)) for a, b in _shared(both) for name in names)
+    definitions = len(before.definitions.keys() & after.definitions.keys())
+    workloads = len({one.name for one in before.workloads} & {one.name for one in after.workloads})
+    return files + rules + definitions + workloads
 
 
 def _digests(before: str | None, after: str | None) -> str:

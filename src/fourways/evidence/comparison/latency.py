@@ -21,7 +21,7 @@ machine. docs/reproduce.md has the measurements behind the constants.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, inf, isfinite, log, sqrt
 from statistics import mean, median, stdev
 
@@ -98,14 +98,26 @@ def latency(both: Both, further: Sequence[Facts] = ()) -> AxisVerdict:
     name = both.new_name
     if (lost := of_a_loss(both, "latency")) is not None:
         return together(name, "latency", [lost])
-    if reasons := apart(both):
+    if reasons := [*apart(both), *_strangers(both, further)]:
         return together(name, "latency", [Finding("not comparable", reason) for reason in reasons])
     gaps = counts_tokens(both)
     old = start_of(both.old_run, both.old_name, gaps=gaps)
-    starts = [start_of(run, name, gaps=gaps) for run in (both.new_run, *further) if run.candidate(name).requests]
-    if not starts or not old.medians.keys() & starts[0].medians.keys():
+    starts = [start_of(run, name, gaps=gaps) for run in (both.new_run, *further)]
+    if not old.medians.keys() & starts[0].medians.keys():
         return together(name, "latency", [Finding("not comparable", "no load was measured in both runs")])
     return together(name, "latency", [*_findings(old, starts)])
+
+
+def _strangers(both: Both, further: Sequence[Facts]) -> Iterator[str]:
+    """Why what is given as a further start is none."""
+    for run in further:
+        if both.new_name not in run.names:
+            yield f"{run.name} has no candidate {both.new_name}"
+            continue
+        start = replace(both, new_run=run)
+        yield from (f"{run.name}: {reason}" for reason in apart(start))
+        if both.new_run.record(both.new_name).sha256 != run.record(both.new_name).sha256:
+            yield f"{run.name}: another checkpoint than {both.new_run.name} has"
 
 
 def _findings(old: Start, starts: Sequence[Start]) -> Iterator[Finding]:
@@ -136,7 +148,9 @@ def _lost_loads(old: Start, starts: Sequence[Start]) -> Iterator[Finding]:
         lost = sum(not isfinite(start.medians.get((setting, "e2e"), inf)) for start in starts)
         if lost:
             verdict: Verdict = "not reproduced" if lost == len(starts) else "not comparable"
-            said = f"more than half of the requests failed {_place(setting)} in {lost} of {len(starts)} starts"
+            sent = any((setting, "e2e") in start.medians for start in starts)
+            what = "more than half of the requests failed" if sent else "no request was answered"
+            said = f"{what} {_place(setting)} in {lost} of {len(starts)} starts"
             yield Finding(verdict, said)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import mean
+from math import sqrt
+from statistics import mean, variance
 
 from fourways.core.rows import MemoryQuantity, MemoryRow
 from fourways.core.verdict import AxisVerdict
@@ -33,10 +34,17 @@ def memory(both: Both) -> AxisVerdict:
     shared = [reading for reading in old if reading in new and reading.quantity not in OTHERS]
     if not shared:
         return together(name, "memory", [Finding("not comparable", "nothing was measured in both runs")])
-    missing = [f"{_name(r)}: measured in one run only" for r in old.keys() ^ new.keys() if r.quantity not in OTHERS]
     found = [finding for reading in shared for finding in _judged(reading, old[reading], new[reading])]
-    found += [Finding("not comparable", text) for text in missing]
-    return together(name, "memory", [*_alike(shared, old, new), *found])
+    return together(name, "memory", [*_alike(shared, old, new), *found, *_missing(both, old, new)])
+
+
+def _missing(both: Both, old: _Values, new: _Values) -> Iterator[Finding]:
+    """Readings of one run only."""
+    why = next((f": {row.message}" for row in both.new.failures if row.axis == "memory"), "")
+    for reading in (one for one in old if one not in new and one.quantity not in OTHERS):
+        yield Finding("not reproduced", f"{_name(reading)}: the new run has none, and the old one has{why}")
+    for reading in (one for one in new if one not in old and one.quantity not in OTHERS):
+        yield Finding("not comparable", f"{_name(reading)}: the old run has none")
 
 
 def _by_reading(rows: Sequence[MemoryRow]) -> dict[Reading, list[int]]:
@@ -56,22 +64,44 @@ def _judged(reading: Reading, old: Sequence[int], new: Sequence[int]) -> Iterato
         if set(old) != set(new):
             yield Finding("not reproduced", f"{said}: tensors are counted, and must be the same", statistics)
         return
-    allowed = _allowed(reading.quantity, before)
+    allowed, tolerance = _allowed(reading.quantity, before), _tolerance(reading.quantity)
     if abs(after - before) <= allowed:
-        return
-    interval = welch([float(value) for value in new], [float(value) for value in old]).interval
-    beyond = interval is None or min(abs(interval.low), abs(interval.high)) > allowed
-    if beyond and (interval is None or not interval.contains(0.0)):
-        yield Finding("not reproduced", f"{said}: more than {_tolerance(reading.quantity)}", statistics)
-        return
-    spread = f"processes of one run lie {min(*old, *new):,} to {max(*old, *new):,} bytes apart"
-    yield Finding("not comparable", f"{said}: {spread}, too far to place it within {_tolerance(reading.quantity)}")
+        if _error(old, new) > allowed:
+            yield Finding("not comparable", f"{said}: {_apart(old, new)} to place it within {tolerance}", statistics)
+    elif _beyond(old, new, allowed):
+        yield Finding("not reproduced", f"{said}: more than {tolerance}", statistics)
+    elif min(len(old), len(new)) < 2:
+        single = "one process cannot show how far processes of one run differ"
+        yield Finding("not comparable", f"{said}: {single}", statistics)
+    else:
+        yield Finding("not comparable", f"{said}: {_apart(old, new)} to place it within {tolerance}", statistics)
+
+
+def _error(old: Sequence[int], new: Sequence[int]) -> float:
+    """The standard error of the difference of means, as far as processes show it; 0 where each run has one alone."""
+    return sqrt(sum(variance(values) / len(values) for values in (old, new) if len(values) > 1))
+
+
+def _beyond(old: Sequence[int], new: Sequence[int], allowed: float) -> bool:
+    """Whether the whole interval of the difference lies beyond what is allowed. Where no process of a run differed
+    from another it has no width; that one alone cannot say."""
+    if min(len(old), len(new)) < 2:
+        return False
+    found = welch([float(value) for value in new], [float(value) for value in old])
+    if found.interval is None:
+        return abs(found.value) > allowed
+    return found.interval.low > allowed or found.interval.high < -allowed
+
+
+def _apart(old: Sequence[int], new: Sequence[int]) -> str:
+    ranges = "; ".join(f"{run} {min(values):,} to {max(values):,}" for run, values in (("old", old), ("new", new)))
+    return f"processes of one run lie too far apart ({ranges} bytes)"
 
 
 def _allowed(quantity: MemoryQuantity, before: float) -> float:
     if quantity in ALLOCATED:
         return max(float(BLOCK), ALLOCATED_SHARE * before)
-    return PROCESS_SHARE * before
+    return PROCESS_SHARE * abs(before)
 
 
 def _tolerance(quantity: MemoryQuantity) -> str:
@@ -85,13 +115,19 @@ def _alike(shared: Sequence[Reading], old: _Values, new: _Values) -> Iterator[Fi
     if same:
         said = f"{len(same)} of {len(counted)} counts of tensors are the same to the byte"
         yield Finding("reproduced", said, {"tensors.same": float(len(same)), "tensors.n": float(len(counted))})
-    rest = [r for r in shared if r.quantity not in COUNTED]
+    for kind in (ALLOCATED, frozenset({r.quantity for r in shared}) - COUNTED - ALLOCATED):
+        yield from _close([r for r in shared if r.quantity in kind], old, new)
+
+
+def _close(rest: Sequence[Reading], old: _Values, new: _Values) -> Iterator[Finding]:
+    """rest: of one tolerance."""
     ratios = {r: mean(new[r]) / mean(old[r]) for r in rest if mean(old[r]) > 0}
     close = [r for r in rest if abs(mean(new[r]) - mean(old[r])) <= _allowed(r.quantity, mean(old[r]))]
     if close and ratios:
         farthest = max(ratios.values(), key=lambda ratio: abs(ratio - 1))
-        said = f"{len(close)} of {len(rest)} readings of processes lie within {_tolerance(close[0].quantity)}"
-        statistics = {"processes.farthest_ratio": farthest, "processes.n": float(len(rest))}
+        what = "allocator" if close[0].quantity in ALLOCATED else "processes"
+        said = f"{len(close)} of {len(rest)} readings of the {what} lie within {_tolerance(close[0].quantity)}"
+        statistics = {f"{what}.farthest_ratio": farthest, f"{what}.n": float(len(rest))}
         yield Finding("reproduced", f"{said}; the farthest of all: {farthest - 1:+.2%}", statistics)
 
 

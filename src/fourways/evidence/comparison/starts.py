@@ -17,6 +17,8 @@ from fourways.figures.restarts import run_median
 
 FASTEST = 0.05
 """The share of decode steps, or of first tokens, that is taken as undisturbed."""
+LEAST_VALUES = 20
+"""Of fewer there is no twentieth."""
 MEDIANS = ("ttft", "e2e")
 Undisturbed = Literal["step", "first token"]
 _Ceiling = tuple[str, str, int, str, int]
@@ -56,13 +58,14 @@ def start_of(run: Facts, candidate: str, *, gaps: bool) -> Start:
     for setting, rows in by_setting.items():
         for time in MEDIANS:
             values = [inf if row.error is not None else getattr(row, f"{time}_ms") for row in rows]
-            if known := [value for value in values if value is not None]:
-                medians[setting, time] = run_median(known)
+            if (known := [value for value in values if value is not None]) and (middle := run_median(known)) > 0:
+                medians[setting, time] = middle
         good = [row for row in rows if row.error is None]
-        if firsts := [row.ttft_ms for row in good if row.ttft_ms is not None]:
-            undisturbed[setting, "first token"] = _fastest(firsts)
+        firsts = [row.ttft_ms for row in good if row.ttft_ms is not None]
+        if (fastest := _fastest(firsts)) > 0:
+            undisturbed[setting, "first token"] = fastest
         steps = _steps(good, gaps)
-        if steps and (fastest := _fastest(steps)) > 0:
+        if (fastest := _fastest(steps)) > 0:
             undisturbed[setting, "step"] = fastest
             held_up[setting] = mean(steps) / fastest
     return Start(medians, undisturbed, held_up, _ceilings(run, measured.ceilings))
@@ -80,6 +83,9 @@ def _steps(rows: Sequence[RequestRow], gaps: bool) -> list[float]:
 
 
 def _fastest(values: Sequence[float]) -> float:
+    """0 where there are too few."""
+    if len(values) < LEAST_VALUES:
+        return 0.0
     return float(np.quantile(values, FASTEST, method="inverted_cdf"))
 
 

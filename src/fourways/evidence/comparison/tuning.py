@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -28,13 +28,29 @@ def tuning(both: Both) -> AxisVerdict:
     name = both.new_name
     if (lost := of_a_loss(both, "tuning")) is not None:
         return together(name, "tuning", [lost])
-    found = [*_losses(both), *_answers(both)]
+    answers = list(_answers(both))
+    found = [*_lost(both), *_losses(both, answers), *answers]
     if not found:
         found = [Finding("not comparable", "no fine-tune of the same task and seed is in both runs")]
     return together(name, "tuning", found)
 
 
-def _losses(both: Both) -> Iterator[Finding]:
+def _lost(both: Both) -> Iterator[Finding]:
+    """Fine-tunes of the old run that the new one has nothing of."""
+    old, new = _fine_tunes(both.old), _fine_tunes(both.new)
+    why = next((f": {row.message}" for row in both.new.failures if row.axis == "tuning"), "")
+    for task, seed in sorted(old - new):
+        yield Finding("not reproduced", f"{task}, seed {seed}: the new run has no fine-tune, and the old one has{why}")
+
+
+def _fine_tunes(measured: Measured) -> set[tuple[str, int]]:
+    """Task and seed."""
+    after = [row for row in measured.tuned if row.phase == "after"]
+    return {(row.task, row.seed) for row in measured.steps} | {(row.task, row.seed) for row in after}
+
+
+def _losses(both: Both, answers: Sequence[Finding]) -> Iterator[Finding]:
+    """answers: what those after the fine-tune came to; they decide where losses part for reasons that are known."""
     old, new = _by_step(both.old), _by_step(both.new)
     shared = sorted(old.keys() & new.keys())
     if not shared:
@@ -42,7 +58,8 @@ def _losses(both: Both) -> Iterator[Finding]:
     far = {step: abs(new[step] - old[step]) / max(abs(old[step]), 1e-9) for step in shared}
     worst = max(far.values())
     statistics = {"losses.n": float(len(shared)), "losses.farthest": worst}
-    if old.keys() != new.keys():
+    runs = {step[:2] for step in shared}
+    if {step for step in old if step[:2] in runs} != {step for step in new if step[:2] in runs}:
         yield Finding("not reproduced", f"{len(old):,} steps then, {len(new):,} now", statistics)
     exact = sum(value == 0 for value in far.values())
     same = (
@@ -55,7 +72,8 @@ def _losses(both: Both) -> Iterator[Finding]:
         yield Finding("not reproduced", f"{same}; from step {number} of seed {seed} of {task} on they part", statistics)
     else:
         said = f"{same}: unlike machines, versions or low precision part ways; the answers decide"
-        yield Finding("reproduced", said, statistics)
+        verdict: Verdict = "reproduced" if answers else "not comparable"
+        yield Finding(verdict, said if answers else f"{said}, and there are none in both runs", statistics)
 
 
 def _by_step(measured: Measured) -> dict[_Step, float]:
@@ -85,8 +103,10 @@ def _answers(both: Both) -> Iterator[Finding]:
             statistics |= {f"{task.name}.low": interval.low, f"{task.name}.high": interval.high}
         said = f"{task.name}: {same:,} of {n:,} answers after the fine-tune are the same"
         if same < n:
-            said += f"; their score moved by {100 * combination.value:+.1f} pp (p = {p:.2g}, sign flips over images"
-            said += f"; this n sees {100 * sees:.1f} pp or more)"
+            tested = f"p = {p:.2g}, sign flips over images"
+            said += f"; their score moved by {100 * combination.value:+.1f} pp"
+            seen = f"; this n sees differences of {100 * sees:.1f} pp or more"
+            said += f" ({tested})" if p < SIGNIFICANT else f": not separated ({tested}{seen})"
         failed = p < SIGNIFICANT or (exact and same / n < AGREE)
         verdict: Verdict = "not reproduced" if failed else "reproduced"
         yield Finding(verdict, said, statistics)
