@@ -17,6 +17,7 @@ import pytest
 from fourways import zoo
 from fourways.compare import Job, load_suite, start, write_suite
 from fourways.compare.progress import Silent
+from fourways.core.boxes import BoxFormat
 from fourways.core.candidate import Candidate
 from fourways.core.rows import AnswerRow, Row
 from fourways.core.run import RunHeader
@@ -151,6 +152,42 @@ def test_what_was_not_the_same_question_is_not_compared(fourways: Run, first: Pa
     _, one, two = told(fourways("evidence", "table", str(first), *runs, "--json"))
     assert (one["verdict"], one["reasons"]) == ("not comparable", ["seed: 7 → 8"])
     assert (two["verdict"], two["reasons"]) == ("not comparable", ["qwen: other files of the checkpoint"])
+
+
+@pytest.mark.parametrize(
+    ("what", "value"),
+    [("served_model", "another-vlm"), ("dialect", "internvl"), ("box_format", BoxFormat("norm_1000", "json_bbox_2d"))],
+)
+def test_another_model_behind_a_url_or_another_way_of_asking_is_not_compared(
+    fourways: Run, first: Path, what: str, value: object
+) -> None:
+    def change(header: RunHeader) -> RunHeader:
+        (one,) = header.candidates
+        return msgspec.structs.replace(
+            header,
+            candidates=(
+                msgspec.structs.replace(one, candidate=msgspec.structs.replace(one.candidate, **{what: value})),
+            ),
+        )
+
+    _, two = told(fourways("evidence", "table", str(first), str(elsewhere(first, "other", header=change)), "--json"))
+    assert two["verdict"] == "not comparable"
+    assert two["reasons"][0].startswith(f"qwen: {what}: None → ")
+
+
+def test_rows_that_cannot_be_read_are_refused_and_the_others_keep_their_table(fourways: Run, first: Path) -> None:
+    broken, good = shutil.copytree(first, first.with_name("broken")), elsewhere(first, "good")
+    lines = (broken / ROWS_FILE).read_bytes().splitlines(keepends=True)
+    (broken / ROWS_FILE).write_bytes(b"".join([*lines[:2], b"(" + lines[2][1:], *lines[3:]]))
+    said = fourways("evidence", "table", str(first), str(broken), str(good), "--json")
+    assert said.code == 1, said.err
+    _, one, two = told(said)
+    assert one["verdict"] == "not comparable" and "line 3" in one["reasons"][0]
+    assert one["answers"] == 0 and checks(one)["files"] == "refused"
+    assert [check["reasons"] for check in one["checks"] if check["name"] == "rows and figures"] == [
+        ["what it rests on is refused"]
+    ]
+    assert two["verdict"] == "same answers"
 
 
 def test_a_file_that_changed_is_refused_and_named(fourways: Run, first: Path) -> None:

@@ -35,6 +35,12 @@ Key = tuple[str, str, str]
 """Candidate, benchmark, sample."""
 
 
+_ASKED = (
+    "dtype", "quantization", "visual_budget", "sampling", "weights", "served_model", "dialect", "box_format",
+)  # fmt: skip
+"""Of a candidate: what makes other answers on any platform. Of a server's model there is the name, and no digest."""
+
+
 def platform_table(
     folders: Sequence[Path], allowed: Allowed | None = None, backend: Backend | None = None
 ) -> Iterator[PlatformRow]:
@@ -44,7 +50,7 @@ def platform_table(
         raise UserError("a run is named twice", hint="each platform's run once")
     first: tuple[RunHeader, Mapping[Key, str]] | None = None
     for folder, header in [(folder, read_header(folder)) for folder in folders]:
-        answers = _answers(folder)
+        answers, unread = _answers(folder)
         said, reasons = ("the first run", ()) if first is None else _judged(*first, header, answers)
         first = first or (header, answers)
         where = _machines(header)
@@ -64,7 +70,7 @@ def platform_table(
             answers_sha256=digest_of(answers) if answers else None,
             answers_command=ANSWERS % shlex.quote(str(folder / ROWS_FILE)),
             verdict=said,
-            reasons=reasons,
+            reasons=unread or reasons,
         )
 
 
@@ -78,18 +84,20 @@ def _line(key: Key, reply: str) -> bytes:
     return msgspec.json.encode([*key, reply]).replace(b"\x7f", b"\\u007f") + b"\n"  # as jq writes it
 
 
-def _answers(folder: Path) -> dict[Key, str]:
-    return {
-        (row.candidate, row.benchmark, row.sample): row.reply
-        for row in read_rows(folder / ROWS_FILE)
-        if isinstance(row, AnswerRow)
-    }
+def _answers(folder: Path) -> tuple[dict[Key, str], tuple[str, ...]]:
+    """Key → reply. Of rows that cannot be read nothing counts, and the second says why: one broken run must not keep
+    the others from the table."""
+    try:
+        rows = [row for row in read_rows(folder / ROWS_FILE) if isinstance(row, AnswerRow)]
+    except UserError as error:
+        return {}, (f"its answers cannot be read: {error.message}",)
+    return {(row.candidate, row.benchmark, row.sample): row.reply for row in rows}, ()
 
 
 def _judged(
     old: RunHeader, before: Mapping[Key, str], new: RunHeader, now: Mapping[Key, str]
 ) -> tuple[PlatformVerdict, tuple[str, ...]]:
-    """A difference that was seen is said even where something else speaks against comparing."""
+    """A difference that was seen is said even where not all answers are in both."""
     shared = before.keys() & now.keys()
     if apart := tuple(_apart(old, new)):
         return "not comparable", apart
@@ -126,7 +134,7 @@ def _apart(old: RunHeader, new: RunHeader) -> Iterator[str]:
 def _unlike(before: CandidateRecord, now: CandidateRecord) -> Iterator[str]:
     if before.sha256 != now.sha256:
         yield "other files of the checkpoint"
-    for what in ("dtype", "quantization", "visual_budget", "sampling", "weights"):
+    for what in _ASKED:
         old, new = getattr(before.candidate, what), getattr(now.candidate, what)
         if old != new:
             yield f"{what}: {old} → {new}"
@@ -146,7 +154,7 @@ def _checks(folder: Path, found: Verification, allowed: Allowed | None) -> Itera
         if refused or any(one.outcome == "refused" for one in made):
             yield PlatformCheck(name, "refused", command, refused)
         elif not made or any(one.outcome == "not checked" for one in made):
-            why = tuple(one.what for one in made if one.outcome == "not checked")
+            why = tuple(dict.fromkeys(one.what for one in made if one.outcome == "not checked"))
             yield PlatformCheck(name, "not checked", command, why or ("a check before it was refused",))
         else:
             yield PlatformCheck(name, "ok", command)
