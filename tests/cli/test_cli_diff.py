@@ -84,6 +84,19 @@ def test_two_runs_are_laid_side_by_side_with_a_paired_test_and_end_with_0(make_r
     assert "candidates.a.sha256.model.safetensors" in found.stdout
 
 
+def test_figures_that_read_the_same_are_counted_and_listed_with_all(make_run: MakeRun) -> None:
+    old, new = make_run("old"), make_run("new")
+    short = " ".join(call("diff", old, new).stdout.split())
+    assert "6 of 6 chief figures read the same in both runs, or have nothing to show in either" in short
+    assert "90.0 %" not in short
+    whole = call("diff", old, new, "--all").stdout
+    assert whole.count("90.0 %") >= 4
+    assert "chief figures read the same" not in whole
+    moved = call("diff", old, make_run("moved", wrong=60)).stdout
+    assert "90.0 %" in moved and "70.0 %" in moved
+    assert "of 6 chief figures read the same" in moved
+
+
 def test_runs_that_say_the_same_say_so_and_never_equal(make_run: MakeRun) -> None:
     found = call("diff", make_run("old"), make_run("new"))
     assert "the headers say the same of everything that was run" in found.stdout

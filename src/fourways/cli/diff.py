@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ from fourways.core.errors import UserError
 from fourways.core.figure import Figure
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from fourways.core.run import RunHeader
@@ -25,10 +26,13 @@ fourways diff runs/old runs/new
 
 fourways diff runs/old runs/new --candidate qwen-int4=qwen-bf16 --candidate llava
 
+fourways diff runs/old runs/new --all
+
 fourways diff runs/old runs/new --html diff.html
 
 fourways diff runs/old runs/new --json > comparison.json
 
+The chief figures that read otherwise are listed, and those that read the same are counted; --all lists every figure.
 Samples that both runs asked are tested in pairs. Whether a time differs between two runs of different hours cannot be
 told from the two alone: `fourways reproduce` makes fresh starts and judges.
 
@@ -46,6 +50,7 @@ def diff(
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this candidate; NEW=OLD where its name was another. Repeatable."),
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every figure and difference.")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the comparison as a page.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
@@ -55,7 +60,7 @@ def diff(
     check_page(html)
     before, after = Facts.read(old), Facts.read(new)
     made = side_by_side(before, after, matched(before, after, candidate or ()))
-    show_comparison(made, after.header, html, as_json=as_json)
+    show_comparison(made, after.header, html, as_json=as_json, every=every)
 
 
 def check_page(html: Path | None) -> None:
@@ -64,8 +69,11 @@ def check_page(html: Path | None) -> None:
         raise UserError(f"--html: {html} cannot be written", hint="name a file in a folder that is there")
 
 
-def show_comparison(comparison: Comparison, header: RunHeader, html: Path | None, *, as_json: bool) -> None:
-    """The comparison on standard output, and as a page where one is asked for. header: of the new run."""
+def show_comparison(
+    comparison: Comparison, header: RunHeader, html: Path | None, *, as_json: bool, every: bool = False
+) -> None:
+    """The comparison on standard output, and as a page where one is asked for. header: of the new run. every: nothing
+    is folded."""
     if html is not None:
         from fourways.report.comparison import write_comparison
 
@@ -75,22 +83,22 @@ def show_comparison(comparison: Comparison, header: RunHeader, html: Path | None
 
         typer.echo(msgspec.json.format(msgspec.json.encode(comparison), indent=1).decode())
     else:
-        _print(comparison)
+        _print(comparison, every=every)
     if html is not None:
         notes().print(f"page: {html}", soft_wrap=True, highlight=False)
 
 
-def _print(comparison: Comparison) -> None:
+def _print(comparison: Comparison, *, every: bool) -> None:
     console = results()
     console.print(f"old: {comparison.old}\nnew: {comparison.new}\n", soft_wrap=True, highlight=False)
     if comparison.verdicts:
         console.print(_verdicts(comparison.verdicts))
     else:
-        console.print(_figures(comparison.figures))
+        _print_figures(console, comparison.figures, every=every)
     if comparison.tests:
         console.print(_tests(comparison))
     if comparison.differences:
-        console.print(_differences(comparison))
+        console.print(_differences(comparison, len(comparison.differences) if every else _SHOWN))
     else:
         console.print("the headers say the same of everything that was run", highlight=False)
     for note in comparison.notes:
@@ -110,25 +118,47 @@ def _verdicts(verdicts: Sequence[AxisVerdict]) -> Table:
     return table
 
 
-def _figures(pairs: Sequence[FigurePair]) -> Table:
-    """Headlines, and what each benchmark and load came to; the page and the JSON have all."""
+def _print_figures(console: Console, pairs: Sequence[FigurePair], *, every: bool) -> None:
+    """Those of the chief ones that read otherwise, and how many do not; or every figure."""
+    from fourways.report.comparison import TIMES, chief
+
+    asked = [pair for pair in pairs if every or chief(pair)]
+    rows = [(pair, _figure_row(pair)) for pair in asked]
+    told = [(pair, row) for pair, row in rows if every or (row[-2] != row[-1] and _shows(pair))]
+    if told:
+        console.print(_figures([row for _, row in told]))
+    if any(_axis(pair) == "latency" for pair, _ in told):
+        console.print(TIMES, soft_wrap=True, highlight=False)
+    if folded := len(rows) - len(told):
+        said = f"{folded:,} of {len(rows):,} chief figures read the same in both runs, or have nothing to show in either"
+        console.print(f"{said}: --all lists every figure\n", soft_wrap=True, highlight=False)
+
+
+def _figures(rows: Sequence[tuple[str, ...]]) -> Table:
     from rich.table import Table
 
     table = Table(title="figures", title_justify="left")
     for column in ("candidate", "figure", "old", "new"):
         table.add_column(column, justify="right" if column in ("old", "new") else "left")
-    for row in _figure_rows(pairs):
+    for row in rows:
         table.add_row(*row)
-    table.caption = "value [95 % interval] n; all figures: --html FILE or --json"
+    table.caption = "value [95 % interval] n"
     return table
 
 
-def _figure_rows(pairs: Sequence[FigurePair]) -> Iterator[tuple[str, ...]]:
-    from fourways.report.comparison import chief, in_words, named
+def _figure_row(pair: FigurePair) -> tuple[str, ...]:
+    from fourways.report.comparison import in_words, named
 
-    for pair in pairs:
-        if chief(pair):
-            yield named(pair), in_words(pair), *(_cell(one) for one in (pair.old, pair.new))
+    return named(pair), in_words(pair), *(_cell(one) for one in (pair.old, pair.new))
+
+
+def _shows(pair: FigurePair) -> bool:
+    return any(one is not None and one.status == "ok" for one in (pair.old, pair.new))
+
+
+def _axis(pair: FigurePair) -> str | None:
+    one = pair.new or pair.old
+    return None if one is None else one.axis
 
 
 def _cell(figure: Figure | None) -> str:
@@ -151,14 +181,14 @@ def _tests(comparison: Comparison) -> Table:
     return table
 
 
-def _differences(comparison: Comparison) -> Table:
+def _differences(comparison: Comparison, most: int) -> Table:
     from rich.table import Table
 
     table = Table(title="what the headers say differently", title_justify="left")
     for column in ("where", "old", "new"):
         table.add_column(column, overflow="fold")
-    for one in comparison.differences[:_SHOWN]:
+    for one in comparison.differences[:most]:
         table.add_row(one.where, *("not there" if value is None else value for value in (one.old, one.new)))
-    if (left := len(comparison.differences) - _SHOWN) > 0:
+    if (left := len(comparison.differences) - most) > 0:
         table.caption = f"and {left:,} more: --html FILE or --json"
     return table

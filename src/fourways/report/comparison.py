@@ -20,6 +20,10 @@ from fourways.report.tables import cell, defined, folded, stacked, table
 _CHIEF_TIMES = frozenset({"ttft_p50", "e2e_p50", "tpot_p50"})
 _SHARES = frozenset({"unparsed", "failed"})
 _COLOURS: dict[Verdict, str] = {"reproduced": "good", "not reproduced": "bad", "not comparable": "part"}
+TIMES = (
+    "Times hold what the machine did meanwhile: whether the engine differs cannot be told from two runs of different "
+    "hours (fourways reproduce makes fresh starts and judges)."
+)
 _MEANING = (
     "Not reproduced: a difference was seen. Not comparable: the two runs cannot say anything of each other there "
     "(another machine, other versions, a machine less steady than the effect, nothing measured). A test that does not "
@@ -138,6 +142,8 @@ def _axis(axis: str, pairs: Sequence[FigurePair]) -> Iterator[Html]:
     first = [pair for pair in pairs if chief(pair)]
     rest = [pair for pair in pairs if not chief(pair)]
     yield tag("h3", axis)
+    if axis == "latency":
+        yield tag("p", TIMES)
     if first:
         yield stacked(f"Chief figures of {axis}", heads, [_figure_row(pair) for pair in first])
     if rest:
