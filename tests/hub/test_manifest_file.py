@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,14 @@ def listing(*files: tuple[str, int, str | None]) -> dict[str, Any]:
 
 
 GOOD = "ab" * 32
+
+
+def test_the_identity_is_of_names_and_digests_sorted_by_name_as_sha256sum_writes_them() -> None:
+    files = [ManifestFile("b", 1, "11" * 32), ManifestFile("A", 2, "22" * 32), ManifestFile("a", 3, GOOD)]
+    lines = f"{'22' * 32}  A\n{GOOD}  a\n{'11' * 32}  b\n"
+    expected = hashlib.sha256(lines.encode()).hexdigest()
+    assert {identity_of(order) for order in permutations(files)} == {expected}
+    assert identity_of([*files, ManifestFile("c", 1)]) is None
 
 
 @pytest.mark.parametrize(
