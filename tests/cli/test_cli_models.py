@@ -176,3 +176,14 @@ def test_every_command_has_help_with_an_example() -> None:
     for command in ("discover", "pull", "add", "list", "show", "rename", "remove"):
         done = models(command, "--help")
         assert done.code == 0 and f"fourways models {command}" in " ".join(done.out.split())
+
+
+def test_one_that_cannot_be_read_does_not_keep_the_others_from_being_registered(folder: Path) -> None:
+    shelf = Path("shelf")
+    for name in ("a", "b"):
+        shutil.copytree(folder, shelf / name)
+    (shelf / "a" / "preprocessor_config.json").unlink()
+    (shelf / "a" / "preprocessor_config.json").symlink_to("preprocessor_config.json")
+    done = models("discover", "shelf", "--add")
+    assert done.code == 1 and "error: a: " in done.err and "cannot be read" in done.err
+    assert [one["name"] for one in models("list", "--json").json["models"]] == ["b", "tiny"]

@@ -267,3 +267,31 @@ def test_a_candidate_file_names_an_adapter_by_folder_or_by_its_registered_name(f
         adapter("lora")
     Path("lora").mkdir()
     assert adapter("lora") == "lora"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [
+        ("lora_alpha", "NaN", None),
+        ("lora_alpha", "1e999", None),
+        ("lora_alpha", "1" * 400, None),
+        ("r", str(2**70), None),
+        ("base_model_name_or_path", '"a\\u0000b"', None),
+        ("base_model_name_or_path", '"\\ud800"', None),
+        ("base_model_name_or_path", '"~nobody-at-all/model"', "~nobody-at-all/model"),
+        ("revision", '"\\u001b[31m"', None),
+        ("target_modules", '["q_proj", "\\ud800", 3]', ("q_proj",)),
+    ],
+)
+def test_what_an_adapter_says_is_kept_where_a_database_can_keep_it(
+    field: str, value: str, kept: object, tmp_path: Path
+) -> None:
+    saved = save_adapter(tmp_path / "a", "x")
+    (saved / "adapter_config.json").write_text(f'{{"peft_type": "LORA", "{field}": {value}}}')
+    (saved / "manifest.json").write_text('{"x":' * 100_000)  # what tells of its base
+    entry = add("lora", saved)
+    with Registry(in_force()) as registry:
+        assert registry.get("lora") == entry
+    names = {"lora_alpha": "alpha", "r": "rank", "base_model_name_or_path": "base", "revision": "base_revision"}
+    assert getattr(entry.adapter, names.get(field, field)) == kept
+    json.dumps(msgspec.to_builtins(entry), allow_nan=False)

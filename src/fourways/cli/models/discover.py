@@ -114,6 +114,12 @@ def _register(findings: Sequence[Finding], names: Sequence[str], done: set[str],
             except FourwaysError as error:
                 failed.add(name)
                 err(f"{name}: {error.message}", error.hint)
+            except OSError as error:
+                failed.add(name)
+                err(
+                    f"{name}: {error.filename or one.folder} cannot be read: {error.strerror or error}",
+                    "may you read it?",
+                )
     return failed
 
 
