@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ CORPUS = (
     "single word or phrase. The red circle is above the blue square. A chat between a curious human and an assistant. "
     "左上角的物体是什么颜色？请直接回答选项字母。 helpful, detailed and polite answers to the human's questions "
 )
+UNUSED = tuple(f"[UNUSED_TOKEN_{number}]" for number in range(4))
+"""InternLM2's placeholders; two of them get new names."""
 VISUAL = ("<img>", "</img>", "<IMG_CONTEXT>", "<quad>", "</quad>", "<ref>", "</ref>", "<box>", "</box>")
 
 Draw = Callable[..., Tensor]
@@ -48,14 +50,14 @@ def draw(seed: int) -> Draw:
 
 
 # -- tokenizers ------------------------------------------------------------------------------------------------------
-def sentencepiece_model(folder: Path, *, dummy_prefix: bool, unused: int = 0) -> int:
-    """Trains tokenizer.model; returns its number of pieces. unused: placeholders that a checkpoint gives new names."""
+def sentencepiece_model(folder: Path, *, dummy_prefix: bool, symbols: Sequence[str] = ()) -> int:
+    """Trains tokenizer.model; returns its number of pieces. symbols: pieces that are cut out of texts first."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([CORPUS] * 4), model_writer=model, model_type="bpe", vocab_size=420, byte_fallback=True,
         unk_id=0, bos_id=1, eos_id=2, pad_id=-1, add_dummy_prefix=dummy_prefix, remove_extra_whitespaces=False,
         normalization_rule_name="identity", hard_vocab_limit=False, minloglevel=2, character_coverage=0.98,
-        user_defined_symbols=[f"[UNUSED_TOKEN_{number}]" for number in range(unused)], num_threads=1,
+        user_defined_symbols=list(symbols), num_threads=1,
     )  # fmt: skip
     (folder / "tokenizer.model").write_bytes(model.getvalue())
     return int(sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()).vocab_size())
@@ -72,7 +74,7 @@ def _spm_settings(tokenizer_class: str, added: Mapping[int, str], **more: Any) -
 
 
 def _internlm2_tokenizer(folder: Path) -> int:
-    size = sentencepiece_model(folder, dummy_prefix=False, unused=4)
+    size = sentencepiece_model(folder, dummy_prefix=False, symbols=UNUSED)
     added = {3: "<|im_start|>", 4: "<|im_end|>"} | {size + index: text for index, text in enumerate(VISUAL)}
     auto = {"AutoTokenizer": ["tokenization_internlm2.InternLM2Tokenizer", None]}
     write(folder / "tokenizer_config.json", _spm_settings("InternLM2Tokenizer", added, pad_token="</s>", auto_map=auto))
@@ -89,11 +91,18 @@ def _phi3_tokenizer(folder: Path) -> int:
     return size + len(texts)
 
 
-def _llama_tokenizer(folder: Path, texts: tuple[str, ...], *, dummy_prefix: bool = True, **more: Any) -> int:
-    size = sentencepiece_model(folder, dummy_prefix=dummy_prefix)
+def _llama_tokenizer(folder: Path, texts: tuple[str, ...], **more: Any) -> int:
+    size = sentencepiece_model(folder, dummy_prefix=True)
     added = {size + index: text for index, text in enumerate(texts)}
     write(folder / "tokenizer_config.json", _spm_settings("LlamaTokenizer", added, **more))
     return size + len(texts)
+
+
+def _yi_tokenizer(folder: Path, **more: Any) -> int:
+    """The signs of turns are pieces of the model, and only one of them is among the added tokens."""
+    size = sentencepiece_model(folder, dummy_prefix=False, symbols=("<|im_start|>", "<|im_end|>"))
+    write(folder / "tokenizer_config.json", _spm_settings("LlamaTokenizer", {4: "<|im_end|>"}, **more))
+    return size
 
 
 def _qwen2_tokenizer(folder: Path) -> int:
@@ -297,9 +306,8 @@ CLIP = {
 def llava(folder: Path, language: str, *, seed: int = 0, tower: bool = True) -> tuple[Path, Path]:
     """A checkpoint of LlavaLlamaForCausalLM (llama, yi) or LlavaMistralForCausalLM, and its CLIP tower's own folder."""
     folder.mkdir(parents=True)
-    turns = ("<|im_start|>", "<|im_end|>") if language == "yi" else ()
     more = {"legacy": language == "mistral", "add_bos_token": language != "yi", "pad_token": "<unk>"}
-    vocabulary = _llama_tokenizer(folder, turns, dummy_prefix=language != "yi", **more)
+    vocabulary = _yi_tokenizer(folder, **more) if language == "yi" else _llama_tokenizer(folder, (), **more)
     mistral = ("LlavaMistralForCausalLM", "llava_mistral")
     name, model_type = mistral if language == "mistral" else ("LlavaLlamaForCausalLM", "llava")
     config = _llm_config("llama", vocabulary) | {

@@ -302,6 +302,61 @@ def test_what_the_new_layout_cannot_say_is_refused(
     assert left(tmp_path) == ["m"]
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "word"),
+    [
+        (None, {"downsample_ratio": 0}, "downsample_ratio"),
+        (None, {"downsample_ratio": 0.3}, "downsample_ratio"),
+        (None, {"select_layer": 3}, "of a tower of 2 layers"),
+        (None, {"max_dynamic_patch": 10**9}, "tiles"),
+        (None, {"min_dynamic_patch": 9}, "from 9 to 4 tiles"),
+        (None, {"system_message": ["x"]}, "system_message"),
+        (None, {"torch_dtype": "../x"}, "cannot be opened"),
+        ("llm_config", {"vocab_size": 10**10}, "vocab_size"),
+        ("llm_config", {"num_hidden_layers": 10**7}, "num_hidden_layers 10000000"),
+        ("vision_config", {"num_hidden_layers": 10**7}, "num_hidden_layers 10000000"),
+        ("llm_config", {"rope_theta": float("nan")}, "not JSON"),
+    ],
+)
+def test_a_config_that_lies_is_refused_at_once(
+    part: str | None, change: dict[str, object], word: str, tmp_path: Path, originals: ModuleType
+) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+    config = json.loads((folder / "config.json").read_text())
+    (config if part is None else config[part]).update(change)
+    originals.write(folder / "config.json", config)
+    with pytest.raises(FourwaysError, match=word):
+        convert(folder, None, Options(), quiet)
+    assert left(tmp_path) == ["m"]
+
+
+def test_an_end_that_is_no_token_is_refused(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+    originals.write(folder / "generation_config.json", {"eos_token_id": [10**20]})
+    with pytest.raises(CheckpointError, match="answers end with"):
+        convert(folder, None, Options(), quiet)
+
+
+def test_a_source_that_changes_under_the_reading_is_told(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+
+    def change(stage: str, done: int, total: int) -> None:
+        if stage == "check":
+            os.utime(folder / "model-00001-of-00002.safetensors")
+
+    with pytest.raises(FourwaysError, match=r"00001-of-00002.safetensors changed"):
+        convert(folder, None, Options(), change)
+    assert left(tmp_path) == ["m"]
+
+
+def test_a_checkpoints_own_system_message_goes_before_the_forms(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+    config = json.loads((folder / "config.json").read_text())
+    for place, message, said in ((tmp_path / "a", None, "书生"), (tmp_path / "b", "Be brief.", "Be brief.")):
+        originals.write(folder / "config.json", config | {"system_message": message})
+        assert said in (convert(folder, place, Options(), quiet).folder / "chat_template.jinja").read_text()
+
+
 JUNK = st.sampled_from([None, -1, 0, 3, 1.5, "x", [], [1], {}, True, 10**30, float("nan")])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -54,6 +55,7 @@ def test_ids_are_those_of_the_original_tokenizer(
     folder, tokenizer = made[kind]
     entries = json.loads((folder / "tokenizer_config.json").read_text())["added_tokens_decoder"].values()
     tokens = [entry["content"] for entry in entries if entry["content"] != "<unk>"]
+    tokens += {"internlm2": ["[UNUSED_TOKEN_3]"], "llava-yi": ["<|im_start|>"]}.get(kind, [])
     # Metaspace adds no space before a text that begins with one; no prompt does.
     text = data.draw(texts(tokens).filter(lambda text: not text.startswith((" ", "▁"))))
     assert tokenizer.encode(text).ids == original_models.tokenize(folder, text)
@@ -72,13 +74,30 @@ def test_a_sentencepiece_file_is_read_as_its_library_reads_it(
 ) -> None:
     import sentencepiece
 
-    originals.sentencepiece_model(tmp_path, dummy_prefix=dummy_prefix, unused=2)
+    originals.sentencepiece_model(tmp_path, dummy_prefix=dummy_prefix, symbols=("<a>", "<b>"))
     library = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
     model = read_spm(tmp_path / "tokenizer.model")
     assert [piece.text for piece in model.pieces] == [library.id_to_piece(i) for i in range(library.vocab_size())]
     assert [piece.score for piece in model.pieces] == [library.get_score(i) for i in range(library.vocab_size())]
     assert (model.model_type, model.byte_fallback, model.add_dummy_prefix) == (2, True, dummy_prefix)
     assert model.charsmap == b"" and not model.remove_extra_whitespaces
+
+
+def test_a_piece_of_a_million_characters_is_no_reason_to_wait(tmp_path: Path, originals: ModuleType) -> None:
+    folder, _ = originals.llava(tmp_path / "m", "llama")
+    text = b"a" * 1_000_000
+    long = b"\x0a" + _varint(len(text)) + text + b"\x15\x00\x00\x00\xc7"  # piece and score
+    model = folder / "tokenizer.model"
+    model.write_bytes(model.read_bytes() + b"\x0a" + _varint(len(long)) + long)
+    assert read_spm(model).pieces[-1].text == text.decode()
+    began = time.process_time()
+    assert read_tokenizer(folder).tokenizer.encode("the image").tokens == ["<s>", "▁the", "▁im", "age"]
+    assert time.process_time() - began < 5
+
+
+def _varint(value: int) -> bytes:
+    low = value & 0x7F
+    return bytes([low | 0x80]) + _varint(value >> 7) if value >> 7 else bytes([low])
 
 
 @given(noise=st.binary(max_size=200))

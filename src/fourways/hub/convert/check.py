@@ -5,14 +5,16 @@ Nothing is computed: the model is built without storage, and files are opened by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fourways.core.errors import CheckpointError, FourwaysError
 from fourways.hub.convert.files import read_optional
-from fourways.hub.weights import weight_files
+from fourways.hub.weights import read_headers
 
+_LAYERS = re.compile(r"(num_)?(\w+_)?layers|depth")
 _NEEDED = ("missing_keys", "mismatched_keys")
 _ALL = (*_NEEDED, "unexpected_keys")
 
@@ -20,12 +22,29 @@ _ALL = (*_NEEDED, "unexpected_keys")
 def check_written(folder: Path, image_token: str | None) -> None:
     """Raises FourwaysError that names what does not fit. image_token: None where tensors kept their names and the
     tokenizer was copied; what transformers leaves aside there, such as old buffers, it left aside before."""
-    weight_files(folder)
+    _check_layers(read_optional(folder, "config.json"), sum(map(len, read_headers(folder).values())))
     if image_token is None:
         _check_tensors(folder, _NEEDED)
         return
     _check_tensors(folder, _ALL)
     _check_tokens(folder, image_token)
+
+
+def _check_layers(config: Mapping[str, Any], tensors: int) -> None:
+    """Every layer has a tensor: a model of more layers would take hours to build, even without storage."""
+    if beyond := [f"{name} {count}" for name, count in _layers(config) if count > tensors]:
+        raise CheckpointError(
+            f"config.json: {', '.join(beyond)}, and the weights are {tensors} tensors",
+            hint="config.json and the weights must come from the same checkpoint",
+        )
+
+
+def _layers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from _layers(value)
+        elif isinstance(value, int) and _LAYERS.fullmatch(name):
+            yield name, value
 
 
 def _check_tensors(folder: Path, kinds: Sequence[str]) -> None:
@@ -46,7 +65,7 @@ def _check_tensors(folder: Path, kinds: Sequence[str]) -> None:
             folder, device_map={"": "meta"}, local_files_only=True, trust_remote_code=False, use_safetensors=True,
             ignore_mismatched_sizes=True, output_loading_info=True,
         )  # fmt: skip
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise FourwaysError(f"the converted checkpoint cannot be opened as {name}: {error}") from error
     finally:
         switch.set_verbosity(level)
@@ -76,5 +95,5 @@ def _check_tokens(folder: Path, image_token: str) -> None:
             hint="tokenizer and config.json must come from the same checkpoint",
         )
     ends = read_optional(folder, "generation_config.json")["eos_token_id"]
-    if lost := [index for index in ends if tokenizer.id_to_token(index) is None]:
+    if lost := [index for index in ends if not 0 <= index < rows or tokenizer.id_to_token(index) is None]:
         raise CheckpointError(f"answers end with the token ids {lost}, which the tokenizer does not have")

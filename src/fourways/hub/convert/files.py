@@ -25,7 +25,15 @@ def read_optional(folder: Path, name: str) -> dict[str, Any]:
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Raises CheckpointError for what JSON has no form for: NaN, infinities, halves of characters."""
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        file.write_bytes(text.encode())
+    except ValueError as error:
+        raise CheckpointError(
+            f"{file.name} cannot be written, since the checkpoint's own files hold a value that is none: {error}",
+            hint="use the files that the model was published with",
+        ) from error
 
 
 def section(config: Mapping[str, Any], name: str, where: Path) -> dict[str, Any]:
@@ -35,6 +43,15 @@ def section(config: Mapping[str, Any], name: str, where: Path) -> dict[str, Any]
         raise CheckpointError(
             f"{where / 'config.json'} has no {name}", hint="use the config.json of the published model"
         )
+    return found
+
+
+def layer_of(config: Mapping[str, Any], name: str, default: int, layers: int) -> int:
+    """Which of a tower's hidden states are its features: of 0 (what the first layer sees) to `layers`, or counted from
+    the end. Raises CheckpointError."""
+    found = config.get(name, default)
+    if not isinstance(found, int) or not -layers - 1 <= found <= layers:
+        raise CheckpointError(f"config.json: {name} is {found!r}, of a tower of {layers} layers")
     return found
 
 

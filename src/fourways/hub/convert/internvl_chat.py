@@ -16,7 +16,7 @@ from typing import Any
 from fourways.core.errors import CheckpointError
 from fourways.hub.convert import language_models as llm
 from fourways.hub.convert.ends import end_ids
-from fourways.hub.convert.files import number, section
+from fourways.hub.convert.files import layer_of, number, section
 from fourways.hub.convert.plan import Piece, Rule, Stored
 from fourways.hub.convert.recipe import Options, Recipe, add_token, papers, widened
 from fourways.hub.convert.sources import open_shards
@@ -55,6 +55,7 @@ _NAMES = (
 _RENAMED = tuple((re.compile(pattern), name) for pattern, name in _NAMES)
 _VISION_QKV = re.compile(r"vision_model\.encoder\.layers\.(\d+)\.attn\.qkv\.(weight|bias)")
 _LANGUAGE = "language_model."
+_MOST_TILES = 256
 
 
 def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
@@ -62,14 +63,14 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
     _check(config)
     language = llm.read(section(config, "llm_config", folder))
     vision = _vision_config(section(config, "vision_config", folder), config)
-    form = find_form(config.get("template"))
+    form = find_form(config.get("template"), config.get("system_message"))
     read = read_tokenizer(folder)
     image, ends = read.id_of(IMAGE), end_ids(folder, read, form.stop)
     rows = max(language.vocab_size, add_token(read.tokenizer, VIDEO) + 1)
     rule = _rule(language, rows, read.id_of(START))
     shards = [(shard, rule) for shard in open_shards(folder, read_pickles=options.read_pickles)]
     tied = language.ties({name for shard, _ in shards for name in shard.tensors}, _LANGUAGE)
-    side, ratio = vision["image_size"][0], float(config.get("downsample_ratio", 0.5))
+    side, ratio = vision["image_size"][0], _ratio(config)
     tokens = int((side // vision["patch_size"][0]) ** 2 * ratio**2)
     settings = {
         "config.json": {
@@ -80,7 +81,7 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
             "image_seq_length": tokens,
             "downsample_ratio": ratio,
             "projector_hidden_act": "gelu",
-            "vision_feature_layer": int(config.get("select_layer", -1)),
+            "vision_feature_layer": layer_of(config, "select_layer", -1, vision["num_hidden_layers"]),
             "vision_feature_select_strategy": "default",
             "tie_word_embeddings": tied,
             "text_config": language.config | {"vocab_size": rows, "tie_word_embeddings": tied},
@@ -136,12 +137,24 @@ def _vision_config(given: Mapping[str, Any], config: Mapping[str, Any]) -> dict[
     }
 
 
+def _ratio(config: Mapping[str, Any]) -> float:
+    """Of a side after a pixel shuffle to the side before."""
+    ratio = float(config.get("downsample_ratio", 0.5))
+    if not (0 < ratio <= 1 and (1 / ratio).is_integer()):
+        raise CheckpointError(f"config.json: downsample_ratio is {ratio}, expected 1, 1/2, 1/3, …")
+    return ratio
+
+
 def _image_processor(config: Mapping[str, Any], side: int) -> dict[str, Any]:
-    tiled = bool(config.get("dynamic_image_size", False))
+    least, most = 1, 1
+    if config.get("dynamic_image_size", False):
+        least, most = int(config.get("min_dynamic_patch", 1)), int(config.get("max_dynamic_patch", 6))
+    if not 1 <= least <= most <= _MOST_TILES:
+        raise CheckpointError(f"config.json: from {least} to {most} tiles (min_ and max_dynamic_patch)")
     return _pixels(side) | {
         "crop_to_patches": True,
-        "min_patches": int(config.get("min_dynamic_patch", 1)) if tiled else 1,
-        "max_patches": int(config.get("max_dynamic_patch", 6)) if tiled else 1,
+        "min_patches": least,
+        "max_patches": most,
         "image_processor_type": "GotOcr2ImageProcessor",
     }
 
@@ -182,7 +195,7 @@ def _rule(language: llm.Language, rows: int, like: int) -> Rule:
                 return None
             named = tuple(Piece(_LANGUAGE + piece.name, piece.rows) for piece in found)
             if named and found[0].name in llm.VOCABULARY:
-                return (widened(named[0].name, stored, rows, like),)
+                return (widened(named[0].name, stored, language.vocab_size, rows, like),)
             return named
         if match := _VISION_QKV.fullmatch(name):
             return _thirds(match[1], match[2], stored)

@@ -17,7 +17,7 @@ from typing import Any
 from fourways.core.errors import CheckpointError
 from fourways.hub.convert import language_models as llm
 from fourways.hub.convert.ends import end_ids
-from fourways.hub.convert.files import read_optional, section
+from fourways.hub.convert.files import layer_of, read_optional, section
 from fourways.hub.convert.plan import Piece, Rule, Stored
 from fourways.hub.convert.recipe import Options, Recipe, add_token, papers, widened
 from fourways.hub.convert.sources import Shard, open_shards
@@ -85,7 +85,7 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
             "image_seq_length": (vision["image_size"] // vision["patch_size"]) ** 2,
             "projector_hidden_act": "gelu",
             "multimodal_projector_bias": True,
-            "vision_feature_layer": int(config.get("mm_vision_select_layer", -2)),
+            "vision_feature_layer": layer_of(config, "mm_vision_select_layer", -2, vision["num_hidden_layers"]),
             "vision_feature_select_strategy": strategy,
             "tie_word_embeddings": tied,
             "text_config": language.config | {"vocab_size": rows, "tie_word_embeddings": tied},
@@ -208,7 +208,7 @@ def _rule(language: llm.Language, rows: int, like: int) -> Rule:
         if found is None or not found:
             return found
         if name in llm.VOCABULARY:
-            return (widened(f"language_model.{name}", stored, rows, like),)
+            return (widened(f"language_model.{name}", stored, language.vocab_size, rows, like),)
         return tuple(Piece(f"language_model.{piece.name}", piece.rows) for piece in found)
 
     return rule

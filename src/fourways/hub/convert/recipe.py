@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
+from fourways.core.errors import CheckpointError
 from fourways.hub.convert.files import write_json
 from fourways.hub.convert.plan import Piece, Rule, Stored
 from fourways.hub.convert.sources import Shard
@@ -65,8 +66,14 @@ def add_token(tokenizer: Tokenizer, text: str) -> int:
     return int(found)
 
 
-def widened(name: str, stored: Stored, rows: int, like: int) -> Piece:
+def widened(name: str, stored: Stored, given: int, rows: int, like: int) -> Piece:
     """Rows of an embedding or output layer up to `rows`, each new one a copy of row `like`. A new token's score is then
-    exactly that token's, which stands before it: what the original would not have said is not said now."""
+    exactly that token's, which stands before it: what the original would not have said is not said now. given: the rows
+    by config.json. Raises CheckpointError where they are others."""
+    if stored.rows != given:
+        raise CheckpointError(
+            f"{name} has {stored.rows} rows, the vocab_size of config.json is {given}",
+            hint="config.json and the weights must come from the same checkpoint",
+        )
     missing = rows - stored.rows
     return Piece(name, ((0, stored.rows), *[(like, like + 1)] * missing) if missing > 0 else None)

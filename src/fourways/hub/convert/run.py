@@ -80,9 +80,13 @@ def convert(folder: Path, out: Path | None, options: Options, tell: Tell) -> Con
     recipe = make_recipe(folder, config, options)
     planned = plan_cuts(recipe.shards)
     _check_room(place.parent, sum(cut.bytes for cuts in planned for cut in cuts))
-    source = _source(folder, recipe, tell)
+    files = _read_files(folder, recipe)
+    before = _stamps(files)
+    source = _digests(folder, files, tell)
     with _whole_or_nothing(place) as partial:
         _write(partial, recipe, planned, tell)
+        if changed := [str(file) for file, stamp in _stamps(files).items() if stamp != before[file]]:
+            raise FourwaysError(f"{changed[0]} changed while it was read", hint="nothing was left behind; run it again")
     return Converted(place, Conversion(recipe.converter, recipe.layout, source))
 
 
@@ -123,11 +127,20 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _source(folder: Path, recipe: Recipe, tell: Tell) -> dict[str, str]:
-    """Name → SHA-256 of the weight files and of the small files that say how to read them. Files of another folder (a
-    vision tower) go by the folder's name and theirs."""
+def _read_files(folder: Path, recipe: Recipe) -> list[Path]:
+    """The weight files, and the small files that say how to read them."""
     small = [file for file in sorted(folder.iterdir()) if file.suffix in (".json", ".model", ".txt") and file.is_file()]
-    files = [*small, *(shard.file for shard, _ in recipe.shards)]
+    return [*small, *(shard.file for shard, _ in recipe.shards)]
+
+
+def _stamps(files: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
+    """File → its inode, size and time of change."""
+    seen = {file: file.stat() for file in files}
+    return {file: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in seen.items()}
+
+
+def _digests(folder: Path, files: Sequence[Path], tell: Tell) -> dict[str, str]:
+    """Name → SHA-256. Files of another folder (a vision tower) go by the folder's name and theirs."""
     digests = hash_files(files, lambda done, total: tell("hash", done, total))
     return {
         file.name if file.parent == folder else f"{file.parent.name}/{file.name}": digest

@@ -8,7 +8,7 @@ the token that the original's tokenizer adds: servers do not add one to what a t
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fourways.core.errors import CheckpointError
 
@@ -56,14 +56,17 @@ CHATML_DIRECT = _chatml("<|im_end|>", "Answer the questions.")
 """LLaVA 1.6 on Nous-Hermes-2-Yi."""
 
 
-def find_form(name: object) -> Form:
-    """Raises CheckpointError for a form that is not known."""
+def find_form(name: object, message: object = None) -> Form:
+    """message: the checkpoint's own system message, in place of the form's. Raises CheckpointError for a form that is
+    not known."""
     if not isinstance(name, str) or name not in FORMS:
         raise CheckpointError(
             f"config.json names the conversation template {name!r}, which no rule knows",
             hint=f"known: {', '.join(FORMS)}",
         )
-    return FORMS[name]
+    if message is not None and not isinstance(message, str):
+        raise CheckpointError(f"config.json: system_message is {message!r:.80}, expected a text")
+    return FORMS[name] if message is None else replace(FORMS[name], message=message)
 
 
 def turns(form: Form, begin: str, image: str, video: str | None = None) -> str:
