@@ -70,3 +70,10 @@ def test_a_server_is_loaded_and_its_run_read_without_what_runs_models(tmp_path: 
     assert found == [("done", [])] * len(commands)
     assert merged == ("UserError", []), "what was loaded is no shard"
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_server_is_checked_without_what_runs_models(tmp_path: Path) -> None:
+    with running(MockSettings(ttft_ms=1, gap_ms=0.1)) as server:
+        words = ["models", "check", "--url", server.url, "--model", "mock", "--json", "--junit", "check.xml"]
+        assert ended([words], tmp_path) == [("done", [])]
+    assert (tmp_path / "check.xml").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+import jsonschema
 import msgspec
 import pytest
 from typer.testing import CliRunner
@@ -18,6 +20,7 @@ from fourways import zoo
 from fourways.cli.main import app
 from fourways.compare.health import Health
 from fourways.core.errors import UserError
+from fourways.evidence import load_schema
 from fourways.hub.registry import VARIABLE
 from fourways.load.mock import MockSettings
 from fourways.load.mock.process import running
@@ -62,6 +65,7 @@ def test_json_holds_the_whole_check_and_nothing_else_is_on_standard_output(tmp_p
     shutil.copytree(zoo.checkpoint("llava"), broken)
     (broken / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     code, out = run("check", "zoo:qwen", str(broken), "--json", *PATIENT)
+    jsonschema.Draft202012Validator(load_schema("check")).validate(json.loads(out))
     health = msgspec.json.decode(out.encode(), type=Health)
     assert code == 1 and health.schema == "fourways.check/v1" and not health.passed
     assert [(model.name, model.verdict) for model in health.models] == [("qwen", "well"), ("broken", "broken")]

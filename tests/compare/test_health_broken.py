@@ -18,8 +18,9 @@ from torch import Tensor
 from fourways import zoo
 from fourways.compare.health import KINDS, Limits, ModelHealth
 from fourways.compare.health.examination import Examination
-from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.local import check_local
 from fourways.compare.health.reading import Reading
+from fourways.compare.health.target import LocalTarget
 from fourways.compare.health.values import check_values
 from fourways.core.candidate import Candidate
 from fourways.core.manifest import MANIFEST_FILE
@@ -98,6 +99,25 @@ def index_lies(folder: Path) -> None:
     places = sharded(folder)
     places["model.layers.77.mlp.up_proj.weight"] = next(iter(places.values()))
     (folder / INDEX).write_text(json.dumps({"weight_map": places}))
+
+
+def hole_in_one(held: dict[str, Tensor]) -> None:
+    matrix = held[language(held)[5]]
+    matrix[len(matrix) // 2 :] = 0
+
+
+def no_beginning(folder: Path) -> None:
+    file = folder / "chat_template.jinja"
+    file.write_text(file.read_text().replace("add_generation_prompt", "false"))
+
+
+def token_lost(name: str) -> Break:
+    def broken(folder: Path) -> None:
+        whole = json.loads((folder / "tokenizer.json").read_bytes())
+        whole["added_tokens"] = [one for one in whole["added_tokens"] if one["content"] != name]
+        (folder / "tokenizer.json").write_text(json.dumps(whole))
+
+    return broken
 
 
 def pickled(folder: Path) -> None:
@@ -249,6 +269,16 @@ BROKEN: list[tuple[str, str, str, Break]] = [
     ("architecture.unknown", "internvl", "an unknown class", edit("config.json", architectures=["ResNet"])),
     ("preprocessor.invalid", "llava", "no image settings", remove("preprocessor_config.json")),
     ("ending.wrong", "qwen", "an ordinary word as the end", edit("generation_config.json", eos_token_id=300)),
+    ("ending.wrong", "llava", "no token as the end", edit("generation_config.json", eos_token_id=[99999])),
+    ("template.wrong", "internvl", "prompts that begin no reply", no_beginning),
+    ("template.wrong", "llava", "a template that fails", template("{{ 1 // 0 }}")),
+    ("tokenizer.wrong", "qwen", "a control token lost", token_lost("<|im_end|>")),
+    ("image-token.wrong", "llava", "the picture's token lost", token_lost("<image>")),
+    ("preprocessor.invalid", "qwen", "no spread", edit("preprocessor_config.json", image_std=[0, 0, 0])),
+    ("preprocessor.invalid", "llava", "other tiles", edit("preprocessor_config.json", size={"shortest_edge": 84})),
+    ("config.invalid", "internvl", "half a generation config", write("generation_config.json", b'{"eos')),
+    ("weights.shape", "qwen", "fewer words", edit("config.json", text_config__vocab_size=700)),
+    ("architecture.unknown", "internvl", "another layout", edit("config.json", architectures=["InternVLChatModel"])),
     ("files.changed", "internvl", "a file changed since", changed_after_manifest),
     ("files.missing", "qwen", "a file lost since", lost_after_manifest),
     ("manifest.invalid", "llava", "a manifest that is none", write(MANIFEST_FILE, b"{}")),
@@ -288,6 +318,43 @@ def test_layers_that_config_json_leaves_out_are_suspect(tmp_path: Path) -> None:
     folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
     edit("config.json", text_config__num_hidden_layers=4)(folder)
     assert next(found.code for found in check(folder).findings) == "config.layers"
+
+
+@pytest.mark.parametrize(
+    ("code", "broken"),
+    [("weights.hole", tensors(hole_in_one)), ("ending.unlike", edit("generation_config.json", eos_token_id=764))],
+)
+def test_what_may_be_meant_is_suspect_and_not_broken(tmp_path: Path, code: str, broken: Break) -> None:
+    folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
+    broken(folder)
+    health = check(folder)
+    assert health.findings[0].code == code and not grave(health)
+
+
+def test_what_checkpoints_keep_beside_their_weights_is_no_fault(tmp_path: Path) -> None:
+    """Masks of minus infinity, zero points of a quantisation, padded rows of a vocabulary, pruned rows."""
+    draw = torch.Generator().manual_seed(1)
+    matrix = torch.randn(64, 64, generator=draw)
+    matrix[::2] = 0
+    table = torch.randn(64, 8, generator=draw)
+    table[40:] = 0
+    held = {
+        "layers.0.attn.masked_bias": torch.full((16, 16), -torch.inf).triu(1),
+        "layers.0.up_proj.weight_zero_point": torch.zeros(64, 64),
+        "layers.0.up_proj.weight": matrix,
+        "embed_tokens.weight": table,
+        "layers.0.down_proj.weight": torch.randn(32, 32, generator=draw).to(torch.float8_e4m3fn),
+        "layers.0.gate_proj.weight": torch.zeros(32, 32, dtype=torch.int8),
+    }
+    save_file(held, tmp_path / WEIGHTS)
+    assert check_values(tmp_path, Reading(lambda _: None)).findings == ()
+
+
+def test_a_quantisation_that_nothing_here_loads_is_no_fault_of_the_model(tmp_path: Path) -> None:
+    folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
+    edit("config.json", quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})(folder)
+    health = check(folder)
+    assert health.verdict == "unanswered" and [found.code for found in health.findings] == ["load.unsupported"]
 
 
 def test_ids_that_are_off_by_one_are_called_so(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -20,14 +21,20 @@ from transformers import PreTrainedTokenizerFast
 
 from fourways import zoo
 from fourways.compare.health import KINDS, Health, Limits, ModelHealth, junit
+from fourways.compare.health.asking import Asker
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.faults import finding
 from fourways.compare.health.fit import measure_fit
-from fourways.compare.health.local import LocalTarget, check_local
+from fourways.compare.health.local import check_local
 from fourways.compare.health.outcome import Outcome
+from fourways.compare.health.questions import PAIRS
 from fourways.compare.health.reading import Reading, in_thread
-from fourways.compare.health.record import SCHEMA, Probe
+from fourways.compare.health.sense import LEAST_ORDERED, Sense
+from fourways.compare.health.target import LocalTarget
 from fourways.core.candidate import Candidate
+from fourways.core.conversation import Conversation
+from fourways.core.errors import UserError
+from fourways.core.health import CHECK_SCHEMA, Probe
 from fourways.hub.manifest import fill, make
 
 PATIENT = Limits(slow_first_ms=1e6, slow_token_ms=1e6)
@@ -71,6 +78,41 @@ def test_a_fault_of_the_check_is_not_blamed_on_the_model() -> None:
     asyncio.run(examination.look("sense", fails))
     health = examination.concluded()
     assert health.verdict == "unanswered" and codes(health) == ["check.failed"]
+
+
+def test_a_machine_that_encodes_no_clip_leaves_the_probe_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot() -> Conversation:
+        raise UserError("no encoder here")
+
+    monkeypatch.setattr("fourways.compare.health.local.a_clip", cannot)
+    health = check(zoo.checkpoint("internvl"))
+    (video,) = [probe for probe in health.probes if probe.name == "video"]
+    assert health.verdict == "well" and (video.status, video.detail) == ("not run", "no encoder here")
+
+
+# -- sense -------------------------------------------------------------------------------------------------------------
+def test_a_model_that_gives_no_answer_and_still_tells_sentences_from_disorder_is_suspect_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Such as one that thinks aloud first; no embedded model does."""
+
+    async def none(asker: Asker) -> Sense:
+        return Sense(1e-4, 0.1)
+
+    async def ordered(asker: Asker) -> int:
+        return LEAST_ORDERED
+
+    monkeypatch.setattr("fourways.compare.health.local.feel_sense", none)
+    monkeypatch.setattr("fourways.compare.health.local.count_ordered", ordered)
+    health = check(zoo.checkpoint("internvl"))
+    assert codes(health) == ["answer.unexpected"] and "likelier than their words" in health.findings[0].message
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_a_sentence_and_its_disorder_have_the_same_words_and_first_word(pair: tuple[str, str]) -> None:
+    """So nothing but their order can make one likelier."""
+    one, other = (text.split() for text in pair)
+    assert one != other and sorted(one) == sorted(other) and one[0] == other[0]
 
 
 # -- adapters ----------------------------------------------------------------------------------------------------------
@@ -176,13 +218,31 @@ def one_model(message: str) -> Health:
         Probe("pace", "slow", 500.0, message, (finding("slow", message),)),
     )
     model = ModelHealth(message, message, "local", "broken", probes)
-    return Health(SCHEMA, "1", "2026-01-01T00:00:00+00:00", Limits(), False, (model,))
+    return Health(CHECK_SCHEMA, "1", "2026-01-01T00:00:00+00:00", Limits(), False, (model,))
 
 
 @given(st.text())
 def test_junit_is_xml_whatever_the_names_and_messages_hold(message: str) -> None:
     root = Xml.fromstring(junit(one_model(message)).encode())
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("3", "1", "1")
+    assert (root.get("tests"), root.get("failures"), root[0].get("skipped")) == ("3", "1", "1")
+
+
+ALLOWED = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors", "time", "skipped", "timestamp", "hostname", "id", "package"},
+    "properties": set(), "property": {"name", "value"}, "testcase": {"name", "classname", "time"},
+    "skipped": {"message", "type"}, "failure": {"message", "type"}, "system-out": set(),
+}  # fmt: skip
+"""Elements and attributes that Jenkins' schema of JUnit files takes, which is the strictest in use."""
+
+
+def test_junit_uses_only_elements_and_attributes_that_readers_take() -> None:
+    root = Xml.fromstring(junit(one_model("seen")))
+    strange = [(one.tag, name) for one in root.iter() for name in one.attrib if name not in ALLOWED[one.tag]]
+    assert strange == []
+    (suite,) = root
+    order = [one.tag for one in suite]
+    assert order == ["properties", *["testcase"] * 3] and re.fullmatch(r"[\d-]+T[\d:]+", suite.get("timestamp") or "")
 
 
 def test_junit_has_a_suite_a_model_and_a_case_a_probe_with_warnings_that_pass() -> None:

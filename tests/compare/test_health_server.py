@@ -91,10 +91,12 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         type(self).answer(self, body)
 
-    def send(self, body: object, status: int = 200, kind: str = "application/json") -> None:
+    def send(self, body: object, status: int = 200, kind: str = "application/json", retry: str | None = None) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", kind)
+        if retry is not None:
+            self.send_header("Retry-After", retry)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -192,6 +194,33 @@ def not_for_you(self: Handler, body: dict[str, Any]) -> None:
     self.send({"error": {"message": "no such key"}}, 401)
 
 
+def busy(self: Handler, body: dict[str, Any]) -> None:
+    self.send({"error": {"message": "the model is loading"}}, 503, retry="0")
+
+
+def elsewhere(self: Handler, body: dict[str, Any]) -> None:
+    self.send(b"", 307)
+
+
+def thinks(self: Handler, body: dict[str, Any]) -> None:
+    """Sixteen tokens do not suffice for its thoughts, which are sent apart."""
+    if not body.get("stream"):
+        whole = plain(body)
+        whole["choices"][0]["message"].update(content=None, reasoning_content="The user asks")
+        return self.send(whole)
+    parts = chunks(body)
+    parts[1]["choices"][0]["delta"] = {"reasoning_content": "The user asks"}
+    return self.send(framed(parts), kind="text/event-stream")
+
+
+def filters_first(self: Handler, body: dict[str, Any]) -> None:
+    """As some gateways do: before the first chunk of the reply come the filter's words, in an envelope of its own."""
+    if not body.get("stream"):
+        return self.send(plain(body))
+    first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
+    return self.send(framed([first, *chunks(body)]), kind="text/event-stream")
+
+
 def counts_up(self: Handler, body: dict[str, Any], number: list[int] = [0]) -> None:  # noqa: B006  # its memory
     number[0] += 1
     parts = chunks(body)
@@ -213,6 +242,10 @@ BROKEN: list[tuple[str, str, Answer]] = [
     ("image.refused", "no pictures", refuses("one")),
     ("images.refused", "one picture only", refuses("two")),
     ("server.refused", "a key is wanted", not_for_you),
+    ("server.busy", "no room now", busy),
+    ("stream.format", "it never streams", lambda self, body: self.send(plain(body))),
+    ("server.refused", "it sends elsewhere", elsewhere),
+    ("plain.format", "no text", bent(lambda whole: whole["choices"][0]["message"].update(content=None))),
 ]  # fmt: skip
 
 
@@ -226,6 +259,38 @@ def test_a_server_that_breaks_one_thing_gets_that_diagnosis_and_no_other(code: s
 def test_a_server_that_keeps_to_everything_is_well() -> None:
     with served(well) as url:
         assert check(url).verdict == "well"
+
+
+def test_a_server_that_is_busy_is_unanswered_and_not_broken() -> None:
+    with served(busy) as url:
+        assert check(url).verdict == "unanswered"
+
+
+def test_a_server_that_becomes_busy_is_not_called_broken_for_what_it_no_longer_takes() -> None:
+    def tires(self: Handler, body: dict[str, Any]) -> None:
+        busy(self, body) if "image_url" in json.dumps(body["messages"]) else well(self, body)
+
+    with served(tires) as url:
+        health = check(url)
+    assert health.verdict == "unanswered" and set(codes(health)) == {"server.busy"}
+
+
+def test_a_server_whose_model_thinks_aloud_is_not_broken() -> None:
+    with served(thinks) as url:
+        health = check(url)
+    assert health.verdict == "suspect" and "plain.format" not in codes(health)
+
+
+def test_what_a_gateway_sends_before_a_reply_breaks_no_stream() -> None:
+    with served(filters_first) as url:
+        assert check(url).verdict == "well"
+
+
+def test_a_server_that_serves_nothing_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.send({"object": "list", "data": []}))
+    with served(well) as url:
+        health = check(url)
+    assert codes(health) == ["server.unreachable"] and "0 models" in health.findings[0].message
 
 
 def test_a_web_page_in_place_of_a_server_is_no_chat_api() -> None:

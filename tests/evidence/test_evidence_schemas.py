@@ -11,7 +11,7 @@ from fourways.core.rows import ROWS_SCHEMA, FailureRow, RowsHeader
 from fourways.evidence import load_schema
 from fourways.evidence.schemas import PublishedFile, generate
 
-FILES: tuple[PublishedFile, ...] = ("model", "run", "rows", "state", "statement", "summary")
+FILES: tuple[PublishedFile, ...] = ("check", "model", "run", "rows", "state", "statement", "summary")
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,5 +1,5 @@
-"""The JSON Schema of every file of a run, and of a model's manifest, made from the types that write them and shipped
-beside this module.
+"""The JSON Schema of every file of a run, of a model's manifest and of a health check, made from the types that write
+them and shipped beside this module.
 
 `python -m fourways.evidence.schemas` writes them again after a type has changed; a test holds the two in step.
 """
@@ -13,16 +13,18 @@ from typing import Any, Literal
 import msgspec
 
 from fourways.core.figure import Summary
+from fourways.core.health import Health
 from fourways.core.manifest import Manifest
 from fourways.core.rows import Row, RowsHeader
 from fourways.core.run import RunHeader, RunState
 from fourways.core.verdict import Comparison
 from fourways.evidence.statement import Statement
 
-PublishedFile = Literal["comparison", "model", "run", "rows", "state", "statement", "summary"]
+PublishedFile = Literal["check", "comparison", "model", "run", "rows", "state", "statement", "summary"]
 VERSION = 1
 
 _TYPES: dict[PublishedFile, tuple[Any, str]] = {
+    "check": (Health, "what `fourways models check --json` prints"),
     "comparison": (Comparison, "comparison.json: two runs side by side"),
     "model": (Manifest, "fourways.model.json: what a checkpoint is"),
     "run": (RunHeader, "run.json: the header of a run"),

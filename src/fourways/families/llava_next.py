@@ -108,6 +108,7 @@ class LlavaNext(Family):
             raise CheckpointError(
                 "preprocessor_config.json and config.json name different tiles or grids",
                 hint="they must come from the same checkpoint",
+                fault="preprocessor.invalid",
             )
         return LlavaNextCounter(tuple((int(h), int(w)) for h, w in pinpoints), tile, int(vision.patch_size))
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -142,7 +141,7 @@ class ChatPrompt:
                 add_generation_prompt=True,
                 **special,
             )
-        except (TemplateError, TypeError) as error:
+        except Exception as error:  # a template is a program, and fails as it likes
             raise CheckpointError(
                 f"the chat template cannot write this conversation: {error}",
                 hint="check the order of turns (system, then user and assistant in turn), or the checkpoint's template",

@@ -79,6 +79,7 @@ def find_family(architecture: str, folder: Path | None = None) -> type[Family]:
         raise CheckpointError(
             f"{architecture} is {ORIGINAL_LAYOUTS[architecture]}; no family loads it as it is",
             hint=f"fourways models convert {place}",
+            fault="architecture.unknown",
         )
     known = sorted(name for family in found.families.values() for name in family.card.architectures)
     failed = "".join(f"; the family {name} could not be imported ({why})" for name, why in found.broken.items())

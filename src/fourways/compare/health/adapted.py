@@ -7,13 +7,14 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fourways.compare.health.asking import Asker
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.outcome import Outcome
 from fourways.compare.health.questions import LETTER, SEES, YES_NO, one_picture, square
 from fourways.compare.health.sense import LETTERS, YES_WORDS
 from fourways.compare.health.steady import same
 from fourways.core.conversation import Conversation
 from fourways.core.errors import UserError
+from fourways.core.health import Finding
 from fourways.engines import LocalEngine
 
 _LEAST_EFFECT = _SAME = 1e-4

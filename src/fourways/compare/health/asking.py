@@ -27,6 +27,10 @@ class Refused(FourwaysError):
     """The engine failed this request."""
 
 
+class Busy(Refused):
+    """The server took no request now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """items: all that came, in order. began_ns: when it was asked."""
@@ -59,6 +63,11 @@ class Reply:
         return None if first is None else (first.time_ns - self.began_ns) / 1e6
 
 
+def is_busy(told: str) -> bool:
+    """Whether this is the engine's word of a server that takes no request now (HTTP 429, 503 and their like)."""
+    return "the server is busy (HTTP" in told
+
+
 class Asker:
     """Asks one engine. timeout_s: of each request, from the asking to the end."""
 
@@ -83,7 +92,8 @@ class Asker:
             raise Unanswered(self.timeout_s, text) from None
         ends = [item for item in items if isinstance(item, Done)]
         if ends and ends[-1].error is not None:
-            raise Refused(ends[-1].error, hint=ends[-1].hint)
+            kind = Busy if is_busy(ends[-1].error) else Refused
+            raise kind(ends[-1].error, hint=ends[-1].hint)
         return Reply(tuple(items), began)
 
     async def say(self, conversation: Conversation, tokens: int, *, adapter: str | None = None) -> Reply:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import fourways
 from fourways.compare.health.examination import Examination
-from fourways.compare.health.local import LocalTarget, check_local
-from fourways.compare.health.record import SCHEMA, Health, Limits, ModelHealth, fails
 from fourways.compare.health.server import check_server
-from fourways.compare.health.target import Target
+from fourways.compare.health.target import LocalTarget, Target
+from fourways.compare.health.verdict import fails
+from fourways.core.health import CHECK_SCHEMA, Health, Limits, ModelHealth
 from fourways.engines.openai.address import find_address
 
 Say = Callable[[str], None]
@@ -36,11 +36,13 @@ class Check:
         """Of the models that are done."""
         passed = not any(fails(model.verdict) for model in self.models)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Health(SCHEMA, fourways.__version__, now, self._limits, passed, tuple(self.models))
+        return Health(CHECK_SCHEMA, fourways.__version__, now, self._limits, passed, tuple(self.models))
 
     async def _one(self, target: Target) -> ModelHealth:
         name = target.candidate.name
         if isinstance(target, LocalTarget):
+            from fourways.compare.health.local import check_local  # what runs models takes seconds to import
+
             return await check_local(target, self._limits, Examination(name, str(target.folder), "local", self._say))
         shown = find_address(target.candidate).shown
         examination = Examination(name, shown, "openai", self._say)

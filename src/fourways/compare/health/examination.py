@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
-from fourways.compare.health.asking import Refused, Unanswered
-from fourways.compare.health.faults import CATALOGUE, Finding, finding
+from fourways.compare.health.asking import Busy, Refused, Unanswered
+from fourways.compare.health.faults import CATALOGUE, finding
 from fourways.compare.health.outcome import Outcome
-from fourways.compare.health.record import ModelHealth, Probe, worst
+from fourways.compare.health.verdict import worst
 from fourways.compare.opening import explain
 from fourways.core.errors import CheckpointError, FourwaysError, OutOfMemory, UserError
+from fourways.core.health import Finding, ModelHealth, Probe
 
 Look = Callable[[], Awaitable[Outcome]]
 Say = Callable[[str], None]
@@ -62,6 +63,8 @@ def _failed(error: Exception, otherwise: str) -> Outcome:
         return Outcome(str(error), (finding("unanswered", f"{error}, {come}"),))
     if isinstance(error, CheckpointError) and error.fault in CATALOGUE:
         return Outcome(error.message, (finding(error.fault, error.message, error.hint),))
+    if isinstance(error, Busy):
+        return Outcome(error.message, (finding("server.busy", error.message),))
     if isinstance(error, Refused) and NOT_FINITE in error.message:
         return Outcome(error.message, (finding("scores.not-finite", error.message),))
     known = explain(error)

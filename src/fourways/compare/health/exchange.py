@@ -7,13 +7,14 @@ from contextlib import suppress
 
 import msgspec
 
-from fourways.compare.health.asking import Refused, Unanswered
+from fourways.compare.health.asking import Busy, Refused, Unanswered
 from fourways.compare.health.wire import Read, StreamReader, read_plain
 from fourways.core.conversation import Conversation
 from fourways.engines.openai.address import Address
 from fourways.engines.openai.connection import Connection, Lost, Silent
 from fourways.engines.openai.discovery import MAX_ERROR_BYTES, beginning
 from fourways.engines.openai.pictures import encode
+from fourways.engines.openai.retry import BUSY
 from fourways.engines.openai.transport import Transport, Unreachable
 from fourways.engines.openai.wire import complaint
 
@@ -63,7 +64,7 @@ class Exchanges:
             ):
                 if reply.status != 200:
                     told = self._address.hide(complaint(await beginning(reply, MAX_ERROR_BYTES)))
-                    raise Refused(f"HTTP {reply.status}: {told}")
+                    raise (Busy if reply.status in BUSY else Refused)(f"HTTP {reply.status}: {told}")
                 return reply.status, reply.headers.get("content-type", ""), await _whole(reply)
         except (TimeoutError, Silent):
             raise Unanswered(self._timeout_s, "") from None
@@ -73,8 +74,8 @@ class Exchanges:
 
 async def _whole(reply: Connection) -> bytes:
     """The body up to its end, or up to where the connection broke: the reader says what is missing."""
-    pieces: list[bytes] = []
+    body = bytearray()
     with suppress(Lost):
-        while sum(map(len, pieces)) < _MAX_BYTES and (more := await reply.more()):
-            pieces += [piece for piece, _ in more]
-    return b"".join(pieces)
+        while len(body) < _MAX_BYTES and (more := await reply.more()):
+            body += b"".join(piece for piece, _ in more)
+    return bytes(body)

@@ -7,14 +7,8 @@ found by the probes of this package. docs/check.md says of each how it is seen a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-import msgspec
-
-Grade = Literal["broken", "unanswered", "suspect", "slow"]
-"""broken: it cannot be used, or answers nonsense, and the evidence is firm. unanswered: no reply in the time that was
-given, or no room to load it, so nothing can be said of its health. suspect: something is off, and the evidence is
-thin. slow: it works, and took longer than the limits."""
+from fourways.core.health import Finding, Grade
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +18,6 @@ class Kind:
     code: str
     grade: Grade
     title: str
-    hint: str
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One fault that was found. message: what and where, with its numbers."""
-
-    code: str
-    grade: Grade
-    message: str
     hint: str
 
 
@@ -61,6 +46,7 @@ KINDS = (
     Kind("lfs-pointer", "broken", "a Git LFS pointer in place of the weights", "run `git lfs pull`"),
     Kind("pickle-only", "broken", "weights only as pickles, which can run code", "convert them to safetensors"),
     Kind("weights.nan", "broken", "weights that are not finite", _FETCH),
+    Kind("weights.hole", "suspect", "a long run of zero rows inside a matrix", "a download that was cut may leave it"),
     Kind(
         "weights.zeros", "broken", "whole matrices of zeros", "a download that was cut leaves such holes: fetch again"
     ),
@@ -76,10 +62,17 @@ KINDS = (
     Kind("preprocessor.invalid", "broken", "the image preprocessing cannot be used", _FETCH),
     Kind("ending.missing", "broken", "nothing says which token ends a reply", _SAME),
     Kind("ending.wrong", "broken", "the token that ends a reply is none of the tokenizer's control tokens", _SAME),
+    Kind("ending.unlike", "suspect", "a turn ends with another token than generation_config.json names", _SAME),
     Kind("load.failed", "broken", "it cannot be loaded", "FOURWAYS_DEBUG=1 shows the traceback"),
     Kind("load.no-room", "unanswered", "this machine has no room for it", "a smaller --dtype, or a larger device"),
+    Kind("load.unsupported", "unanswered", "nothing here loads this quantisation", "serve it, and check its --url"),
     # -- behaviour of a model in this process
-    Kind("weights.garbage", "broken", "the tokenizer fits, and the weights make no sense of it", _FETCH),
+    Kind(
+        "weights.garbage",
+        "broken",
+        "the tokenizer fits, and the weights make no sense of it",
+        "fetch it again; are config.json (rope, norms, activation) and chat template those it was published with?",
+    ),
     Kind("tokenizer.wrong", "broken", "trained weights under a tokenizer that is not theirs", _SAME),
     Kind("vision.blind", "broken", "the answer does not depend on the picture at all", _SAME),
     Kind("vision.weak", "suspect", "the answer hardly depends on what the picture shows", _ANSWERS),
@@ -100,6 +93,7 @@ KINDS = (
     Kind("adapter.leaks", "broken", "answers without the adapter changed after it was used", _OURS),
     # -- a server
     Kind("server.unreachable", "broken", "the server cannot be reached, or serves no such model", _SERVER),
+    Kind("server.busy", "unanswered", "the server takes no more requests now", "wait, and check it again"),
     Kind("server.refused", "broken", "the server refused a plain question", _SERVER),
     Kind("image.refused", "broken", "the server refused a picture", "is the served model one that sees?"),
     Kind("images.refused", "suspect", "the server refused two pictures in one request", "vLLM: --limit-mm-per-prompt"),

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.compare.health.reading import Reading
 from fourways.core.digests import hash_file
+from fourways.core.health import Finding
 from fourways.core.manifest import MANIFEST_FILE, Manifest, ManifestFile
 from fourways.hub.hashing import cores
 from fourways.hub.manifest import is_safe_name, read_manifest

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,43 +14,35 @@ from transformers.utils import logging as hf_logging
 from fourways.compare.health.adapted import check_adapter
 from fourways.compare.health.asking import Asker
 from fourways.compare.health.examination import Examination
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.files import check_files
 from fourways.compare.health.fit import LEAST_P, Fit, measure_fit
 from fourways.compare.health.form import form_problems
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.compare.health.pace import check_pace, forced
-from fourways.compare.health.questions import TEXT, a_clip, one_picture, two_pictures
+from fourways.compare.health.questions import PAIRS, TEXT, a_clip, one_picture, two_pictures
 from fourways.compare.health.reading import in_thread
-from fourways.compare.health.record import Limits, ModelHealth
-from fourways.compare.health.sense import feel_sense
+from fourways.compare.health.sense import LEAST_ORDERED, count_ordered, feel_sense
 from fourways.compare.health.settings import check_settings
 from fourways.compare.health.sight import feel_sight
 from fourways.compare.health.steady import check_steady
+from fourways.compare.health.target import LocalTarget
 from fourways.compare.health.values import check_values
 from fourways.compare.room import check_room
-from fourways.core.candidate import Candidate, Checkpoint
+from fourways.core.candidate import Checkpoint
 from fourways.core.conversation import Conversation
-from fourways.core.manifest import Manifest
+from fourways.core.errors import CheckpointError, UserError
+from fourways.core.health import Finding, Limits, ModelHealth
 from fourways.engines import LocalEngine, open_engine
 from fourways.families.registry import find_family
 from fourways.hub import look
+from fourways.hub.manifest.settings import inner
 
 _TOKENS = 16
 _BEHAVIOUR = ("text", "image", "images", "video", "sense", "sight", "determinism", "pace")
 _HARMLESS = frozenset({"files.changed", "files.missing", "manifest.invalid", "template.missing"})
 """What is broken by these can still be asked: other bytes may be harmless, a file that is needed is
 missed later, and families have a template of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalTarget:
-    """A checkpoint to be checked. candidate: how it is run; its model is a folder. adapters: folders to try on it."""
-
-    candidate: Candidate
-    folder: Path
-    manifest: Manifest | None = None  # of the registry
-    adapters: tuple[Path, ...] = ()
 
 
 async def check_local(target: LocalTarget, limits: Limits, examination: Examination) -> ModelHealth:
@@ -89,7 +79,7 @@ async def _files(target: LocalTarget, examination: Examination) -> tuple[Checkpo
 
     async def whole() -> Outcome:
         held.append(await asyncio.to_thread(look, folder))
-        find_family(held[0].architecture)
+        find_family(held[0].architecture, folder)
         return Outcome(f"{held[0].architecture}, whole by its headers")
 
     async def settings() -> Outcome:
@@ -115,8 +105,15 @@ async def _files(target: LocalTarget, examination: Examination) -> tuple[Checkpo
 async def _load(target: LocalTarget, checkpoint: Checkpoint, opened: list[LocalEngine]) -> Outcome:
     candidate = msgspec.structs.replace(target.candidate, adapter=None)
     check_room(candidate, checkpoint)
-    with _quiet():
-        engine = await open_engine(candidate, checkpoint)
+    try:
+        with _quiet():
+            engine = await open_engine(candidate, checkpoint)
+    except (CheckpointError, ImportError, RuntimeError, ValueError) as error:
+        method = inner(checkpoint.config, "quantization_config").get("quant_method")
+        if method is None or getattr(error, "fault", None) is not None:
+            raise
+        told = f"its weights are stored as {method}, which cannot be loaded here: {error}"
+        return Outcome(told, (finding("load.unsupported", told),))
     assert isinstance(engine, LocalEngine)
     opened.append(engine)
     settings = engine.info.settings
@@ -146,10 +143,15 @@ async def _behaviour(target: LocalTarget, limits: Limits, engine: LocalEngine, e
 
 
 async def _claimed(target: LocalTarget, engine: LocalEngine, examination: Examination, answers: Any) -> None:
-    if engine.family.card.video:
-        await examination.look("video", lambda: answers(a_clip()))
-    else:
+    if not engine.family.card.video:
         examination.skip(passed_over("not claimed", "its family takes no clips"), "video")
+    else:
+        try:
+            clip = a_clip()
+        except UserError as error:  # no fault of the model
+            examination.skip(passed_over("not run", error.message), "video")
+        else:
+            await examination.look("video", lambda: answers(clip))
     if target.manifest is not None and "audio" in target.manifest.modalities:
         examination.skip(passed_over("no access", "the manifest claims audio; the local engine takes none"), "audio")
 
@@ -169,12 +171,16 @@ async def _sense(asker: Asker, engine: LocalEngine) -> Outcome:
     sense = await feel_sense(asker)
     if sense.firm:
         return Outcome(str(sense))
-    if not sense.none:
-        return Outcome(str(sense), (finding("answer.unexpected", str(sense)),))
+    told = str(sense)
+    if sense.none:  # as one that thinks aloud may be, or one that was never taught to answer
+        ordered = await count_ordered(asker)
+        told += f"; of {len(PAIRS)} sentences, {ordered} are likelier than their words in disorder"
+    if not sense.none or ordered >= LEAST_ORDERED:
+        return Outcome(told, (finding("answer.unexpected", told),))
     async with engine.borrow() as family:
         table: Any = family.module.get_input_embeddings()  # type: ignore[operator]  # transformers' models have it
         fit = await asyncio.to_thread(measure_fit, table.weight, family.tokenizer)
-    return Outcome(str(sense), (_why_senseless(fit, f"{sense}"),))
+    return Outcome(told, (_why_senseless(fit, told),))
 
 
 def _why_senseless(fit: Fit, told: str) -> Finding:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fourways.compare.health.faults import Finding
-from fourways.compare.health.record import Status
+from fourways.core.health import Finding, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ A candidate that must meet an SLO is measured by `fourways load`; this is one re
 from __future__ import annotations
 
 from fourways.compare.health.asking import Asker, Reply
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.outcome import Outcome
-from fourways.compare.health.record import Limits
 from fourways.core.conversation import Conversation
+from fourways.core.health import Finding, Limits
 from fourways.core.request import Generate
 
 _LEAST_TOKENS = 4

@@ -29,6 +29,20 @@ LETTER = (
     "Which one is a shape?\n\nA. left\nB. red\nC. square\nD. one\n"
     "Please answer directly with only the letter of the correct option and nothing else.",
 )
+TELL = "Write a sentence."
+PAIRS = (
+    ("the sun rises in the morning", "the morning rises sun in the"),
+    ("birds can fly over the sea", "birds over can sea the fly"),
+    ("we drink water when we are thirsty", "we when drink are thirsty water we"),
+    ("she reads a book every evening", "she every a reads evening book"),
+    ("snow is white and very cold", "snow very is and cold white"),
+    ("children play in the garden", "children garden in play the"),
+    ("he opened the door and went out", "he and door out the opened went"),
+    ("the train leaves at nine", "the at leaves nine train"),
+    ("cats like to sleep in the sun", "cats in like sun the to sleep"),
+    ("you can see the stars at night", "you at the night see can stars"),
+)
+"""Each with the same words in disorder behind the first, so that both have the same tokens."""
 SEES = "Is there a {} square in this image? Please answer yes or no."
 COLOURS: dict[str, tuple[int, int, int]] = {"red": (214, 30, 36), "blue": (34, 58, 214)}
 _SIDE, _EDGE = 112, 20

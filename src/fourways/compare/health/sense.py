@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fourways.compare.health.asking import Asker
-from fourways.compare.health.questions import LETTER, YES_NO
+from fourways.compare.health.questions import LETTER, PAIRS, TELL, YES_NO
 from fourways.core.conversation import Conversation
 
 YES_WORDS = ("Yes", "No", "yes", "no")
@@ -22,6 +22,8 @@ LEAST_WEIGHT = 0.05
 """Of the four words of yes and no together, on the better of the questions."""
 LEAST_SHIFT = 3.0
 """Nats: by how much the odds of the kinds must follow the question, on average; odds of 20 to 1."""
+LEAST_ORDERED = 9
+"""Of PAIRS; without any sense of the words, one checkpoint in a hundred comes so far by chance."""
 _NONE = -1e4
 
 
@@ -55,6 +57,13 @@ async def feel_sense(asker: Asker) -> Sense:
     kinds_letter = [(logsum(scores[:cut]), logsum(scores[cut:])) for scores in letter]
     shift = _mean([yes - no for yes, no in kinds_yes]) - _mean([yes - no for yes, no in kinds_letter])
     return Sense(max(math.exp(asked) for asked, _ in kinds_yes), shift)
+
+
+async def count_ordered(asker: Asker) -> int:
+    """In how many of PAIRS the sentence is likelier than the same tokens in disorder. A language model that knows its
+    tokenizer tells them apart whether or not it answers questions. One request. Raises Unanswered and Refused."""
+    scores = await asker.rank(Conversation.ask(TELL), tuple(text for pair in PAIRS for text in pair))
+    return sum(plain > mixed for plain, mixed in zip(scores[::2], scores[1::2], strict=True))
 
 
 def logsum(scores: Sequence[float]) -> float:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from fourways.compare.health.asking import Asker, Refused, Reply
+from fourways.compare.health.asking import Asker, Refused, Reply, is_busy
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.exchange import Exchanges
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.form import form_problems
 from fourways.compare.health.outcome import Outcome, passed_over
 from fourways.compare.health.pace import check_pace, forced, natural
@@ -25,12 +25,12 @@ from fourways.compare.health.questions import (
     square,
     two_pictures,
 )
-from fourways.compare.health.record import Limits, ModelHealth
 from fourways.compare.health.steady import check_steady
 from fourways.compare.health.wire import Read, usage_problems
 from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation
-from fourways.core.errors import EngineError
+from fourways.core.errors import EngineError, UserError
+from fourways.core.health import Finding, Limits, ModelHealth
 from fourways.engines.openai.address import find_address
 from fourways.engines.openai.engine import OpenAIEngine
 
@@ -66,11 +66,23 @@ async def _reach(engine: OpenAIEngine, limits: Limits) -> Outcome:
     except TimeoutError:
         told = f"no answer to a first question within {limits.timeout_s:g} s"
         return Outcome(told, (finding("unanswered", told),))
+    except UserError as error:
+        if "has 0 models" not in error.message:
+            raise
+        return Outcome(error.message, (finding("server.unreachable", error.message),))
     except EngineError as error:
-        code = "server.refused" if "HTTP" in error.message else "server.unreachable"
-        return Outcome(error.message, (finding(code, error.message, error.hint),))
+        return Outcome(error.message, (finding(_why_unreached(error.message), error.message, error.hint),))
     settings = engine.info.settings
     return Outcome(f"serves {settings['served_model']}, version {settings['server_version']}")
+
+
+def _why_unreached(told: str) -> str:
+    """The code for what the engine says of a server that it cannot use."""
+    if is_busy(told):
+        return "server.busy"
+    if "(HTTP 200)" in told:  # an answer, and no stream
+        return "stream.format"
+    return "server.refused" if "HTTP" in told else "server.unreachable"
 
 
 async def _behaviour(

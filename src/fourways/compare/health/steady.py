@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from fourways.compare.health.asking import Asker, Reply
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.outcome import Outcome
 from fourways.compare.health.questions import LETTER, TEXT
 from fourways.core.conversation import Conversation
+from fourways.core.health import Finding
 
 _TOKENS = 16
 

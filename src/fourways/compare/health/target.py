@@ -8,13 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from fourways.compare.health.local import LocalTarget
 from fourways.compare.opening import check_asked, embedded
 from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
+from fourways.core.manifest import Manifest
 from fourways.hub import locate
 from fourways.hub.download import fetch
 from fourways.hub.registry import Entry, Registry, check_name, in_force
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """A checkpoint to be checked. candidate: how it is run; its model is a folder. adapters: folders to try on it."""
+
+    candidate: Candidate
+    folder: Path
+    manifest: Manifest | None = None  # of the registry
+    adapters: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ family: only names and shapes that all of transformers' checkpoints share.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fourways.compare.health.faults import Finding, finding
+from fourways.compare.health.faults import finding
 from fourways.compare.health.fit import LEAST_STRUCTURE, structure_of
 from fourways.compare.health.outcome import Outcome
 from fourways.compare.health.reading import Reading
 from fourways.compare.health.settings import EMBEDDINGS
 from fourways.core.errors import CheckpointError
+from fourways.core.health import Finding
 from fourways.hub.weights import weight_files
 
 _LEAST_NORMS = 4
@@ -28,6 +30,8 @@ those whose scales were multiplied into the next matrix, as is done before some 
 _SMALL = 256
 """Matrices with fewer numbers may be anything."""
 _STEP = 1 << 24
+_LEAST_HOLE = 1 / 8
+_VOCABULARY = re.compile(r"embed|wte|lm_head|\.output\.weight$")
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class Seen:
     numbers: int = 0
     not_finite: list[str] = field(default_factory=list)
     zeros: list[str] = field(default_factory=list)
+    holes: list[str] = field(default_factory=list)
     norms: int = 0
     fresh_norms: int = 0
     structure: float | None = None
@@ -48,20 +53,30 @@ class Seen:
         if not tensor.is_floating_point():
             return
         if not _finite(tensor):
-            self.not_finite.append(name)
-        elif tensor.ndim > 1 and tensor.numel() >= _SMALL and not tensor.any():
-            self.zeros.append(name)
+            if not _is_mask(tensor):
+                self.not_finite.append(name)
+        elif tensor.ndim > 1 and tensor.numel() >= _SMALL and name.endswith(".weight"):
+            self._holes(name, tensor)
         if tensor.ndim == 1 and name.endswith("norm.weight"):
             self.norms += 1
             self.fresh_norms += bool((tensor == 1).all() or (tensor == 0).all())
         if tensor.ndim == 2 and EMBEDDINGS.search(name):
             self.structure = structure_of(tensor)
 
+    def _holes(self, name: str, tensor: Tensor) -> None:
+        """Rows of zeros in a row. Vocabularies are padded with such rows, and pruned ones lie scattered."""
+        if not tensor.any():
+            self.zeros.append(name)
+        elif tensor.ndim == 2 and not _VOCABULARY.search(name) and _empty_run(tensor) >= len(tensor) * _LEAST_HOLE:
+            self.holes.append(name)
+
     def findings(self) -> Iterator[Finding]:
         if self.not_finite:
             yield finding("weights.nan", f"NaN or infinity in {_listed(self.not_finite)}")
         if self.zeros:
             yield finding("weights.zeros", f"nothing but zeros in {_listed(self.zeros)}")
+        if self.holes:
+            yield finding("weights.hole", f"an eighth of the rows or more, in one run, in {_listed(self.holes)}")
         fresh = self.norms >= _LEAST_NORMS and self.fresh_norms == self.norms
         if fresh and self.structure is not None and self.structure < LEAST_STRUCTURE:
             yield finding(
@@ -95,6 +110,19 @@ def _finite(tensor: Tensor) -> bool:
         if not torch.isfinite(piece if piece.itemsize > 1 else piece.float()).all():
             return False
     return True
+
+
+def _is_mask(tensor: Tensor) -> bool:
+    """What some checkpoints keep beside their weights: nothing but 0, 1 and minus infinity."""
+    small = tensor.float()
+    return bool(((small == 0) | (small == 1) | (small == -torch.inf)).all() and (small == 0).any())
+
+
+def _empty_run(tensor: Tensor) -> int:
+    """The most rows of zeros, one after the other."""
+    full = (tensor if tensor.itemsize > 1 else tensor.float()).count_nonzero(dim=1).nonzero().flatten()
+    ends = torch.cat((torch.tensor([-1]), full, torch.tensor([len(tensor)])))
+    return int(ends.diff().max()) - 1
 
 
 def _listed(names: list[str]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fourways.engines.openai.sse import EventSplitter, EventTooLarge
 
+_INSTEAD = ("reasoning", "reasoning_content", "refusal", "tool_calls")
 _FINISH = ("stop", "length", "tool_calls", "content_filter", "function_call")
 
 
@@ -49,13 +50,19 @@ def read_plain(status: int, kind: str, body: bytes) -> Read:
         problems.append("no message in choices[0]")
     elif message.get("role") != "assistant":
         problems.append(f"the message's role is {message.get('role')!r}, not 'assistant'")
-    if isinstance(message, dict) and not isinstance(content, str):
+    if isinstance(message, dict) and not isinstance(content, str) and not _told_otherwise(message, content):
         problems.append("the message's content is no text")
     finish = choice.get("finish_reason")
     if finish not in _FINISH:
         problems.append(f"finish_reason is {finish!r}")
     text = content if isinstance(content, str) else ""
     return Read(text, str(finish), usage if isinstance(usage, dict) else None, True, tuple(problems))
+
+
+def _told_otherwise(message: dict[str, Any], content: object) -> bool:
+    """The API allows no content beside a refusal or a call of tools; servers of models that think aloud send what was
+    thought apart, and no content where the tokens did not suffice."""
+    return content is None and any(message.get(key) for key in _INSTEAD)
 
 
 class StreamReader:
@@ -116,13 +123,13 @@ class StreamReader:
         self._take(chunk)
 
     def _take(self, chunk: dict[str, Any]) -> None:
-        for problem in _envelope(chunk, "chat.completion.chunk"):
-            self._problem(problem)
-        self._ids.add(str(chunk.get("id")))
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = usage
         if chunk.get("choices") == []:
-            return  # the one that only brings the usage
+            return  # it only brings the usage, or a filter's words before the first chunk of the reply itself
+        for problem in _envelope(chunk, "chat.completion.chunk"):
+            self._problem(problem)
+        self._ids.add(str(chunk.get("id")))
         choice = _choice(chunk)
         delta = choice.get("delta") if choice else None
         if choice is None or not isinstance(delta, dict):
