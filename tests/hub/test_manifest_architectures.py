@@ -208,3 +208,12 @@ def test_what_a_quantised_checkpoint_needs_is_what_the_installed_transformers_as
     assert REQUIRES["bitsandbytes"] == {"bitsandbytes": import_utils.BITSANDBYTES_MIN_VERSION}
     assert REQUIRES["compressed-tensors"] == {"compressed-tensors": import_utils.COMPRESSED_TENSORS_MIN_VERSION}
     assert REQUIRES["torchao"] == {"torchao": import_utils.TORCHAO_MIN_VERSION}
+    assert REQUIRES["auto-round"] == {"auto-round": import_utils.AUTOROUND_MIN_VERSION}
+    assert REQUIRES["hqq"] == {"hqq": import_utils.HQQ_MIN_VERSION}
+    assert REQUIRES["vptq"] == {"vptq": import_utils.VPTQ_MIN_VERSION}
+
+
+def test_each_method_with_needs_is_one_that_transformers_names() -> None:
+    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
+
+    assert {"bitsandbytes_4bit" if name == "bitsandbytes" else name for name in REQUIRES} <= set(AUTO_QUANTIZER_MAPPING)

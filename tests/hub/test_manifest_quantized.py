@@ -71,7 +71,9 @@ STORED = {
         "weight.nested_quant_map": ("F32", (256,)), "weight.quant_state.bitsandbytes__nf4": ("U8", (82,)),
     }),
     "int8": (INT8, "int8", {"weight": ("I8", (OUT, IN)), "SCB": ("F32", (OUT,)), "weight_format": ("U8", ())}),
-    "mxfp4": ({"quant_method": "mxfp4"}, "int4", {"weight": ("U8", (OUT, IN // 32, 16))}),
+    "mxfp4": ({"quant_method": "mxfp4"}, "int4", {
+        "up_proj_blocks": ("U8", (OUT, IN // 32, 16)), "up_proj_scales": ("U8", (OUT, IN // 32)),
+    }),
 }  # fmt: skip
 """Method → its configuration, the dtype it is, and one linear layer of 256 x 128 as it stores it."""
 

@@ -20,9 +20,16 @@ REQUIRES: dict[str, dict[str, str]] = {
     "bitsandbytes": {"bitsandbytes": "0.46.1"},
     "compressed-tensors": {"compressed-tensors": "0.15.0"},
     "torchao": {"torchao": "0.15.0"},
+    "auto-round": {"auto-round": "0.5.0"},
+    "hqq": {"hqq": "0.2.1"},
+    "vptq": {"vptq": "0.0.4"},
+    "quark": {"amd-quark": "0.12"},
+    "quanto": {"optimum-quanto": ""},
+    "aqlm": {"aqlm": ""},
+    "spqr": {"spqr_quant": ""},
 }
 """Method → packages without which transformers 5.23 does not load it, and their least versions; "" where it asks for
-none."""
+none. Methods that need none, or a kernel of the very card, are not here."""
 
 _OWN = (
     "qzeros", "scales", "g_idx", "weight_scale", "weight_scale_2", "weight_scale_inv", "weight_zero_point",
@@ -46,7 +53,7 @@ def quantization_of(config: Settings) -> Quantized | None:
 
 def is_own(name: str) -> bool:
     """Whether a tensor of a quantised checkpoint is the method's and no weight of the model."""
-    return name.rpartition(".")[2] in _OWN or ".quant_state." in name
+    return name.rpartition(".")[2] in _OWN or name.endswith("_scales") or ".quant_state." in name
 
 
 def unpacked(tensor: Tensor, quantization: Quantized | None) -> int:
