@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 import time
+import types
+import typing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from fourways.core.candidate import Candidate
@@ -19,6 +23,7 @@ from fourways.core.digests import hash_file
 from fourways.core.engine import EngineInfo
 from fourways.core.errors import FourwaysError, UserError
 from fourways.core.figure import SUMMARY_SCHEMA, Figure, Summary
+from fourways.core.load import Load
 from fourways.core.rows import ROWS_SCHEMA, FailureRow, MemoryRow, Row, RowsHeader
 from fourways.core.run import RUN_SCHEMA, CandidateRecord, ClockRecord, Environment, RunHeader, SourceState
 from fourways.evidence.export import log_run, write_csv
@@ -116,6 +121,58 @@ def test_any_text_is_read_back_as_it_was(texts: list[str]) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_keeps_every_digit(number: float) -> None:
     assert float(_line([number])) == number
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Any value of a field's type, as rows.jsonl can hold it."""
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Load:  # it refuses what no client could do
+        return st.builds(Load, st.just("poisson"), st.none(), st.floats(0.5, 1e9))
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return st.builds(kind, **{name: values(of) for name, of in typing.get_type_hints(kind).items()})
+    if origin in (typing.Union, types.UnionType):
+        return st.one_of(*map(values, parts))
+    if origin is typing.Literal:
+        return st.sampled_from(parts)
+    if origin is tuple and parts[-1] is not ...:
+        return st.tuples(*map(values, parts))
+    if origin is tuple:
+        return st.lists(values(parts[0]), max_size=3).map(tuple)
+    if origin is dict:
+        return st.dictionaries(values(parts[0]), values(parts[1]), max_size=3)
+    return {
+        str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20), int: st.integers(-(2**63), 2**63 - 1),
+        float: st.floats(allow_nan=False, allow_infinity=False), bool: st.booleans(), type(None): st.none(),
+    }[kind]  # fmt: skip
+
+
+def read_cell(cell: str, kind: Any) -> Any:
+    """As docs/export.md tells a reader to."""
+    if cell == "":
+        return None
+    if not cell.startswith('"'):
+        return msgspec.json.decode(cell)
+    text = cell[1:-1].replace('""', '"')
+    told = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    is_text = any(one is str or typing.get_origin(one) is typing.Literal for one in told)
+    is_list = any(typing.get_origin(one) is tuple for one in told) and text.startswith("[")
+    return text if is_text and not is_list else msgspec.json.decode(text)
+
+
+@given(st.data(), st.sampled_from(typing.get_args(Row)))
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+def test_a_line_of_any_kind_of_row_is_that_row_again(data: st.DataObject, kind: type[msgspec.Struct]) -> None:
+    row = data.draw(values(kind))
+    parsed = getattr(row, "parsed", None)
+    assume(not (isinstance(parsed, str) and parsed.startswith("[")))  # it may be a text or a box: the page says so
+    line = _line(getattr(row, name) for name in kind.__struct_fields__)
+    assert line.endswith("\n")
+    cells = [found[0] for found in re.finditer(r'"(?:[^"]|"")*"|[^,"]+|(?<=,)(?=,|$)|^(?=,)', line[:-1])]
+    hints = typing.get_type_hints(kind)
+    told = {name: read_cell(cell, hints[name]) for name, cell in zip(kind.__struct_fields__, cells, strict=True)}
+    tag = kind.__struct_config__.tag
+    again = msgspec.convert({"kind": tag, **told}, kind)
+    assert {name: getattr(again, name) for name in told} == {name: getattr(row, name) for name in told}
 
 
 def test_what_cannot_be_written_to_is_told_and_nothing_is_touched(run: Path, tmp_path: Path) -> None:
