@@ -104,6 +104,15 @@ def test_runs_that_say_the_same_say_so_and_never_equal(make_run: MakeRun) -> Non
     assert "equal" not in found.stdout
 
 
+def test_a_run_that_did_not_end_says_how_to_go_on(make_run: MakeRun) -> None:
+    old, stopped = make_run("old"), make_run("stopped")
+    (stopped / "summary.json").unlink()
+    found = call("reproduce", old, "--rerun", stopped)
+    assert isinstance(found.exception, UserError)
+    assert "is not finished" in found.exception.message
+    assert found.exception.hint == f"fourways compare --resume {stopped}"
+
+
 def test_other_names_are_matched_by_new_and_old(make_run: MakeRun) -> None:
     old, new = make_run("old", names=("a", "b")), make_run("new", names=("c", "d"), wrong=50)
     found = call("diff", old, new, "--candidate", "c=b")

@@ -130,8 +130,10 @@ def _print_figures(console: Console, pairs: Sequence[FigurePair], *, every: bool
     if any(_axis(pair) == "latency" for pair, _ in told):
         console.print(TIMES, soft_wrap=True, highlight=False)
     if folded := len(rows) - len(told):
-        said = f"{folded:,} of {len(rows):,} chief figures read the same in both runs, or have nothing to show in either"
-        console.print(f"{said}: --all lists every figure\n", soft_wrap=True, highlight=False)
+        said = (
+            f"{folded:,} of {len(asked):,} chief figures read the same in both runs, or have nothing to show in either"
+        )
+        console.print(f"{said} --all lists every figure\n", soft_wrap=True, highlight=False)
 
 
 def _figures(rows: Sequence[tuple[str, ...]]) -> Table:

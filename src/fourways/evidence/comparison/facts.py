@@ -19,7 +19,7 @@ from fourways.core.rows import (
     TuneAnswerRow,
 )
 from fourways.core.run import CandidateRecord, RunHeader
-from fourways.core.run_files import ROWS_FILE, read_header, read_rows, read_summary
+from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, read_rows, read_summary
 
 
 @dataclass(slots=True)
@@ -96,7 +96,10 @@ class Facts:
     @classmethod
     def read(cls, folder: Path, name: str = "") -> Facts:
         """Raises UserError if the folder holds no finished run, or one of another version."""
-        header, summary = read_header(folder), read_summary(folder)
+        header = read_header(folder)
+        if not (folder / SUMMARY_FILE).exists():
+            raise UserError(f"{folder} is not finished", hint=f"fourways compare --resume {folder}")
+        summary = read_summary(folder)
         return cls.of(name or str(folder), header, summary.figures, read_rows(folder / ROWS_FILE))
 
     @classmethod
