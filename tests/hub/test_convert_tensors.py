@@ -136,6 +136,15 @@ def test_a_tensor_that_no_rule_knows_is_named_and_nothing_is_written(tmp_path: P
     assert [place.name for place in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_message_stays_short_whatever_a_header_holds(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2", shards=1)
+    names = {f"extra.{number}": torch.zeros(1) for number in range(500)}
+    save_file(tensors(folder) | names, str(folder / "model.safetensors"))
+    with pytest.raises(CheckpointError, match=r"500 tensor\(s\).*…") as error:
+        convert(folder, None, Options(), quiet)
+    assert len(error.value.message) < 1000
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from fourways.hub.convert.plan import Piece, Rule, Stored, item_bytes
 from fourways.hub.convert.sources import Shard
 from fourways.hub.weights import INDEX, SINGLE
 
+_SHOWN = 20
 Tell = Callable[[int], None]
 """Called with each number of bytes that was written."""
 
@@ -35,8 +37,8 @@ class Cut:
 
 
 def plan_cuts(shards: Sequence[tuple[Shard, Rule]]) -> list[list[Cut]]:
-    """What each file becomes, files that become nothing left out. Raises CheckpointError that names every tensor that
-    no rule knows, and every name that would be written twice."""
+    """What each file becomes, files that become nothing left out. Raises CheckpointError that names the tensors that no
+    rule knows, or the names that would be written twice."""
     planned: list[list[Cut]] = []
     unknown: list[str] = []
     for shard, rule in shards:
@@ -51,14 +53,18 @@ def plan_cuts(shards: Sequence[tuple[Shard, Rule]]) -> list[list[Cut]]:
             planned.append(cuts)
     if unknown:
         raise CheckpointError(
-            f"{len(unknown)} tensor(s) have no place in the new layout: {', '.join(unknown)}",
+            f"{len(unknown)} tensor(s) have no place in the new layout: {_first(unknown)}",
             hint="nothing was written; is this a quantised, merged or extended checkpoint?",
         )
-    names = [cut.piece.name for cuts in planned for cut in cuts]
-    if len(names) != len(set(names)):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise CheckpointError(f"tensors stand twice in the checkpoint: {', '.join(twice)}")
+    counts = Counter(cut.piece.name for cuts in planned for cut in cuts)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
+        raise CheckpointError(f"{len(twice)} tensor(s) stand twice in the checkpoint: {_first(twice)}")
     return planned
+
+
+def _first(names: Sequence[str]) -> str:
+    """What fits into a message; a header may hold a million names."""
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
 
 
 def write_weights(folder: Path, planned: Sequence[Sequence[Cut]], tell: Tell) -> None:
