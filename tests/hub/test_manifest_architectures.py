@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from transformers.quantizers import quantizer_gptq
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 from transformers.utils import import_utils
 
 from fourways import zoo
@@ -39,6 +40,23 @@ def test_lora_targets_and_modalities_are_those_of_the_card(known: Known) -> None
     assert known.lora_targets == card.lora_targets["llm"]
     assert ("video" in known.modalities) == card.video
     assert known.hot_swap == "adapters"
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_parts_have_the_parameters_that_transformers_counts(name: str) -> None:
+    """Tied embeddings count once, as they are stored."""
+    made = make(zoo.checkpoint(name))
+    config = transformers.AutoConfig.from_pretrained(zoo.checkpoint(name))
+    with torch.device("meta"):
+        model = getattr(transformers, made.architecture_class)(config)
+    model.tie_weights()
+    found = {part: size.parameters for part, size in made.parts.items()}
+    assert sum(found.values()) == made.parameters == model.num_parameters()
+    assert found["language_model"] == model.model.language_model.num_parameters()
+    tower = model.model.visual if name == "qwen" else model.model.vision_tower
+    merger = tower.merger if name == "qwen" else model.model.multi_modal_projector
+    inside = sum(one.numel() for one in merger.parameters())
+    assert found["vision_tower"] == tower.num_parameters() - (inside if name == "qwen" else 0)
 
 
 def test_original_layouts_that_a_family_will_not_load_are_known_as_such() -> None:
@@ -214,6 +232,4 @@ def test_what_a_quantised_checkpoint_needs_is_what_the_installed_transformers_as
 
 
 def test_each_method_with_needs_is_one_that_transformers_names() -> None:
-    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
-
     assert {"bitsandbytes_4bit" if name == "bitsandbytes" else name for name in REQUIRES} <= set(AUTO_QUANTIZER_MAPPING)
