@@ -158,6 +158,12 @@ def loud(held: dict[str, Tensor]) -> None:
         held[name].normal_(0, 0.5, generator=draw)
 
 
+def overflowing(held: dict[str, Tensor]) -> None:
+    """Each number is finite; their sums are not."""
+    for name in language(held):
+        held[name] *= 1e37
+
+
 def untrained(held: dict[str, Tensor]) -> None:
     draw = torch.Generator().manual_seed(1)
     for name, tensor in held.items():
@@ -249,6 +255,7 @@ BROKEN: list[tuple[str, str, str, Break]] = [
     ("weights.garbage", "qwen", "shuffled numbers", tensors(shuffled)),
     ("weights.garbage", "llava", "shuffled layers", tensors(shuffled_layers)),
     ("weights.garbage", "internvl", "loud noise in the layers", tensors(loud)),
+    ("scores.not-finite", "qwen", "numbers that overflow", tensors(overflowing)),
     ("tokenizer.missing", "llava", "no tokenizer", remove("tokenizer.json")),
     ("tokenizer.damaged", "qwen", "half a tokenizer", write("tokenizer.json", b'{"model": ')),
     ("tokenizer.vocabulary", "qwen", "a word too many", too_many_words),

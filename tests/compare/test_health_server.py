@@ -17,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fourways.compare.health import Limits, ModelHealth
+from fourways.compare.health.asking import Reply
 from fourways.compare.health.examination import Examination
+from fourways.compare.health.form import form_problems
 from fourways.compare.health.server import check_server
-from fourways.compare.health.wire import StreamReader, read_plain
+from fourways.compare.health.wire import StreamReader, read_plain, usage_problems
 from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
+from fourways.core.events import Done, Event, Usage
 from fourways.load.mock import MockSettings
 from fourways.load.mock.process import running
 
@@ -321,6 +324,58 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(repeats) as url:
         health = check(url)
     assert codes(health) == ["server.refused"] and "sk-very-secret" not in str(health)
+
+
+def test_a_key_that_a_reply_repeats_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+
+    def repeats(self: Handler, body: dict[str, Any]) -> None:
+        whole = plain(body)
+        whole["object"] = whole["choices"][0]["message"]["content"] = self.headers["Authorization"]
+        parts = chunks(body)
+        parts[1]["choices"][0]["delta"]["content"] = self.headers["Authorization"]
+        self.send(framed(parts), kind="text/event-stream") if body.get("stream") else self.send(whole)
+
+    with served(repeats) as url:
+        health = check(url)
+    assert "plain.format" in codes(health) and "sk-very-secret" not in str(health) and "***" in str(health)
+
+
+# -- counts and form ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        ({"prompt_tokens": 5, "completion_tokens": 2}, "no count under total_tokens"),
+        ({"prompt_tokens": 5, "completion_tokens": True, "total_tokens": 6}, "no count under completion_tokens"),
+        ({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 8}, "8 together"),
+        ({"prompt_tokens": 0, "completion_tokens": 2, "total_tokens": 2}, "0 tokens of a prompt"),
+        ({"prompt_tokens": 5, "completion_tokens": 99, "total_tokens": 104}, "of at most 16"),
+    ],
+)
+def test_counts_that_cannot_be_are_told(usage: dict[str, Any], told: str) -> None:
+    (problem,) = usage_problems(usage, 16)
+    assert told in problem
+
+
+WELL = (Event("yes", (5, 6), 1), Done("stop", Usage(3, 0, 2), 2, mean_logprob=-0.5))
+FORMS: list[tuple[tuple[Event | Done, ...], str]] = [
+    ((*WELL, WELL[1]), "2 ends in the stream"),
+    (WELL[::-1], "not one as its last item"),
+    ((WELL[0], Done("rank", Usage(3, 0, 2), 2)), "it ended by 'rank'"),
+    ((WELL[0], Done("stop", Usage(3, 0, 2), 0)), "backwards"),
+    ((WELL[0], Done("stop", Usage(3, 0, 2), 2, mean_logprob=float("nan"))), "mean log-probability"),
+    ((WELL[0], Done("stop", Usage(3, 0, 2), 2, mean_logprob=0.5)), "mean log-probability"),
+    ((WELL[0], Done("stop", Usage(3, 0, 7), 2)), "usage counts 7 tokens"),
+    ((Event("yes", tuple(range(20)), 1), Done("stop", Usage(3, 0, 20), 2)), "20 tokens where at most 16"),
+    ((WELL[0], Done("length", Usage(3, 0, 2), 2)), "ended by its length after 2 of 16"),
+]
+
+
+@pytest.mark.parametrize(("items", "told"), FORMS, ids=[told for _, told in FORMS])
+def test_a_reply_that_breaks_the_engines_contract_is_told(items: tuple[Event | Done, ...], told: str) -> None:
+    (problem,) = form_problems(Reply(items, 0), 16, None)
+    assert told in problem
+    assert not list(form_problems(Reply(WELL, 0), 16, None))
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from fourways.compare.health.asking import Busy, Refused, Unanswered
 from fourways.compare.health.faults import CATALOGUE, finding
 from fourways.compare.health.outcome import Outcome
@@ -19,11 +21,13 @@ NOT_FINITE = "scores are not finite"
 
 
 class Examination:
-    """What is known of one model so far. say: progress, for a person who waits."""
+    """What is known of one model so far. say: progress, for a person who waits. hide: takes secrets out of what a
+    server said, who may repeat the key that it was sent anywhere."""
 
     def __init__(self, name: str, target: str, engine: str, say: Say) -> None:
         self.name, self.target, self.engine = name, target, engine
         self._say = say
+        self.hide: Callable[[str], str] = str
         self.probes: list[Probe] = []
 
     def say(self, what: str) -> None:
@@ -37,12 +41,17 @@ class Examination:
             outcome = await look()
         except Exception as error:
             outcome = _failed(error, otherwise)
+        outcome = self._hidden(outcome)
         ms = (time.perf_counter_ns() - began) / 1e6
         grade = worst(outcome.findings)
         status = grade or outcome.status or "ok"
         made = None if outcome.status is not None and grade is None else ms
         self.probes.append(Probe(name, status, made, outcome.detail, outcome.findings))
         return outcome.findings
+
+    def _hidden(self, outcome: Outcome) -> Outcome:
+        findings = tuple(msgspec.structs.replace(one, message=self.hide(one.message)) for one in outcome.findings)
+        return Outcome(self.hide(outcome.detail), findings, outcome.status)
 
     def skip(self, outcome: Outcome, *names: str) -> None:
         """Probes that are not made, and why."""

@@ -46,6 +46,7 @@ async def check_server(
 ) -> ModelHealth:
     """adapters: names under which the server serves them. Raises UserError for a URL, a key or a model name that cannot
     be used at all."""
+    examination.hide = find_address(candidate).hide
     examination.skip(passed_over("no access", "a server shows only what it answers"), *_UNSEEN)
     engine = OpenAIEngine(candidate, timeout_s=2 * limits.timeout_s)  # the check's own time runs out first
     try:
