@@ -87,8 +87,9 @@ def show(found: Verification) -> None:
 _STYLE = {"ok": None, "refused": "bold red", "not checked": "dim"}
 _MANY = 10
 _CHECKED = (
-    "checked here: every figure follows from the rows by its definition, and every row that the header plans is there; "
-    "to see whether the rows are true, measure again: fourways reproduce RUN"
+    "checked here: every figure follows from the rows by its definition, every score of the accuracy axis from its "
+    "reply, and every row that the header plans is there; to see whether the rows are true, measure again: fourways "
+    "reproduce RUN"
 )
 
 
