@@ -24,6 +24,7 @@ from fourways.compare.health import KINDS, Health, Limits, ModelHealth, junit
 from fourways.compare.health.asking import Asker
 from fourways.compare.health.examination import Examination
 from fourways.compare.health.faults import finding
+from fourways.compare.health.files import check_files
 from fourways.compare.health.fit import measure_fit
 from fourways.compare.health.local import check_local
 from fourways.compare.health.outcome import Outcome
@@ -35,7 +36,7 @@ from fourways.core.candidate import Candidate
 from fourways.core.conversation import Conversation
 from fourways.core.errors import UserError
 from fourways.core.health import CHECK_SCHEMA, Probe
-from fourways.hub.manifest import fill, make
+from fourways.hub.manifest import fill, make, write_manifest
 
 PATIENT = Limits(slow_first_ms=1e6, slow_token_ms=1e6)
 """A crowded machine makes every model slow."""
@@ -151,13 +152,16 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
 def test_files_are_held_against_the_registered_manifest_before_the_one_beside_them(tmp_path: Path) -> None:
     folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "model")
     manifest = fill(make(folder, lambda _: None), folder, lambda *_: None)
-    assert check(folder, manifest=manifest).verdict == "well"
+    reading = Reading(lambda _: None)
+    assert check_files(folder, manifest, reading).findings == ()
     weights = load_file(folder / "model.safetensors")
     name = next(iter(weights))
     weights[name] = weights[name] * 1.001
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    health = check(folder, manifest=manifest)
-    assert codes(health) == ["files.changed"] and "model.safetensors" in health.findings[0].message
+    write_manifest(fill(make(folder, lambda _: None), folder, lambda *_: None), folder)
+    assert check_files(folder, None, reading).findings == (), "the one beside them was changed with them"
+    (found,) = check_files(folder, manifest, reading).findings
+    assert found.code == "files.changed" and "model.safetensors" in found.message
 
 
 def test_a_registered_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
