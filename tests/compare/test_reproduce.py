@@ -126,7 +126,7 @@ def test_an_engine_that_became_slower_is_caught(
 ) -> None:
     """It really is slower: every pass over the model takes 1.8 times its processor time. Judged by one start;
     bench/reproduce.py has the whole axis, three starts, a factor of 1.5, and engines that are as they were."""
-    for name, value in (("PICTURES_QUICK", 8), ("BLOCK", 8), ("WARM_UP", 2), ("CONCURRENCIES", (1,))):
+    for name, value in (("PICTURES_QUICK", 6), ("BLOCK", 3), ("WARM_UP", 1), ("CONCURRENCIES", (1,))):
         monkeypatch.setattr(latency, name, value)
     candidate = Candidate("qwen", model=str(model), threads=1)
     old = start(Job((candidate,), ("latency",), suite, quick=True, out=tmp_path / "old"), Silent()).folder

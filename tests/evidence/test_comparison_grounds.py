@@ -273,6 +273,24 @@ def test_a_difference_that_no_test_separates_says_which_one_this_n_would_have_se
     assert "not separated (p = " in found.reasons[0] and "this n sees differences of" in found.reasons[0]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"candidate": Candidate("a", model="m", device="cuda")},
+        {"candidate": Candidate("a", model="m", dtype="float16")},
+        {"candidate": Candidate("a", model="m", quantization="int8")},
+        {"engine": msgspec.structs.replace(ENGINE, engine="vllm")},
+    ],
+)
+def test_where_arithmetic_rounds_otherwise_each_time_fewer_answers_need_to_agree(changes: dict[str, object]) -> None:
+    head = candidate(**changes)()
+    new = flipped(answers(), [0, 1, 4, 5])
+    found = verdict("accuracy", facts(answers(), head), facts(new, head))
+    assert found.verdict == "reproduced"
+    assert "95 % must agree in low precision or between unlike machines" in found.reasons[0]
+    assert verdict("accuracy", facts(answers()), facts(new)).verdict != "reproduced"
+
+
 def test_how_fast_the_machine_was_set_loosens_nothing_that_answers_must_keep() -> None:
     def under(governor: str) -> RunHeader:
         readings = (Reading("cpu.governor", governor),)

@@ -260,3 +260,71 @@ def test_the_fastest_of_a_few_requests_is_no_twentieth() -> None:
     found = latency(few(0, 1.0), [few(1, 3.0), few(2, 3.0)])
     assert found.verdict == "not comparable"
     assert not any("undisturbed" in name for name in found.statistics)
+
+
+def first_tokens(made: Facts, factor: float) -> Facts:
+    """The same run with first tokens that took so many times as long."""
+    measured = made.measured["a"]
+    measured.requests = [
+        msgspec.structs.replace(row, ttft_ms=factor * row.ttft_ms) for row in measured.requests if row.ttft_ms
+    ]
+    return made
+
+
+def test_first_tokens_are_judged_on_a_calm_machine_only() -> None:
+    calm = latency(run(0, busy=1.0), [first_tokens(run(1, busy=1.0), 3)])
+    assert calm.verdict == "not reproduced"
+    assert "first tokens" in calm.reasons[0]
+    assert latency(run(0, busy=2.5), [first_tokens(run(1, busy=2.5), 3)]).verdict == "not comparable"
+
+
+def test_by_how_much_steps_were_held_up_explains_as_much_of_first_tokens() -> None:
+    assert latency(run(0, busy=1.0), [first_tokens(run(1, busy=1.0), 1.9)]).verdict == "not reproduced"
+    assert latency(run(0, busy=1.0), [first_tokens(run(1, busy=1.4), 1.9)]).verdict == "not comparable"
+
+
+def test_starts_that_lie_far_apart_need_a_larger_difference() -> None:
+    alike = [run(seed, engine=1.6) for seed in (1, 2, 3)]
+    apart = [run(seed, engine=engine) for seed, engine in ((1, 1.6), (2, 2.4), (3, 3.6))]
+    assert latency(run(0), alike).verdict == "not reproduced"
+    assert latency(run(0), apart).verdict == "not comparable"
+
+
+def test_medians_of_a_faster_engine_are_no_more_the_same_than_those_of_a_slower_one() -> None:
+    for engine in (1.15, 1 / 1.15):
+        found = latency(run(0, busy=1.0), [run(seed, engine=engine, busy=1.0) for seed in (1, 2, 3)])
+        assert found.verdict == "not comparable"
+
+
+def machine(**changes: object) -> RunHeader:
+    return header(environment=msgspec.structs.replace(header().environment, **changes))
+
+
+def candidate(**changes: object) -> RunHeader:
+    return header(candidates=(msgspec.structs.replace(header().candidates[0], **changes),))
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (machine(cores=4), "usable cores: 2 → 4"),
+        (machine(accelerators=("a card",)), "accelerators: none → a card"),
+        (machine(system="Darwin"), "system: Linux → Darwin"),
+        (machine(python="3.12.1"), "Python: 3.11 → 3.12"),
+        (machine(memory_bytes=16 << 30), "memory: 8.0 GiB → 16.0 GiB"),
+        (candidate(candidate=Candidate("a", model="a", dtype="bfloat16")), "dtype: float32 → bfloat16"),
+        (candidate(engine=EngineInfo("vllm", "generic", None, frozenset(), {"threads": "1"})), "engine: local → vllm"),
+        (
+            candidate(engine=EngineInfo("local", "generic", None, frozenset(), {"threads": "2"})),
+            "engine's threads: 1 → 2",
+        ),
+    ],
+)
+def test_what_is_not_of_one_class_is_named(other: RunHeader, told: str) -> None:
+    found = latency(run(0), [run(1, engine=3.0, head=other)])
+    assert (found.verdict, found.reasons) == ("not comparable", (told,))
+
+
+def test_python_s_last_number_and_a_little_memory_are_nothing() -> None:
+    found = latency(run(0), [run(1, engine=3.0, head=machine(python="3.11.9", memory_bytes=8_400_000_000))])
+    assert found.verdict == "not reproduced"
