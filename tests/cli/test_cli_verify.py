@@ -35,6 +35,7 @@ def test_a_signed_run_is_verified_and_says_by_whom_and_what_that_proves(
     assert "a signature proves that the holder of the key put it under exactly these files" in result.output
     assert "it does not prove that the rows are true" in result.output
     assert "figures computed again from the rows" in result.output
+    assert result.output.splitlines()[-1].startswith("verified: signed by")
 
 
 def test_without_keys_it_says_that_nobody_was_checked_and_fails_unless_that_was_asked(signed_run: Path) -> None:
@@ -58,6 +59,8 @@ def test_a_changed_file_is_refused_by_name(signed_copy: Path, allow_alice: Path,
     result = verify(signed_copy, "--keys", allow_alice, "--backend", backend)
     assert result.exit_code == 1
     assert "refused: summary.json: its bytes are not those that the statement names" in result.output
+    assert result.output.splitlines()[-1] == "REFUSED"
+    assert "prove" not in result.output  # the signature holds, and says nothing of this folder
 
 
 def test_json_has_every_check(signed_copy: Path, allow_alice: Path, keyring: Keyring) -> None:
@@ -94,10 +97,24 @@ def test_wrong_words_and_places_are_the_users_mistake(signed_run: Path, allow_al
         assert isinstance(error, UserError) and told in error.message, words
 
 
-def test_a_run_without_a_statement_is_refused(signed_copy: Path, allow_alice: Path) -> None:
+def test_a_run_without_a_statement_is_refused_by_its_place_and_says_how_to_end_it(
+    signed_copy: Path, allow_alice: Path
+) -> None:
     (signed_copy / STATEMENT_FILE).unlink()
     result = verify(signed_copy, "--keys", allow_alice)
     assert result.exit_code == 1 and "refused: statement.json: is missing" in result.output
+    assert f"the run in {signed_copy.name}" in result.output
+    assert f"go on with: fourways compare --resume {signed_copy}\nREFUSED" in result.output
+
+
+def test_a_run_that_nobody_signed_says_how_to_sign_it_or_to_ask_for_no_signature(
+    signed_copy: Path, allow_alice: Path
+) -> None:
+    (signed_copy / SIGNATURE_FILE).unlink()
+    result = verify(signed_copy, "--keys", allow_alice)
+    assert result.exit_code == 1 and "refused: statement.json.asc: is missing" in result.output
+    assert f"hint: sign it: fourways sign {signed_copy}" in result.output
+    assert f"fourways verify {signed_copy} --unsigned\nREFUSED" in result.output
 
 
 # What the command imports, for a whole run and for one that is refused before any figure is looked at.

@@ -50,7 +50,7 @@ def sign(
 
     signed, found = sign_run(run, signing_backend(name, gnupghome, key_file, passphrase_fd), key)
     if signed is None:
-        show(found)
+        show(found, run)
         notes().print("nothing was signed", highlight=False)
         raise typer.Exit(1)
     results().print(f"signed by {signed.fingerprint}", soft_wrap=True, highlight=False)

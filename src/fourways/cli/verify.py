@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,7 @@ def verify(
 
     allowed = None if keys is None else read_allowed(keys)
     found = verify_run(run, allowed, None if allowed is None else backend_named(name))
-    _print_json(found) if as_json else show(found)
+    _print_json(found) if as_json else show(found, run)
     if found.verdict == "refused" or (found.verdict == "unsigned" and not unsigned):
         raise typer.Exit(1)
 
@@ -60,28 +61,48 @@ def _print_json(found: Verification) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
 
 
-def show(found: Verification) -> None:
-    """The checks, why they are refused, and what the whole means."""
+def show(found: Verification, run: Path) -> None:
+    """The checks, why they are refused and what to do, what the whole means, and the verdict last."""
     from rich.table import Table
 
     console = results()
-    table = Table(title=f"run {found.run_id or 'unknown'}", title_justify="left")
+    table = Table(title=f"run {found.run_id}" if found.run_id else f"the run in {run.resolve().name}", title_justify="left")
     for column in ("check", "outcome", "what was looked at"):
         table.add_column(column, overflow="fold")
     for check in found.checks:
         table.add_row(check.name, check.outcome, check.what, style=_STYLE[check.outcome])
     console.print(table)
-    for check in found.checks:
-        for line in _lines(check):
-            console.print(line, soft_wrap=True, highlight=False)
-    if found.not_signed:
-        console.print(f"not signed, though in the folder: {_some(found.not_signed)}", soft_wrap=True, highlight=False)
+    for line in (*(line for check in found.checks for line in _lines(check)), *_meaning(found, run)):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print(_verdict(found), soft_wrap=True, highlight=False, style="bold")
+
+
+def _meaning(found: Verification, run: Path) -> Iterator[str]:
+    """What a signature proves is said of one that holds, in a run that is not refused."""
+    if found.not_signed:
+        yield f"not signed, though in the folder: {_some(found.not_signed)}"
+    if found.verdict == "refused":
+        hint = _hint(found, run)
+        yield from () if hint is None else (f"hint: {hint}",)
+        return
     if found.signer is not None:
-        console.print(f"a signature proves {'; '.join(found.proves)}", soft_wrap=True, highlight=False)
-        console.print(f"it does not prove {'; '.join(found.does_not_prove)}", soft_wrap=True, highlight=False)
-    if found.verdict != "refused":
-        console.print(_CHECKED, soft_wrap=True, highlight=False)
+        yield f"a signature proves {'; '.join(found.proves)}"
+        yield f"it does not prove {'; '.join(found.does_not_prove)}"
+    yield _CHECKED
+
+
+def _hint(found: Verification, run: Path) -> str | None:
+    """Of what is missing, how it is made."""
+    from fourways.core.run_files import SIGNATURE_FILE, STATEMENT_FILE
+
+    missing = {reason.removesuffix(": is missing") for check in found.checks for reason in check.reasons}
+    if STATEMENT_FILE in missing:
+        return f"it is written when a run ends; if this one was stopped, go on with: fourways compare --resume {run}"
+    if SIGNATURE_FILE in missing:
+        return (
+            f"sign it: fourways sign {run} --key …; or check it without a signature: fourways verify {run} --unsigned"
+        )
+    return None
 
 
 _STYLE = {"ok": None, "refused": "bold red", "not checked": "dim"}
