@@ -22,11 +22,21 @@ def text(name: str) -> str:
     return (ROOT / name).read_text("utf-8")
 
 
+def without_blocks(name: str) -> str:
+    return re.sub(r"```.*?```", "", text(name), flags=re.DOTALL)
+
+
 def code(name: str) -> list[str]:
     """Everything in code type, comments left out."""
     blocks = re.findall(r"```\w*\n(.*?)```", text(name), re.DOTALL)
-    inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text(name), flags=re.DOTALL))
+    inline = re.findall(r"`([^`\n]+)`", without_blocks(name))
     return [re.sub(r"\s+#.*", "", line).strip() for block in blocks for line in block.splitlines()] + inline
+
+
+def anchors(name: str) -> set[str]:
+    """Of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(name), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 PAGES = (*READMES, *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").glob("*.md"))))
@@ -83,11 +93,22 @@ def test_every_benchmark_named_with_a_path_is_known(name: str) -> None:
     assert named <= set(registry.keys())
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_pictures_and_pages_it_points_to_are_there(name: str) -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", text(name))
-    assert links
-    assert all((ROOT / link).is_file() for link in links), links
+@pytest.mark.parametrize("name", PAGES)
+def test_every_file_and_heading_it_points_to_is_there(name: str) -> None:
+    here = ROOT / name
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", without_blocks(name)):
+        file, _, anchor = link.partition("#")
+        page = here.parent / file if file else here
+        assert page.is_file(), link
+        assert not anchor or anchor in anchors(str(page.resolve().relative_to(ROOT))), link
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_link_that_names_a_command_leads_to_a_page_that_tells_of_it(name: str) -> None:
+    """Its page has the command in a heading, or as the start of a line of code."""
+    for words, file in re.findall(r"\[`(fourways [a-z ]+[a-z])`\]\(([^)#:]+\.md)", without_blocks(name)):
+        page = str((ROOT / name).parent.joinpath(file).resolve().relative_to(ROOT))
+        assert re.search(rf"^(#+ .*`|\s*){words}\b", text(page), re.MULTILINE), (words, file)
 
 
 def test_both_languages_show_the_same_commands() -> None:
