@@ -345,9 +345,9 @@ def test_a_run_that_was_signed_since_is_exported_anew_with_its_signature(run: Pa
 
 def test_a_server_that_is_not_there_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(FourwaysError, match=r"MLflow at http://\[redacted\]@127\.0\.0\.1:9 refused") as caught:
+    with pytest.raises(FourwaysError, match="MLflow at") as caught:
         log_run(run, "http://me:secret@127.0.0.1:9")
-    assert "secret" not in caught.value.message
+    assert caught.value.message == "MLflow at http://[redacted]@127.0.0.1:9 cannot be reached: Connection refused"
 
 
 def test_without_mlflow_it_says_what_to_install(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

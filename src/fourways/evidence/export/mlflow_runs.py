@@ -73,8 +73,26 @@ def log_run(run: Path, where: str, candidate: str | None = None) -> list[Logged]
             for name in [record.candidate.name]
         ]
     except MlflowException as error:
+        if (why := _not_reached(error)) is not None:
+            raise FourwaysError(f"MLflow at {redact(where)} cannot be reached: {why}", hint=_HINT) from error
         text = redact(" ".join(str(error).split()))[:500]
-        raise FourwaysError(f"MLflow at {redact(where)} refused: {text}", hint="is the server up?") from error
+        raise FourwaysError(f"MLflow at {redact(where)} refused: {text}", hint=_HINT) from error
+
+
+_HINT = "is it the address of an MLflow server, and does it run?"
+
+
+def _not_reached(error: BaseException) -> str | None:
+    """Why no answer came, in the system's own words where it has any; None of an answer that refuses."""
+    from requests import ConnectionError, Timeout
+
+    chain = [error]
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(deeper)
+    if not any(isinstance(one, (ConnectionError, Timeout)) for one in chain):
+        return None
+    told = [one.strerror for one in chain if isinstance(one, OSError) and one.strerror]
+    return told[-1] if told else "no answer came"
 
 
 def _connected(where: str) -> tuple[MlflowClient, str | None]:
