@@ -142,10 +142,13 @@ def _run(options: Options) -> Outcome:
 def show_outcome(outcome: Outcome, clauses: Sequence[Clause] = ()) -> None:
     """The table, who qualifies, what was lost, and where everything is."""
     from fourways.cli import verdicts
-    from fourways.report import terminal_table
+    from fourways.core.run_files import read_header
+    from fourways.report import slowed, terminal_table
 
     console = results()
     console.print(terminal_table(outcome.summary))
+    if busy := slowed(read_header(outcome.folder)):
+        console.print(busy, soft_wrap=True, highlight=False)
     if clauses:
         verdicts.show(clauses, outcome.summary, console)
     for failure in outcome.failures:

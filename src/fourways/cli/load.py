@@ -137,10 +137,14 @@ def _run(job: LoadJob) -> Outcome:
 def show_load(outcome: Outcome) -> bool:
     """The tables, what was lost, and where everything is. Says whether something was lost or the SLO was missed."""
     from fourways.cli.load_table import missed, objectives, tables, verdicts
+    from fourways.core.run_files import read_header
+    from fourways.report import slowed
 
     console = results()
     for table in tables(outcome.summary.figures):
         console.print(table)
+    if busy := slowed(read_header(outcome.folder)):
+        console.print(busy, soft_wrap=True, highlight=False)
     for line in (*objectives(outcome.summary.figures), *verdicts(outcome.summary.figures)):
         console.print(line, soft_wrap=True, highlight=False)
     for failure in outcome.failures:

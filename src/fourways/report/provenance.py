@@ -24,11 +24,13 @@ from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import EN_DASH, scale_for
 from fourways.report.plot import swatch
+from fourways.report.slowed import slowed
 from fourways.report.tables import table
 
 
 def caveats(header: RunHeader) -> Html | None:
-    """What a reader must know before any number: small models, random weights, a shortened run, changed source."""
+    """What a reader must know before any number: small models, random weights, a shortened run, a busy
+    machine, changed source."""
     said: list[str] = []
     zoo = [r.candidate.name for r in header.candidates if (r.candidate.model or "").startswith("zoo:")]
     if zoo:
@@ -52,6 +54,8 @@ def caveats(header: RunHeader) -> Html | None:
         said.append(f"{', '.join(late)}: added later, so timed apart from the others and not in turns with them.")
     if header.quick:
         said.append("A shortened run: every n is smaller than in a full one, and intervals are wider.")
+    if (busy := slowed(header)) is not None:
+        said.append(busy)
     if header.source.dirty:
         said.append("The Fourways source that made this run differs from its commit.")
     return (
