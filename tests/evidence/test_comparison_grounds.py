@@ -521,3 +521,56 @@ def test_what_the_new_run_lost_is_not_reproduced() -> None:
     found = verdict("memory", facts(readings()), facts(lost))
     assert found.verdict == "not reproduced"
     assert "the probe was killed" in found.reasons[0]
+
+
+# -- what is not judged, and is said -----------------------------------------------------------------------------------
+
+
+def test_a_server_s_weights_are_not_seen_and_the_rest_of_the_hashes_is() -> None:
+    served = candidate(sha256={}, candidate=Candidate("a", url="http://x/v1", device=""))
+    found = verdict("hashes", facts(answers(), served()), facts(answers(), served()))
+    assert found.verdict == "not comparable"
+    assert "a server by URL does not show its weights" in found.reasons[0]
+    assert "are the same" in found.reasons[1]
+
+
+def test_what_an_older_header_does_not_know_is_no_difference_and_is_not_counted() -> None:
+    older = benchmark(asked=None, asked_sha256=None)()
+    found = verdict("hashes", facts(answers(), older), facts(answers()))
+    whole = verdict("hashes", facts(answers()), facts(answers()))
+    assert found.verdict == "reproduced"
+    assert [one.reasons[0].split()[1] for one in (found, whole)] == ["11", "13"]
+
+
+def test_benchmarks_are_no_difference_where_another_axis_was_repeated() -> None:
+    assert verdict("hashes", facts(answers()), facts([], header(suite=(), axes=("memory",)))).verdict == "reproduced"
+
+
+def test_what_could_not_be_asked_at_all_is_not_comparable() -> None:
+    lost: list[Row] = [FailureRow("a", "memory", "axis", "", "no access", status="undefined")]
+    assert verdict("memory", facts(readings()), facts(lost)).verdict == "not comparable"
+
+
+def test_candidates_of_one_run_only_are_noted_and_none_in_common_is_a_mistake() -> None:
+    two = header(candidates=(RECORD, msgspec.structs.replace(RECORD, candidate=Candidate("c", model="m"))))
+    assert judge(facts(answers(), two), facts(answers())).notes == ("c is only in the old run",)
+    with pytest.raises(UserError, match="no candidate of"):
+        judge(facts(answers()), facts(answers("b"), candidate(candidate=Candidate("b", model="m"))()))
+
+
+def test_a_process_whose_interval_reaches_into_what_is_allowed_cannot_be_told() -> None:
+    old, new = (4_950_000, 5_000_000, 5_050_000), (5_100_000, 5_150_000, 5_200_000)
+    assert verdict("memory", facts(readings(process=old)), facts(readings(process=new))).verdict == "not comparable"
+
+
+def test_a_fine_tune_of_fewer_steps_or_other_answers_is_not_reproduced() -> None:
+    fewer = [row for row in trained() if not isinstance(row, TrainStepRow) or row.step < 30]
+    found = verdict("tuning", facts(trained()), facts(fewer))
+    assert (found.verdict, found.reasons[0]) == ("not reproduced", "40 steps then, 30 now")
+    reworded: list[Row] = [
+        msgspec.structs.replace(row, reply="z") if isinstance(row, TuneAnswerRow) and row.sample in "5 10 15" else row
+        for row in trained()
+    ]
+    found = verdict("tuning", facts(trained()), facts(reworded))
+    assert found.verdict == "not reproduced"
+    assert "answers after the fine-tune are the same" in found.reasons[0]
