@@ -185,9 +185,18 @@ def test_a_dry_run_says_what_would_run_and_runs_nothing(
     assert "there is no device 'cuda:99' here\nhint: use --device cpu" in said.out
     assert "far: org/name is no local folder, and" in said.out
     assert "http://[redacted]@127.0.0.1:9/v1" in said.out
+    assert said.out.index("there is no device") < said.out.index("Candidates")
     assert "Nothing was run." in said.out
     assert "accuracy" in said.out and "tuning" in said.out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_of_what_cannot_run_at_all_says_why_and_plans_nothing(fourways: Run, tmp_path: Path) -> None:
+    write_suite(tmp_path / "mine", images=4)
+    said = fourways("compare", "nosuch", "--suite", "mine", "--dry-run")
+    assert said.code == 2
+    assert said.out.startswith("nosuch: nosuch is no embedded model")
+    assert "about" not in said.out and "Axes" not in said.out
 
 
 def test_a_dry_run_says_what_will_not_fit(fourways: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
