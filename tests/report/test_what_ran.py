@@ -105,6 +105,22 @@ def test_failures_are_counted_apart_from_what_could_not_be_asked(
     assert "What could not be asked: 250, the first 200 here" in said
 
 
+def test_a_counter_that_is_not_there_is_told_once_and_is_no_failure(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    names = [record.candidate.name for record in made_up_header.candidates]
+    why = "no counter on this machine: no RAPL counter below /sys/class/powercap"
+    absent: list[Row] = [
+        FailureRow(name, "latency", "sample", "energy", why, status="undefined") for name in (*names, names[0])
+    ]
+    said = shown(make_run(tmp_path / "run", absent, made_up_header))
+    assert "Nothing failed." in said and "What could not be asked" not in said
+    assert said.count("energy (beside latency)") == 1 and f"{why} ; for" in said
+    broke = FailureRow(names[0], "latency", "sample", "physical limits", "broke")
+    said = shown(make_run(tmp_path / "broke", [*absent, broke], made_up_header))
+    assert "Failures: 1 " in said and "Nothing failed." not in said
+
+
 def test_timed_requests_that_failed_are_counted_by_their_reasons_the_most_common_first(
     made_up_rows: list[Row], made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -51,13 +51,17 @@ class Training:
 Runs = dict[int, list[float]]
 """Run (fresh start or block) → the times of its requests; inf for those that failed."""
 
+NotTaken = tuple[str, str, str]
+"""The axis, what would have been read, and why it could not be."""
+
 
 @dataclass(slots=True)
 class Facts:
     """timelines: candidate → its memory over time. terms: candidate → what was asked of a load run; probes: of its
     search; runs: (candidate, setting, ttft, e2e or tpot) → what an A/B test rests on. timed_failures: candidate → why
     its timed requests failed, and how often; no more than MOST_KINDS reasons apart. failures: the first MOST_FAILURES
-    of each status. failure_counts: status → how many there are."""
+    of each status. failure_counts: status → how many there are. Apart from both, not_taken: readings that nobody could
+    take, which lost nothing that was asked, with the candidates that they would have been of."""
 
     timings: dict[Setting, dict[str, Timings]] = field(default_factory=lambda: defaultdict(dict))
     training: dict[tuple[str, int], Training] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Facts:
     failed_requests: FailureTally = field(default_factory=FailureTally)
     failures: list[FailureRow] = field(default_factory=list)
     failure_counts: Counter[str] = field(default_factory=Counter)
+    not_taken: dict[NotTaken, list[str]] = field(default_factory=dict)
 
 
 def collect(rows: Iterable[Row]) -> Facts:
@@ -92,12 +97,23 @@ def collect(rows: Iterable[Row]) -> Facts:
             case MemoryTimelineRow():
                 facts.timelines.setdefault(row.candidate, row)
             case FailureRow():
-                facts.failure_counts[row.status] += 1
-                if facts.failure_counts[row.status] <= MOST_FAILURES:
-                    facts.failures.append(row)
+                _failure(facts, row)
             case _:
                 pass
     return facts
+
+
+def _failure(facts: Facts, row: FailureRow) -> None:
+    reading = (row.axis, row.where, "; ".join(part for part in (row.message, row.hint) if part))
+    measured = row.scope == "sample" and row.axis in ("latency", "memory") and row.status == "undefined"
+    if measured and (reading in facts.not_taken or len(facts.not_taken) < MOST_KINDS):
+        whose = facts.not_taken.setdefault(reading, [])
+        if row.candidate not in whose:
+            whose.append(row.candidate)
+        return
+    facts.failure_counts[row.status] += 1
+    if facts.failure_counts[row.status] <= MOST_FAILURES:
+        facts.failures.append(row)
 
 
 def _request(facts: Facts, row: RequestRow) -> None:

@@ -80,7 +80,8 @@ def what_ran(header: RunHeader) -> Html:
 
 
 def failures(m: Material) -> Html:
-    """What did not work, counted; the first few are listed. What could not be asked stands apart."""
+    """What did not work, counted; the first few are listed. What could not be asked stands apart, and so does a
+    counter that is not there: it loses nothing."""
     facts = m.facts
     parts: list[Html] = []
     if failed := facts.failed_requests.failed():
@@ -96,7 +97,19 @@ def failures(m: Material) -> Html:
             first = f", the first {len(listed):,} here" if number > len(listed) else ""
             parts.append(tag("h3", f"{title}: {number:,}{first}"))
             parts.append(table(title, _FAILURE_HEADS, [_failure_row(f) for f in listed]))
-    return join(parts) if parts else tag("p", "Nothing failed.")
+    if not parts:
+        parts.append(tag("p", "Nothing failed."))
+    if facts.not_taken:
+        parts.append(tag("h3", "Readings that could not be taken"))
+        parts.append(tag("p", "Nothing that was asked is lost by them."))
+        parts.append(tag("ul", *(_reading(*what, whose) for what, whose in facts.not_taken.items())))
+    return join(parts)
+
+
+def _reading(axis: str, what: str, why: str, whose: Sequence[str]) -> Html:
+    """Once for all candidates that it holds for."""
+    named = (child for index, name in enumerate(whose) for child in (", " if index else None, tag("bdi", name)))
+    return tag("li", f"{what.replace('_', ' ')} (beside {axis}): ", foreign(why), "; for ", *named)
 
 
 _TIMED_HEADS = ("candidate", "#failed", "why")

@@ -75,7 +75,7 @@ class Rapl:
         root = root or POWERCAP
         zones = [zone for zone in sorted(root.glob("intel-rapl:*")) if _counts(zone)]
         if not zones:
-            raise Undefined(f"no RAPL counter below {root}")
+            raise Undefined(f"no counter on this machine: no RAPL counter below {root}")
         self._zones = zones
         self._wraps = [_number(zone / "max_energy_range_uj") for zone in zones]
         self.method = f"RAPL {', '.join(_name(zone) for zone in zones)}"
