@@ -80,7 +80,9 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command("pin", epilog=_PIN_EXAMPLES, context_settings={"allow_interspersed_args": False})
+@app.command(
+    "pin", epilog=_PIN_EXAMPLES, options_metavar="[OPTIONS] --", context_settings={"allow_interspersed_args": False}
+)
 def pin(
     command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run, with its arguments.")],
     cores: Annotated[str | None, typer.Option(metavar="LIST", help="CPUs such as 2-7,10.")] = None,
@@ -115,8 +117,11 @@ def undo() -> None:
     from fourways.evidence.environment.machine import Machine
     from fourways.evidence.environment.pinning import undo as put_back
 
-    for setting, value in put_back(Machine()).items():
+    before = put_back(Machine())
+    for setting, value in before.items():
         results().print(f"put back {setting} {value}", highlight=False)
+    if not before:
+        results().print("nothing was left behind: there is nothing to put back", highlight=False)
 
 
 def _print_table(found: Sequence[Reading]) -> None:

@@ -30,6 +30,7 @@ from fourways.cli import (
     suite,
     verify,
 )
+from fourways.cli.closing import unbreak
 from fourways.cli.terminal import err
 from fourways.core.errors import FourwaysError
 
@@ -59,6 +60,7 @@ app.add_typer(env.app, name="env")
 app.add_typer(evidence.app, name="evidence")
 app.command("mock", epilog=mock.EXAMPLES)(mock.mock)
 app.add_typer(models.app, name="models")
+unbreak(app)
 
 
 def _say_version(asked: bool) -> None:

@@ -126,10 +126,10 @@ def put_back(machine: Machine, before: dict[Setting, str]) -> list[str]:
 
 def undo(machine: Machine) -> dict[Setting, str]:
     """Puts back what a pinning left that was killed with the process that watched over it: setting → its value now.
-    Raises UserError if there is nothing to undo, or the pinning still runs."""
+    nothing where nothing was left. Raises UserError if the pinning still runs."""
     path = machine.root / NOTE
     if not path.exists():
-        raise UserError("nothing was left behind", hint="fourways env check shows how the machine stands")
+        return {}
     note = read_note(path)
     if alive(note):
         raise UserError(f"process {note.process} still has the settings", hint="end its command, and they are put back")
