@@ -48,6 +48,7 @@ def fourways(*words: str) -> Done:
 
 @pytest.fixture(autouse=True)
 def _own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("FOURWAYS_REGISTRY", str(tmp_path / "data" / "registry.db"))
     monkeypatch.setenv("FOURWAYS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -72,7 +73,7 @@ def test_an_empty_registry_is_listed_and_not_made(tmp_path: Path) -> None:
     done = models("list")
     assert done.code == 0 and "nothing is registered" in done.out
     assert str(tmp_path / "data" / "registry.db") in done.out.replace("\n", "")
-    assert not (tmp_path / "data").exists()
+    assert not list((tmp_path / "data").iterdir())
     assert models("list", "--json").json == {"schema": "fourways.models/v1", "models": []}
 
 
@@ -108,7 +109,11 @@ def test_a_model_is_added_shown_renamed_and_forgotten_and_its_files_stay(folder:
         (["add", "new", "shelf/tiny", "--base", "tiny"], "is a model, not an adapter"),
         (["list", "--registry", "mysql://me:s3cret@host/db"], "cannot be kept by 'mysql'"),
         (["list", "--registry", "shelf/tiny/tokenizer.json"], "is no registry, or it is damaged"),
-        (["discover", "nowhere"], "nowhere is not a folder"),
+        (["discover", "nowhere"], "nowhere: no such folder"),
+        (["convert", "nowhere"], "nowhere: no such folder"),
+        (["convert", "zoo:qwen"], "zoo:qwen is an embedded model, and needs no conversion"),
+        (["add", "new", "shelf/tiny", "--registry", "no/where.db"], "there is no folder"),
+        (["list", "--registry", "nowhere.db"], "there is no registry at"),
     ],
 )
 def test_a_mistake_is_one_line_with_a_hint_and_exit_code_2(folder: Path, words: list[str], said: str) -> None:
@@ -187,3 +192,39 @@ def test_one_that_cannot_be_read_does_not_keep_the_others_from_being_registered(
     done = models("discover", "shelf", "--add")
     assert done.code == 1 and "error: a: " in done.err and "cannot be read" in done.err
     assert [one["name"] for one in models("list", "--json").json["models"]] == ["b", "tiny"]
+
+
+def test_a_folder_of_an_embedded_models_name_is_offered_as_my_own(tmp_path: Path) -> None:
+    for name in zoo.NAMES:
+        shutil.copytree(zoo.checkpoint(name), tmp_path / "m" / name)
+    found = models("discover", "m", "--json").json["found"]
+    assert [one["name"] for one in found] == ["my-internvl", "my-llava", "my-qwen"]
+    assert "3 of 3 can be registered" in models("discover", "m").out
+    first, second = models("discover", "m", "--add"), models("discover", "m", "--add")
+    assert first.code == 0 and "registered already" not in first.err
+    assert f"made a new registry at {tmp_path / 'data' / 'registry.db'}" in first.err
+    assert "3 of 3 registered already" in second.err and "made a new" not in second.err
+    assert second.out.count("registered") == 3 and "new" not in second.out
+
+
+def test_a_mistyped_place_of_a_registry_makes_no_folder(folder: Path, tmp_path: Path) -> None:
+    place = tmp_path / "nope" / "x.db"
+    done = models("add", "tiny", str(folder), "--registry", str(place))
+    assert done.code == 2 and f"there is no folder {place.parent}" in done.err
+    assert not place.parent.exists()
+
+
+def test_a_removed_models_files_are_said_to_stay_only_where_they_are(folder: Path) -> None:
+    models("add", "tiny", str(folder))
+    shutil.rmtree(folder)
+    done = models("remove", "tiny")
+    assert done.code == 0 and "stay" not in done.out and f"{folder} was not here" in done.out
+
+
+def test_a_pull_without_the_hub_says_what_a_pull_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    done = models("pull", "org/name")
+    assert done.code == 1 and "HF_HUB_OFFLINE is set" in done.err and "fourways models add NAME FOLDER" in done.err
+    assert "--weights" not in done.err

@@ -26,7 +26,7 @@ from fourways.hub.registry.schema import VERSION_TABLE, Base, ModelRow
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty database of each kind."""
     if request.param == "sqlite":
-        return in_force(str(tmp_path / "deep" / "registry.db"))
+        return in_force(str(tmp_path / "registry.db"))
     return in_force(request.getfixturevalue("postgres").new_database())
 
 
@@ -321,7 +321,9 @@ def test_a_registry_that_may_not_be_written_is_still_read(tmp_path: Path, unpriv
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot be made" in refused(Place(file=tmp_path / "file" / "deeper" / "r.db")).message
+    below = tmp_path / "file" / "deeper" / "r.db"
+    assert "cannot be made" in refused(Place(file=below, named=False)).message
+    assert "there is no folder" in refused(Place(file=below)).message
 
 
 def test_a_server_that_is_not_there_is_one_clear_line_without_the_password() -> None:

@@ -39,6 +39,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class Unreachable(FourwaysError):
+    """The endpoint does not answer, or may not be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """A repository at a revision: files that would be fetched and their bytes. commit: what the revision is now.
@@ -189,8 +193,13 @@ def explained(name: str, error: Exception) -> FourwaysError:
             )
         case HFValidationError():
             return CheckpointError(f"{name} is neither a folder nor a Hugging Face id", hint="ids look like org/name")
-        case OfflineModeIsEnabled() | LocalEntryNotFoundError() | HTTPError() | OSError():
-            return FourwaysError(
+        case OfflineModeIsEnabled():
+            return Unreachable(
+                f"{name} is no local folder, and HF_HUB_OFFLINE is set: nothing may be downloaded",
+                hint="unset HF_HUB_OFFLINE, or copy the checkpoint here and name its folder",
+            )
+        case LocalEntryNotFoundError() | HTTPError() | OSError():
+            return Unreachable(
                 f"{name} is no local folder, and {constants.ENDPOINT} cannot be reached ({type(error).__name__})",
                 hint="copy the checkpoint here and name its folder, set HF_ENDPOINT, or use `--weights random`",
             )

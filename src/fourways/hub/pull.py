@@ -51,7 +51,10 @@ def pull(name: str, show: Show) -> Pulled:
     repository, revision = download.split_revision(name)
     if revision is not None and is_commit(revision) and (here := download.cached_snapshot(name)) is not None:
         return Pulled(here, repository, revision)
-    remote = download.ask(name)
+    try:
+        remote = download.ask(name)
+    except download.Unreachable as error:
+        raise _unreachable(name) from error
     if remote.commit is None:
         raise CheckpointError(f"{constants.ENDPOINT} does not say which commit {name} is", hint="name one: @COMMIT")
     storage = download.blobs_of(repository, Path(constants.HF_HUB_CACHE)).parent
@@ -78,6 +81,15 @@ def _bring(name: str, remote: Remote, storage: Path, show: Show) -> Path:
     except Exception as error:
         raise _stopped(name, error) from error
     return Path(folder)
+
+
+def _unreachable(name: str) -> FourwaysError:
+    here = "a checkpoint that is here: `fourways models add NAME FOLDER`"
+    if constants.HF_HUB_OFFLINE:
+        return FourwaysError(f"{name}: HF_HUB_OFFLINE is set: nothing is fetched", hint=f"unset it; {here}")
+    return FourwaysError(
+        f"{name}: {constants.ENDPOINT} cannot be reached", hint=f"check the network or HF_ENDPOINT; {here}"
+    )
 
 
 def _stopped(name: str, error: Exception) -> FourwaysError:

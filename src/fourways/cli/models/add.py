@@ -30,6 +30,9 @@ fourways compare my-qwen zoo:llava
 
 The folder stays where it is. Its files are hashed, and the name stands for these very files: if they change, `compare`
 refuses the name. A hashing that was stopped goes on when the same folder is added again.
+
+Exit codes: 0 registered and hashed; 1 a file changed while it was read, or disk or database failed; 2 your mistake;
+130 Ctrl-C (what was hashed is kept).
 """
 
 

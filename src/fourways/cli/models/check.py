@@ -67,10 +67,14 @@ def check(
     candidates = _candidates(names or [], everything, url, model, api_key_env, device, dtype)
     if adapter and len(candidates) > 1:
         raise UserError("--adapter goes with one model or server", hint="check them one after the other")
-    from fourways.compare.health import Limits, find_target
+    try:  # what runs models takes seconds to import
+        from fourways.compare.health import Limits, find_target
 
-    limits = Limits(timeout_ms / 1000, first_ms, token_ms)
-    targets = [find_target(candidate, adapter or ()) for candidate in candidates]
+        limits = Limits(timeout_ms / 1000, first_ms, token_ms)
+        targets = [find_target(candidate, adapter or ()) for candidate in candidates]
+    except KeyboardInterrupt:
+        notes().print("stopped; nothing was checked yet", highlight=False)
+        raise typer.Exit(130) from None
     health = _run(targets, limits, table=not as_json)
     if junit is not None:
         from fourways.compare import health as room

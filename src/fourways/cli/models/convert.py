@@ -9,6 +9,7 @@ import typer
 
 from fourways.cli.models.add import cards
 from fourways.cli.terminal import notes, results
+from fourways.core.errors import UserError
 from fourways.core.manifest import MANIFEST_FILE
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def convert(
     from fourways.hub.convert import Options, describe
     from fourways.hub.convert import convert as convert_folder
 
+    _check_not_embedded(str(source))
     options = Options(read_pickles, vision_tower.expanduser() if vision_tower else None)
     show = show_on(notes())
     try:
         converted = convert_folder(source.expanduser(), out, options, _shown(show))
-        show.begin("hashes of the manifest", None)
+        show.begin(f"{converted.folder.name}: hashing its files for the manifest", None)
         manifest = describe(converted, cards, lambda done, _: show.at(done))
     except KeyboardInterrupt:
         show.note("stopped; what was not finished was removed")
@@ -65,6 +67,17 @@ def convert(
         show.close()
     said = "needs no conversion; described in" if converted.conversion is None else "written, with"
     results().print(f"{converted.folder}: {manifest.architecture}, {said} {MANIFEST_FILE}", soft_wrap=True)
+
+
+def _check_not_embedded(word: str) -> None:
+    """Raises UserError."""
+    from fourways import zoo
+
+    if word.removeprefix("zoo:") in zoo.NAMES and not Path(word).is_dir():
+        raise UserError(
+            f"{word} is an embedded model, and needs no conversion",
+            hint=f"fourways models manifest zoo:{word.removeprefix('zoo:')}",
+        )
 
 
 def _shown(show: Bars | Lines) -> Tell:

@@ -57,6 +57,8 @@ def discover(
         typer.echo(tables.as_json("found", records))
     else:
         _print(findings, names, registered)
+        if add and (before := sum(str(one.folder) in done for one in findings)):
+            notes().print(f"{before} of {len(findings)} registered already, and left as they are", highlight=False)
     if failed:
         raise typer.Exit(1)
 
@@ -66,7 +68,8 @@ def _search(paths: list[Path], depth: int) -> list[Finding]:
 
     for path in paths:
         if not path.expanduser().is_dir():
-            raise UserError(f"{path} is not a folder")
+            what = "not a folder" if path.expanduser().exists() else "no such folder"
+            raise UserError(f"{path}: {what}", hint="name folders; without any, the download caches are searched")
     console = notes()
     search = Search(lambda line: console.print(line, highlight=False, soft_wrap=True), depth)
     tops = [path.expanduser().resolve() for path in paths] or known_caches()
@@ -81,7 +84,7 @@ def _search(paths: list[Path], depth: int) -> list[Finding]:
 
 def _names(findings: Sequence[Finding], known: Sequence[Entry]) -> list[str]:
     """What each is registered as, else the name it would get: the last part of where it came from, made unique by the
-    commit, then by a number."""
+    commit, then by a number; `my-qwen` for an embedded model's name, because `qwen-2` reads as another model's."""
     from fourways import zoo
     from fourways.hub.registry import name_from
 
@@ -91,6 +94,7 @@ def _names(findings: Sequence[Finding], known: Sequence[Entry]) -> list[str]:
         name = by_folder.get(str(one.folder))
         if name is None:
             plain = name_from(one.origin.source or one.folder.name)
+            plain = f"my-{plain}" if plain in zoo.NAMES else plain
             tries = [plain, *([f"{plain[:80]}-{one.origin.revision[:7]}"] if one.origin.revision else [])]
             tries += [f"{plain[:80]}-{number}" for number in range(2, len(findings) + len(known) + 6)]
             name = next(word for word in tries if word not in taken)
@@ -130,7 +134,7 @@ def _print(findings: Sequence[Finding], names: Sequence[str], registered: set[st
     if not findings:
         console.print("no checkpoint and no adapter was found", highlight=False)
         return
-    console.print(tables.found(list(zip(findings, names, strict=True))))
+    console.print(tables.found(list(zip(findings, names, strict=True)), registered))
     new = sum(one.trouble is None and str(one.folder) not in registered for one in findings)
     if new:
         console.print(f"{new} of {len(findings)} can be registered: --add", highlight=False)

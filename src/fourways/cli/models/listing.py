@@ -6,6 +6,7 @@ import typer
 
 from fourways.cli.models.registry import JsonOption, RegistryOption, entries
 from fourways.cli.terminal import results
+from fourways.core.errors import UserError
 
 EXAMPLES = """
 Examples:
@@ -19,6 +20,8 @@ fourways models list --registry postgresql://me@db.example.org/models
 State: ok; pending: not every file was hashed yet; touched: a file was written since and not read again; changed: a
 file is not what was registered; gone: the folder is not there; elsewhere: registered on another machine. No file is
 read for it; `fourways compare` reads every file before it measures.
+
+Exit codes: 0 listed, whatever became of them; 1 the registry cannot be read; 2 your mistake.
 """
 
 
@@ -28,6 +31,10 @@ def list_(registry: RegistryOption = None, as_json: JsonOption = False) -> None:
     from fourways.hub.registry import in_force
     from fourways.hub.registry.condition import condition_of
 
+    if registry is not None and not in_force(registry).is_there():
+        raise UserError(
+            f"there is no registry at {in_force(registry).shown}", hint="the first `fourways models add` makes it"
+        )
     listed = [(entry, condition_of(entry)) for entry in entries(registry)]
     if as_json:
         typer.echo(tables.as_json("models", [tables.record(*one) for one in listed]))

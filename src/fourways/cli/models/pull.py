@@ -22,6 +22,9 @@ HF_ENDPOINT=https://hub.example.org fourways models pull org/name@0123456789abcd
 
 A branch is resolved to its commit first, and the commit is kept. A pull that was stopped goes on where it stopped. Only
 safetensors, JSON, tokenizer and template files and the README are fetched, into the Hub's own cache (HF_HOME).
+
+Exit codes: 0 fetched and registered; 1 the Hub cannot be reached, the download stopped, or the disk failed; 2 the Hub
+has no such model that Fourways may read, or your mistake; 130 Ctrl-C (what came is kept).
 """
 
 

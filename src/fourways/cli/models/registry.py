@@ -31,7 +31,11 @@ def opened(word: str | None) -> Iterator[Registry]:
     """The registry that counts, made where there is none."""
     from fourways.hub.registry import Registry, in_force
 
-    with Registry(in_force(word)) as registry:
+    place = in_force(word)
+    new = not place.is_there()
+    with Registry(place) as registry:
+        if new:
+            notes().print(f"made a new registry at {place.shown}", highlight=False, soft_wrap=True)
         yield registry
 
 

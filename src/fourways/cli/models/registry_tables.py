@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -52,16 +52,17 @@ def details(entry: Entry, condition: Condition) -> list[tuple[str, str]]:
     ]
 
 
-def found(listed: Sequence[tuple[Finding, str]]) -> Table:
-    """A line a finding, and the name it is or would be registered by."""
+def found(listed: Sequence[tuple[Finding, str]], registered: Collection[str]) -> Table:
+    """A line a finding, and the name it is or would be registered by. registered: folders."""
     table = Table(title="Found", title_justify="left")
-    for column in ("name", "kind", "what", "size", "from", "folder", "trouble"):
+    for column in ("name", "state", "kind", "what", "size", "from", "folder", "trouble"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for one, name in listed:
         origin = one.origin
         at = f"@{', '.join(origin.refs) or origin.revision}" if origin.revision else ""
         source = f"{origin.source}{at}" if origin.source else ""
-        cells = (name, one.kind, one.what, in_words(one.bytes), source, str(one.folder), one.trouble or "")
+        state = "registered" if str(one.folder) in registered else "unusable" if one.trouble else "new"
+        cells = (name, state, one.kind, one.what, in_words(one.bytes), source, str(one.folder), one.trouble or "")
         table.add_row(*map(clean, cells))
     return table
 

@@ -15,6 +15,8 @@ Examples:
 fourways models show my-model
 
 fourways models show my-model --json
+
+Exit codes: 0 shown, whatever became of it; 1 the registry cannot be read; 2 nothing is registered by this name.
 """
 
 

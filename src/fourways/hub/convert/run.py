@@ -68,7 +68,8 @@ def convert(folder: Path, out: Path | None, options: Options, tell: Tell) -> Con
     """Raises CheckpointError for what cannot be converted, UserError for a place that is taken, FourwaysError where the
     disk has no room. After an error, or Ctrl-C, nothing is left behind."""
     if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder", hint="name the folder that holds config.json and the weights")
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise UserError(f"{folder}: {what}", hint="name the folder that holds config.json and the weights")
     config = read_config(folder)
     if not needs_conversion(folder):
         if out is not None:

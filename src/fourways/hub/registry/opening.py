@@ -28,7 +28,7 @@ _BEGIN = "sqlite_begin"
 def connect(place: Place) -> Engine:
     """An engine on the registry, its schema brought up to date. Raises FourwaysError if the database cannot be used,
     UserError if it is no registry or a newer version's."""
-    engine = _on_file(place.file) if place.file is not None else _on_server(place)
+    engine = _on_file(place.file, named=place.named) if place.file is not None else _on_server(place)
     try:
         with database_errors(place):
             _bring_up(engine, place)
@@ -44,7 +44,12 @@ def writing(engine: Engine) -> Engine:
     return engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
 
-def _on_file(file: Path) -> Engine:
+def _on_file(file: Path, *, named: bool) -> Engine:
+    if named and not file.parent.is_dir():
+        raise UserError(
+            f"a registry at {file}: there is no folder {file.parent}",
+            hint="make the folder, or name another: --registry",
+        )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -26,10 +26,12 @@ _SHOWN_OPTIONS = ("host", "port")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Exactly one of `file` (SQLite) and `url` (PostgreSQL) is set."""
+    """Exactly one of `file` (SQLite) and `url` (PostgreSQL) is set. named: by the user, so that its folder must be
+    there: a slip of the pen must not make folders."""
 
     file: Path | None = None
     url: str | None = field(default=None, repr=False)
+    named: bool = True
 
     def is_there(self) -> bool:
         """False: a file that was never made, so nothing is registered. Of a server nothing is known before asking."""
@@ -53,7 +55,7 @@ def in_force(given: str | None = None) -> Place:
     if not word:
         if given is not None:
             raise UserError(f"{said_by} is empty", hint=_FORMS)
-        return Place(file=_data_home() / "registry.db")
+        return Place(file=_data_home() / "registry.db", named=False)
     scheme, separator, rest = word.partition("://")
     if not separator and not _MEANT_AS_URL.match(word):
         return _of_file(word, said_by)
