@@ -7,7 +7,7 @@ whole run of its own. The comparison is written when all of them are there, as `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from fourways.benchmarks import registry
 from fourways.benchmarks.suite import Entry, Suite
 from fourways.compare.folder import check_new
 from fourways.compare.job import Job
+from fourways.compare.outcome import Interrupted
 from fourways.compare.progress import Show
 from fourways.compare.publishing import NO_IMAGES
+from fourways.compare.reproduce_told import opening, stopped
 from fourways.compare.run import job_of, start
 from fourways.compare.suites import embedded_suite, record_suite
 from fourways.core.errors import UserError
@@ -67,18 +69,28 @@ def reproduce(
     job = again(run, old, axes, argv)
     folder = out or Path("runs") / f"{new_run_id(['again'])}-of-{old.run_id}"[:120]
     check_new(folder)
-    folders = [folder / "run"]
-    start(replace(job, out=folders[0]), show, old)
-    if "latency" in job.axes:
-        timed = replace(job, axes=("latency",), suite={})
-        for number in range(2, starts + 1):
-            show.phase(f"latency: fresh start {number} of {starts}")
-            folders.append(folder / f"latency-{number}")
-            start(replace(timed, out=folders[-1]), show, old)
+    count = starts if "latency" in job.axes else 1
+    for line in opening(run, job_of(old), job, count, folder):
+        show.phase(line)
+    folders: list[Path] = []
+    for into, part in _starts(job, folder, count):
+        folders.append(into)
+        show.phase(f"start {len(folders)} of {count}: {', '.join(part.axes)}, into {into}")
+        try:
+            start(replace(part, out=into), show, old)
+        except Interrupted as error:
+            raise stopped(run, folders, count) from error
     show.phase("comparing")
     reproduction = compared(run, folders)
     write_whole(folder / COMPARISON_FILE, to_json(reproduction.comparison))
     return replace(reproduction, folder=folder)
+
+
+def _starts(job: Job, folder: Path, count: int) -> Iterator[tuple[Path, Job]]:
+    """(where to, what): the whole of it, and then the latency axis alone."""
+    yield folder / "run", job
+    timed = replace(job, axes=("latency",), suite={})
+    yield from ((folder / f"latency-{number}", timed) for number in range(2, count + 1))
 
 
 def compared(run: Path, reruns: Sequence[Path]) -> Reproduction:
