@@ -60,6 +60,14 @@ def test_a_broken_model_ends_with_1_its_code_on_the_screen_and_in_junit(tmp_path
     assert [failure.get("type") for failure in failures] == ["template.missing"]
 
 
+def test_a_broken_probes_row_says_what_is_wrong_and_several_models_end_with_how_many_are_well(tmp_path: Path) -> None:
+    folder = shutil.copytree(zoo.checkpoint("qwen"), tmp_path / "lost")
+    (folder / "chat_template.jinja").unlink()
+    code, out = run("check", str(folder), str(tmp_path / "lost"), "zoo:internvl", *PATIENT)
+    assert code == 1 and "no chat template (12 control tokens" in " ".join(out.replace("│", " ").split())
+    assert out.splitlines()[-1] == "2 models: 1 well; broken: lost"
+
+
 def test_json_holds_the_whole_check_and_nothing_else_is_on_standard_output(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(zoo.checkpoint("llava"), broken)

@@ -15,6 +15,7 @@ from fourways.core.errors import UserError
 if TYPE_CHECKING:
     from fourways.compare.health import Health, Limits, ModelHealth, Target
     from fourways.core.candidate import Candidate
+    from fourways.core.health import Probe
 
 EXAMPLES = """
 Examples:
@@ -152,10 +153,25 @@ def _run(targets: Sequence[Target], limits: Limits, *, table: bool) -> Health:
 
         check = Check(targets, limits, say=say, told=told)
         try:
-            return asyncio.run(check.run())
+            health = asyncio.run(check.run())
         except KeyboardInterrupt:
             console.print(f"stopped; not checked: {', '.join(unfinished(check, targets))}", soft_wrap=True)
+            if table and check.models:
+                _print_summary(check.models)
             raise typer.Exit(130) from None
+    if table and len(targets) > 1:
+        _print_summary(health.models)
+    return health
+
+
+def _print_summary(models: Sequence[ModelHealth]) -> None:
+    """How many are well, and the names of those that are not."""
+    by: dict[str, list[str]] = {}
+    for model in models:
+        by.setdefault(model.verdict, []).append(model.name)
+    well = len(by.pop("well", []))
+    others = "".join(f"; {verdict}: {', '.join(names)}" for verdict, names in by.items())
+    results().print(f"{len(models)} models: {well} well{others}", soft_wrap=True, highlight=False)
 
 
 _STYLES = {"broken": "bold red", "unanswered": "bold red", "suspect": "yellow", "slow": "yellow"}
@@ -169,9 +185,20 @@ def _print(model: ModelHealth) -> None:
         table.add_column(column, justify="right" if column == "ms" else "left", overflow="fold")
     for probe in model.probes:
         ms = _MINUS if probe.ms is None else f"{probe.ms:,.0f}"
-        table.add_row(probe.name, probe.status, ms, probe.detail, style=_STYLES.get(probe.status))
+        table.add_row(probe.name, probe.status, ms, _seen(probe), style=_STYLES.get(probe.status))
     console = results()
     console.print(table)
     for found in model.findings:
         console.print(f"{found.grade}: {found.code}: {found.message}", soft_wrap=True, highlight=False)
         console.print(f"  hint: {found.hint}", soft_wrap=True, highlight=False)
+
+
+def _seen(probe: Probe) -> str:
+    """What is wrong before what was counted, where the probe's own words do not say it."""
+    from fourways.compare.health import KINDS
+
+    if not probe.findings or any(found.message.startswith(probe.detail) for found in probe.findings):
+        return probe.detail
+    titles = {kind.code: kind.title for kind in KINDS}
+    wrong = dict.fromkeys(titles[found.code] for found in probe.findings)
+    return f"{'; '.join(wrong)} ({probe.detail})"

@@ -22,12 +22,14 @@ NOT_FINITE = "scores are not finite"
 
 class Examination:
     """What is known of one model so far. say: progress, for a person who waits. hide: takes secrets out of what a
-    server said, who may repeat the key that it was sent anywhere."""
+    server said, who may repeat the key that it was sent anywhere. hints: by code, what this run can say better than the
+    catalogue."""
 
     def __init__(self, name: str, target: str, engine: str, say: Say) -> None:
         self.name, self.target, self.engine = name, target, engine
         self._say = say
         self.hide: Callable[[str], str] = str
+        self.hints: dict[str, str] = {}
         self.probes: list[Probe] = []
 
     def say(self, what: str) -> None:
@@ -41,7 +43,7 @@ class Examination:
             outcome = await look()
         except Exception as error:
             outcome = _failed(error, otherwise)
-        outcome = self._hidden(outcome)
+        outcome = self._told(outcome)
         ms = (time.perf_counter_ns() - began) / 1e6
         grade = worst(outcome.findings)
         status = grade or outcome.status or "ok"
@@ -49,8 +51,11 @@ class Examination:
         self.probes.append(Probe(name, status, made, outcome.detail, outcome.findings))
         return outcome.findings
 
-    def _hidden(self, outcome: Outcome) -> Outcome:
-        findings = tuple(msgspec.structs.replace(one, message=self.hide(one.message)) for one in outcome.findings)
+    def _told(self, outcome: Outcome) -> Outcome:
+        findings = tuple(
+            msgspec.structs.replace(one, message=self.hide(one.message), hint=self.hints.get(one.code, one.hint))
+            for one in outcome.findings
+        )
         return Outcome(self.hide(outcome.detail), findings, outcome.status)
 
     def skip(self, outcome: Outcome, *names: str) -> None:

@@ -77,9 +77,7 @@ KINDS = (
     Kind("vision.blind", "broken", "the answer does not depend on the picture at all", _SAME),
     Kind("vision.weak", "suspect", "the answer hardly depends on what the picture shows", _ANSWERS),
     Kind("answer.unexpected", "suspect", "it does not answer with the words it was asked for", _ANSWERS),
-    Kind(
-        "scores.not-finite", "broken", "scores are not finite though the weights are", "try --dtype bfloat16 or float32"
-    ),
+    Kind("scores.not-finite", "broken", "scores are not finite though the weights are", _FETCH),
     Kind("request.failed", "broken", "a request failed", "FOURWAYS_DEBUG=1 shows the traceback"),
     Kind("reply.format", "broken", "the stream breaks the engine's contract", _OURS),
     Kind(

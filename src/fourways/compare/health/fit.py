@@ -11,6 +11,7 @@ known (n^½ + m^½ standard deviations), and training leaves directions far abov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ class Fit:
 @torch.inference_mode()
 def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
     """rows: the input embedding, (tokens, width)."""
-    sample = _sample(rows)
+    scale = _largest(rows)
+    sample = _sample(rows) / scale
     structure = structure_of(rows)
     groups = [ids for group in GROUPS if len(ids := _ids(group, tokenizer, len(rows))) > 1]
     words = sum(map(len, groups))
@@ -73,7 +75,7 @@ def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
 
     def moved(by: int) -> float:
         named = (rows[[(i + by) % len(rows) for i in ids]] for ids in groups)
-        return float(_closeness([_unit(part.float().cpu(), mean) for part in named]))
+        return float(_closeness([_unit(part.float().cpu() / scale, mean) for part in named]))
 
     own = moved(0)
     p = (1 + int((chance >= own).sum())) / (1 + DRAWS)
@@ -83,6 +85,13 @@ def measure_fit(rows: Tensor, tokenizer: PreTrainedTokenizerBase) -> Fit:
 
 def _sample(rows: Tensor) -> Tensor:
     return rows[:: -(-len(rows) // _MOST_ROWS)].float().cpu()
+
+
+def _largest(rows: Tensor) -> float:
+    """The largest number without its sign, by which all are divided so that sums of squares cannot overflow; 1 where
+    all are zero."""
+    low, high = rows.aminmax()
+    return max(-float(low), float(high)) or 1.0
 
 
 def _unit(rows: Tensor, mean: Tensor) -> Tensor:
@@ -116,8 +125,13 @@ def _closeness(groups: Sequence[Tensor]) -> Tensor:
 
 @torch.inference_mode()
 def structure_of(rows: Tensor) -> float:
-    """The largest singular value of (a sample of) a matrix over that of independent numbers; 0 for a constant one."""
+    """The largest singular value of (a sample of) a matrix over that of independent numbers; 0 for a constant one, and
+    for one that float32 cannot hold. rows: finite."""
     rows = _sample(rows)[:, :_MOST_COLUMNS]
+    scale = _largest(rows)
+    if not math.isfinite(scale):
+        return 0.0
+    rows = rows / scale
     rows = rows - rows.mean()
     expected = float(rows.std()) * (rows.shape[0] ** 0.5 + rows.shape[1] ** 0.5)
     return 0.0 if expected == 0 else float(torch.linalg.matrix_norm(rows, 2)) / expected

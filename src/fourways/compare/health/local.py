@@ -40,6 +40,8 @@ from fourways.hub.manifest.settings import inner
 
 _TOKENS = 16
 _BEHAVIOUR = ("text", "image", "images", "video", "sense", "sight", "determinism", "pace")
+_WIDER = {"float16": "bfloat16 or float32", "bfloat16": "float32"}
+"""Dtypes in which scores may be finite that are not in this one."""
 _HARMLESS = frozenset({"files.changed", "files.missing", "manifest.invalid", "template.missing"})
 """What is broken by these can still be asked: other bytes may be harmless, a file that is needed is
 missed later, and families have a template of their own."""
@@ -57,6 +59,8 @@ async def check_local(target: LocalTarget, limits: Limits, examination: Examinat
     if not opened:
         _leave(examination, target, f"first mend {', '.join(one.code for one in broken)}")
         return examination.concluded()
+    if wider := _WIDER.get(str(opened[0].info.settings["dtype"])):
+        examination.hints["scores.not-finite"] = f"try --dtype {wider}"
     try:
         await _behaviour(target, limits, opened[0], examination)
     finally:

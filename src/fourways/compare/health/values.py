@@ -55,7 +55,8 @@ class Seen:
         if not _finite(tensor):
             if not _is_mask(tensor):
                 self.not_finite.append(name)
-        elif tensor.ndim > 1 and tensor.numel() >= _SMALL and name.endswith(".weight"):
+            return
+        if tensor.ndim > 1 and tensor.numel() >= _SMALL and name.endswith(".weight"):
             self._holes(name, tensor)
         if tensor.ndim == 1 and name.endswith("norm.weight"):
             self.norms += 1
