@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def tokenize(folder: Path, text: str) -> list[int]:
         entry["content"]: (int(index), entry["rstrip"]) for index, entry in settings["added_tokens_decoder"].items()
     }
     words = re.compile("|".join(re.escape(token) for token in sorted(added, key=len, reverse=True)))
-    encode = _encoder(folder, settings)
+    encode = _encoder(folder)
     ids = [1] if settings.get("add_bos_token") else []
     at = 0
     for match in words.finditer(text):
@@ -76,8 +77,10 @@ def tokenize(folder: Path, text: str) -> list[int]:
     return ids + encode(text[at:], at == 0)
 
 
-def _encoder(folder: Path, settings: Mapping[str, Any]) -> Callable[[str, bool], list[int]]:
-    """(part, whether it begins the text) → ids."""
+@cache
+def _encoder(folder: Path) -> Callable[[str, bool], list[int]]:
+    """(part, whether it begins the text) → ids. The folder's files must stay as they are."""
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
     if not (folder / "tokenizer.model").is_file():
         words = Qwen2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), eos_token=None, pad_token=None)
         return lambda part, first: words.backend_tokenizer.encode(part, add_special_tokens=False).ids
@@ -197,7 +200,8 @@ def internvl_tiles(image: Pil.Image, side: int, most: int) -> Tensor:
 
 
 def pixels(image: Pil.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    values = torch.tensor(list(image.convert("RGB").tobytes())).view(image.height, image.width, 3) / 255
+    values = torch.frombuffer(bytearray(image.convert("RGB").tobytes()), dtype=torch.uint8)
+    values = values.view(image.height, image.width, 3) / 255
     return ((values - torch.tensor(mean)) / torch.tensor(std)).permute(2, 0, 1)
 
 

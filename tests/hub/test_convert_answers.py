@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +32,15 @@ TIE = 1e-4
 SIZES = ((28, 28), (90, 40), (33, 71), (200, 180))
 Plain = Callable[[str, Sequence[Pil.Image]], tuple[list[int], float]]
 """A prompt with `<image>` in it, its pictures → the reply's token ids, and the nearest that two best logits came."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Models of this size only wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def quiet(stage: str, done: int, total: int) -> None: ...

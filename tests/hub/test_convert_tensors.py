@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -52,6 +52,7 @@ def rebuilt_wqkv(new: Tensors, layer: int, heads: int, kv_heads: int, dim: int) 
     return torch.cat(packed)
 
 
+@settings(deadline=None)
 @given(groups=st.integers(1, 9), kv_heads=st.integers(1, 9), head_dim=st.integers(1, 16), width=st.integers(1, 3))
 def test_packed_projections_come_apart_as_the_original_model_takes_them_apart(
     groups: int, kv_heads: int, head_dim: int, width: int
@@ -177,6 +178,7 @@ def test_the_check_sees_a_token_beyond_the_embedding(tmp_path: Path, originals: 
         check_written(folder, "<IMG_CONTEXT>")
 
 
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_rows_are_cut_in_every_dtype_as_torch_cuts_them(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fourways.core.errors import CheckpointError
+from fourways.hub.small_files import read_object
 
 
 def read_optional(folder: Path, name: str) -> dict[str, Any]:
-    """{} if it is not there. Raises CheckpointError if it is no JSON object."""
+    """{} if it is not there. Raises CheckpointError if it is no JSON object, or too large for one."""
     file = folder / name
-    if not file.is_file():
-        return {}
-    try:
-        settings = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not JSON: {error}", hint="copy or download the file again") from error
-    if not isinstance(settings, dict):
-        raise CheckpointError(f"{file} is not a JSON object", hint="copy or download the file again")
-    return settings
+    return read_object(file) if file.is_file() else {}
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

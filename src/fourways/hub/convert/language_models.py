@@ -90,7 +90,7 @@ def read(given: Mapping[str, Any]) -> Language:
         return _internlm2(given)
     if name not in _CLASSES:
         raise CheckpointError(
-            f"the language model is a {name or 'class without a name'}, which no rule knows",
+            f"the language model is {name or 'of a class without a name'}, which no rule knows",
             hint=f"known: InternLM2ForCausalLM, {', '.join(_CLASSES)}",
         )
     return plain(_CLASSES[name], given)

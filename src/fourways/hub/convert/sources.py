@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from fourways.core.errors import CheckpointError
 from fourways.hub import weights
 from fourways.hub.convert.plan import Stored
+from fourways.hub.small_files import read_object
 
 CHUNK = 1 << 24
 PICKLE_INDEX = "pytorch_model.bin.index.json"
@@ -101,8 +101,8 @@ def pickle_files(folder: Path) -> list[Path]:
     if not index.is_file():
         return [folder / PICKLE] if (folder / PICKLE).is_file() else []
     try:
-        names = sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        names = sorted({str(name) for name in read_object(index)["weight_map"].values()})
+    except (KeyError, AttributeError) as error:
         raise CheckpointError(f"{index} cannot be read: it has no weight_map", hint="fetch that file again") from error
     if strange := [name for name in names if Path(name).name != name or not name.endswith(".bin")]:
         raise CheckpointError(f"{index} names {strange[0]!r}, which is no .bin file of this folder")
