@@ -20,7 +20,7 @@ from fourways.compare.job import Job
 from fourways.compare.outcome import Interrupted
 from fourways.compare.progress import Show
 from fourways.compare.publishing import NO_IMAGES
-from fourways.compare.reproduce_told import opening, stopped
+from fourways.compare.reproduce_told import opening, seconds_taken, stopped
 from fourways.compare.run import job_of, start
 from fourways.compare.suites import embedded_suite, record_suite
 from fourways.core.errors import UserError
@@ -70,7 +70,7 @@ def reproduce(
     folder = out or Path("runs") / f"{new_run_id(['again'])}-of-{old.run_id}"[:120]
     check_new(folder)
     count = starts if "latency" in job.axes else 1
-    for line in opening(run, job_of(old), job, count, folder):
+    for line in opening(seconds_taken(run, old), job_of(old), job, count, folder):
         show.phase(line)
     folders: list[Path] = []
     for into, part in _starts(job, folder, count):

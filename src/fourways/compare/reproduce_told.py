@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from fourways.compare.axes import AXES
 from fourways.compare.job import Job, settings_of
 from fourways.compare.outcome import Interrupted
 from fourways.core.figure import Axis
-from fourways.core.run import Reading
-from fourways.core.run_files import ROWS_FILE, RUN_FILE
+from fourways.core.run import Reading, RunHeader
+from fourways.core.run_files import ROWS_FILE
 from fourways.evidence.environment.catalogue import readings
 
 _BUSY = frozenset({"system.load", "system.pressure"})
-_BELIEVED = 0.2
-"""Of the seconds that a run should take: files that were copied have times much closer to each other."""
+_BELIEVED = (0.2, 100.0)
+"""Times the seconds that a run should take: what lies beyond tells of files that were copied, or of a rest between."""
 
 
-def opening(run: Path, whole: Job, job: Job, starts: int, out: Path) -> Iterator[str]:
-    """Lines before the first start. whole: all that the old run was asked for; job: what is run again of it."""
+def seconds_taken(run: Path, header: RunHeader) -> float:
+    """From the start of a run to its last row, as far as its files tell."""
+    return (run / ROWS_FILE).stat().st_mtime - datetime.fromisoformat(header.started).timestamp()
+
+
+def opening(took: float, whole: Job, job: Job, starts: int, out: Path) -> Iterator[str]:
+    """Lines before the first start. took: seconds of the old run; whole: all that it was asked for; job: what is run
+    again of it."""
     foreseen = {name: AXES[name].estimate(whole.candidates, settings_of(whole, Path()))[1] for name in whole.axes}
-    yield f"{starts} {'start' if starts == 1 else 'starts'}, {_how_long(run, foreseen, job.axes, starts)}, into {out}"
+    yield f"{starts} {'start' if starts == 1 else 'starts'}, {_how_long(took, foreseen, job.axes, starts)}, into {out}"
     if "latency" in job.axes and (busy := busyness(readings())) is not None:
         yield f'this machine is busy ({busy}): it takes longer, and latency is likely to be "not comparable"'
 
@@ -48,12 +55,12 @@ def stopped(run: Path, folders: Sequence[Path], starts: int) -> Interrupted:
     return Interrupted(f"stopped; go on with: {go_on}", hint=f"then judge it{of}: {judge}")
 
 
-def _how_long(run: Path, foreseen: Mapping[Axis, float], axes: Sequence[Axis], starts: int) -> str:
-    """As long as the old run took, as far as its files tell; else at the pace of the embedded models."""
+def _how_long(took: float, foreseen: Mapping[Axis, float], axes: Sequence[Axis], starts: int) -> str:
+    """As long as the old run took, where that can be believed; else at the pace of the embedded models."""
     total = sum(foreseen.values())
     needed = sum(foreseen[name] for name in axes) + (starts - 1) * foreseen.get("latency", 0.0)
-    took = (run / ROWS_FILE).stat().st_mtime - (run / RUN_FILE).stat().st_mtime
-    if total == 0 or took < _BELIEVED * total:
+    low, high = _BELIEVED
+    if not low * total < took < high * total:
         return f"about {_minutes(needed)} at the pace of the embedded models on two cores"
     return f"about {_minutes(needed * took / total)} (the old run took {_minutes(took)})"
 
