@@ -80,6 +80,7 @@ def test_two_runs_are_laid_side_by_side_with_a_paired_test_and_end_with_0(make_r
     found = call("diff", make_run("old"), make_run("new", wrong=60, digest="2"))
     assert found.exit_code == 0
     assert "a (old) is ahead of a (new)" in found.stdout
+    assert "160 of 200" in found.stdout
     assert "90.0 %" in found.stdout and "70.0 %" in found.stdout
     assert "candidates.a.sha256.model.safetensors" in found.stdout
 
@@ -101,6 +102,8 @@ def test_runs_that_say_the_same_say_so_and_never_equal(make_run: MakeRun) -> Non
     found = call("diff", make_run("old"), make_run("new"))
     assert "the headers say the same of everything that was run" in found.stdout
     assert "not separated (every answer scored the same)" in found.stdout
+    assert "200 of 200" in found.stdout
+    assert "few images leave it wide even where every answer is the same" in found.stdout
     assert "equal" not in found.stdout
 
 

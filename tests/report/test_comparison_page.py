@@ -21,7 +21,7 @@ from fourways.core.verdict import (
     Ground,
     Verdict,
 )
-from fourways.report.comparison import chief, comparison_page, in_words, named, write_comparison
+from fourways.report.comparison import chief, comparison_page, in_words, named, named_in, write_comparison
 
 _spec = importlib.util.spec_from_file_location("comparison_browser", Path(__file__).with_name("browser.py"))
 assert _spec is not None
@@ -97,6 +97,16 @@ def test_what_others_wrote_is_escaped_and_nothing_is_fetched(made_up_header: Run
     assert "<script>alert" not in page and "<img src=y" not in page and "\u202e" not in page
     assert "default-src 'none'" in page
     assert not re.search(r'(?:src|href)="(?!#|data:)', page)
+
+
+def test_a_test_is_named_by_the_candidate_and_says_how_many_answers_are_the_same(made_up_header: RunHeader) -> None:
+    labels = {"versus": "qwen (old)", "same answers": "38 of 40"}
+    test = figure(0.0, candidate="qwen (new)", labels=labels)
+    assert named_in(test) == "qwen"
+    assert named_in(figure(0.0, candidate="int4 (new)", labels=labels)) == "int4=qwen"
+    page = comparison_page(msgspec.structs.replace(comparison(), tests=(test,)), made_up_header)
+    assert "38 of 40" in page and "qwen (new)" not in page
+    assert "few images leave it wide" in page
 
 
 def test_a_pair_is_named_by_both_names_where_they_differ() -> None:

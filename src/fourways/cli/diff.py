@@ -172,14 +172,17 @@ def _cell(figure: Figure | None) -> str:
 def _tests(comparison: Comparison) -> Table:
     from rich.table import Table
 
+    from fourways.core.verdict import SAME
+    from fourways.report.comparison import TESTED, named_in
     from fourways.report.numbers import show
 
     table = Table(title="paired tests, new minus old, on samples that both asked", title_justify="left")
-    for column in ("candidate", "benchmark", "difference", "verdict"):
+    for column in ("candidate", "benchmark", SAME, "difference", "verdict"):
         table.add_column(column, overflow="fold")
     for one in comparison.tests:
         where = one.labels.get("benchmark", "aggregate")
-        table.add_row(one.candidate.removesuffix(" (new)"), where, show(one).line, one.labels.get("verdict", ""))
+        table.add_row(named_in(one), where, one.labels.get(SAME, ""), show(one).line, one.labels.get("verdict", ""))
+    table.caption = TESTED
     return table
 
 

@@ -9,6 +9,8 @@ import msgspec
 from fourways.core.figure import Figure
 
 COMPARISON_SCHEMA = "fourways.comparison/v1"
+SAME = "same answers"
+"""A label of a paired test: how many answers say the same in both runs, such as `40 of 40`."""
 
 Verdict = Literal["reproduced", "not reproduced", "not comparable"]
 """not comparable: the two cannot say anything of each other (other hardware class, driver or versions, a machine less

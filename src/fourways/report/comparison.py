@@ -10,7 +10,7 @@ from fourways import figures
 from fourways.core.figure import AXES, Figure
 from fourways.core.run import RunHeader
 from fourways.core.run_files import write_whole
-from fourways.core.verdict import AxisVerdict, Comparison, FigurePair, Verdict
+from fourways.core.verdict import SAME, AxisVerdict, Comparison, FigurePair, Verdict
 from fourways.report import provenance
 from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.numbers import show
@@ -23,6 +23,10 @@ _COLOURS: dict[Verdict, str] = {"reproduced": "good", "not reproduced": "bad", "
 TIMES = (
     "Times hold what the machine did meanwhile: whether the engine differs cannot be told from two runs of different "
     "hours (fourways reproduce makes fresh starts and judges)."
+)
+TESTED = (
+    "The difference is of the scores; its 95 % interval is for all images such as these, so that few images leave it "
+    "wide even where every answer is the same."
 )
 _MEANING = (
     "Not reproduced: a difference was seen. Not comparable: the two runs cannot say anything of each other there "
@@ -70,6 +74,12 @@ def named(pair: FigurePair) -> str:
     return pair.new.candidate if same else f"{pair.new.candidate}={pair.old.candidate}"
 
 
+def named_in(test: Figure) -> str:
+    """Whose test it is, as in `named`: that new is taken minus old is said once."""
+    new, old = test.candidate.removesuffix(" (new)"), test.labels.get("versus", "").removesuffix(" (old)")
+    return new if new == old else f"{new}={old}"
+
+
 def in_words(pair: FigurePair) -> str:
     """The metric and what it is of."""
     one = pair.new or pair.old
@@ -112,16 +122,18 @@ def _tests(tests: Sequence[Figure]) -> Html | None:
         return None
     rows = [
         (
-            tag("bdi", one.candidate),
+            tag("bdi", named_in(one)),
             one.labels.get("benchmark", "aggregate"),
+            one.labels.get(SAME, ""),
             cell(show(one)),
             foreign(one.labels.get("verdict", "")),
             ", ".join(f"{name} {one.labels[name]}" for name in ("p (Holm)", "p", "test") if name in one.labels),
         )
         for one in tests
     ]
-    said = tag("p", "New minus old, over the samples that both runs asked; adjusted over all lines.")
-    return join([said, stacked("Paired tests", ("candidate", "of", "#difference", "verdict", "test"), rows)])
+    said = tag("p", f"New minus old, over the samples that both runs asked; adjusted over all lines. {TESTED}")
+    heads = ("candidate", "of", f"#{SAME}", "#difference", "verdict", "test")
+    return join([said, stacked("Paired tests", heads, rows)])
 
 
 def _figures(pairs: Sequence[FigurePair]) -> Html | None:

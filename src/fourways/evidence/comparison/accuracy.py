@@ -43,7 +43,7 @@ class _Answers:
 
     @property
     def flips(self) -> list[_Pair]:
-        return [pair for pair in self.pairs if _said(pair[0]) != _said(pair[1])]
+        return [pair for pair in self.pairs if said(pair[0]) != said(pair[1])]
 
     @property
     def ties(self) -> list[_Pair]:
@@ -178,7 +178,7 @@ def _moved(name: str, score: Moved) -> dict[str, float]:
     return found
 
 
-def _said(row: AnswerRow) -> object:
+def said(row: AnswerRow) -> object:
     """What the reply says under the rule; of one that says nothing, its words."""
     return (row.status, row.reply) if row.parsed is None else (row.status, row.parsed)
 
