@@ -67,7 +67,9 @@ def test_settings_stand_folded_with_what_has_advice_first(page: Path) -> None:
     assert "Settings of the machine when the run began: 5, advice on 1" in said
     assert said.index("frequency-set -g performance") < said.index("16 of 16 online")
     assert "not seen:" in said
-    folded = re.findall(r"<details><summary>([^<]+)</summary>", page.read_text("utf-8"))
+    folded = re.findall(
+        r'<details(?: class="thirds" id="settings")?><summary>([^<]+)</summary>', page.read_text("utf-8")
+    )
     assert {"Settings of the machine when the run began: 5, advice on 1", "Packages: 2 installed"} <= set(folded)
 
 
@@ -77,6 +79,20 @@ def test_each_checkpoint_has_its_identity_in_short_or_says_that_it_has_none_yet(
     assert "3,754,622,976" in said
     assert "int4, gptq at 4 bits , 2 files" in said
     assert "not hashed yet" in said
+    assert "identity (first 16 digits)" in said and "data SHA-256 (first 16 digits)" in said
+
+
+def test_the_embedded_models_are_said_to_be_fourways_own_and_of_no_other_it_is_said(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    first = made_up_header.candidates[0]
+    silent = msgspec.structs.replace(MANIFEST, source=None, revision=None)
+    for model, told in (("zoo:qwen", "Fourways' own"), ("./checkpoint", "its files do not say")):
+        asked = msgspec.structs.replace(first.candidate, model=model)
+        only = msgspec.structs.replace(first, candidate=asked, manifest=silent)
+        header = msgspec.structs.replace(made_up_header, candidates=(only,))
+        said = words(write_report(make_run(tmp_path / told[:3], [], header), images=lambda sha: None))
+        assert told.replace("'", "&#x27;") in said
 
 
 def test_nothing_of_it_is_markup(page: Path) -> None:

@@ -39,7 +39,7 @@ def test_every_setting_that_is_named_is_one_that_is_read_and_has_words() -> None
 def test_what_ran_beside_it_is_said_in_one_line(made_up_header: RunHeader) -> None:
     assert slowed(on(made_up_header, LOAD, TURBO, NICE)) == (
         "The machine was busy when the run began: 5.5 tasks on 2 cores; this process ran as nice 5, normal. "
-        "Times may be too long; see Settings of the machine."
+        "Times may be too long. The report has more: Settings of the machine."
     )
 
 
@@ -78,3 +78,4 @@ def test_the_page_says_it_before_any_number(made_up_header: RunHeader, make_run:
     page = write_report(make_run(tmp_path / "run", [], on(made_up_header, LOAD)), images=lambda sha: None)
     text = page.read_text("utf-8")
     assert 0 < text.index("5.5 tasks on 2 cores") < text.index('<section id="result"')
+    assert text.count('href="#settings"') == text.count('id="settings"') == 1

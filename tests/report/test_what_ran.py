@@ -14,7 +14,7 @@ from fourways.core.load import Load
 from fourways.core.rows import CAUSE, PICTURE, AnswerRow, ClientRow, FailureRow, RequestRow, Row
 from fourways.core.run import CrewRecord, PartRecord, RunHeader, Shard, ShardRecord, SourceState
 from fourways.report import write_report
-from fourways.report.provenance import _setting
+from fourways.report.candidates import setting
 
 MakeRun = Callable[[Path, list[Row], RunHeader], Path]
 
@@ -27,7 +27,7 @@ MakeRun = Callable[[Path, list[Row], RunHeader], Path]
     ],
 )
 def test_how_many_threads_were_tried_is_said_in_words(value: str, words: str) -> None:
-    assert _setting("threads_measured", value) == words
+    assert setting("threads_measured", value) == words
 
 
 def test_a_lost_axis_is_named(
@@ -176,3 +176,21 @@ def test_a_run_without_a_suite_shows_no_empty_table(
     for suite, heads in ((made_up_header.suite, True), ((), False)):
         header = msgspec.structs.replace(made_up_header, suite=suite)
         assert ("data SHA-256" in shown(make_run(tmp_path / str(len(suite)), [], header))) == heads
+
+
+def test_an_engines_sizes_are_told_in_binary_units_and_nothing_twice(
+    made_up_header: RunHeader, make_run: MakeRun, tmp_path: Path
+) -> None:
+    first, *rest = made_up_header.candidates
+    assert first.engine is not None
+    settings = {"device": first.candidate.device, "dtype": "float8", "kv_bytes": "2147483648", "threads": "3"}
+    engine = msgspec.structs.replace(first.engine, settings=settings)
+    header = msgspec.structs.replace(made_up_header, candidates=(msgspec.structs.replace(first, engine=engine), *rest))
+    said = shown(make_run(tmp_path / "run", [], header))
+    assert "threads 3, and 2 settings more dtype float8 kv 2.00 GiB" in said
+    assert "2147483648" not in said and f"device {first.candidate.device}" not in said
+
+
+@pytest.mark.parametrize(("value", "words"), [("1536", "kv 1.50 KiB"), ("as needed", "kv bytes as needed")])
+def test_a_size_that_is_no_number_stands_as_it_is(value: str, words: str) -> None:
+    assert setting("kv_bytes", value) == words

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from fourways import figures
-from fourways.core.candidate import Candidate
 from fourways.core.failed import FailedRequests
 from fourways.core.rows import FailureRow
 from fourways.core.run import (
@@ -18,20 +16,20 @@ from fourways.core.run import (
     SourceState,
     TraceRecord,
 )
-from fourways.report.machine import machines
-from fourways.report.manifests import manifests
+from fourways.report.candidates import candidates
+from fourways.report.machine import SETTINGS, machines
+from fourways.report.manifests import SHORT, manifests
 from fourways.report.markup import Child, Html, foreign, join, tag
 from fourways.report.material import Material
 from fourways.report.numbers import EN_DASH, scale_for
-from fourways.report.plot import swatch
-from fourways.report.slowed import slowed
+from fourways.report.slowed import why_slow
 from fourways.report.tables import table
 
 
 def caveats(header: RunHeader) -> Html | None:
     """What a reader must know before any number: small models, random weights, a shortened run, a busy
     machine, changed source."""
-    said: list[str] = []
+    said: list[Child] = []
     zoo = [r.candidate.name for r in header.candidates if (r.candidate.model or "").startswith("zoo:")]
     if zoo:
         said.append(
@@ -54,8 +52,8 @@ def caveats(header: RunHeader) -> Html | None:
         said.append(f"{', '.join(late)}: added later, so timed apart from the others and not in turns with them.")
     if header.quick:
         said.append("A shortened run: every n is smaller than in a full one, and intervals are wider.")
-    if (busy := slowed(header)) is not None:
-        said.append(busy)
+    if (busy := why_slow(header)) is not None:
+        said.append(join([busy, " See ", tag("a", "Settings of the machine", href=f"#{SETTINGS}"), "."]))
     if header.source.dirty:
         said.append("The Fourways source that made this run differs from its commit.")
     return (
@@ -68,7 +66,7 @@ def what_ran(header: RunHeader) -> Html:
     return join(
         [
             tag("h3", "Candidates"),
-            table("Candidates", _CANDIDATE_HEADS, [_candidate_row(i, r) for i, r in enumerate(header.candidates)]),
+            candidates(header),
             *manifests(header),
             *_suite(header),
             tag("h3", "Machine and source"),
@@ -146,41 +144,7 @@ def _lost(f: FailureRow) -> str:
     return "the whole candidate" if f.scope == "candidate" else f"one {f.scope}"
 
 
-_CANDIDATE_HEADS = ("candidate", "what", "engine", "precision", "device", "asked how", "threads and versions")
-
-
-def _candidate_row(index: int, record: CandidateRecord) -> Sequence[Child]:
-    c, engine = record.candidate, record.engine
-    settings = "" if engine is None else "; ".join(_setting(k, v) for k, v in sorted(engine.settings.items()))
-    return (
-        join([swatch(index), " ", tag("bdi", c.name)]),
-        join([tag("bdi", c.model or c.url or ""), tag("br"), record.architecture or "architecture not known"]),
-        record.failure or (engine.engine if engine else ""),
-        "no access" if c.url else f"{c.dtype}{'' if c.quantization is None else ', ' + c.quantization}",
-        c.device,
-        _how(c),
-        settings,
-    )
-
-
-def _setting(name: str, value: str) -> str:
-    if name == "threads_measured":
-        trials = [part.split(": ") for part in value.split(", ")]
-        if any(len(trial) != 2 for trial in trials):
-            return f"number of threads {value}"
-        return "a short trial took " + ", ".join(f"{time} with {n} thread{'s' * (n != '1')}" for n, time in trials)
-    return f"{name.replace('_', ' ')} {value}"
-
-
-def _how(c: Candidate) -> str:
-    said = [f"adapter {c.adapter}"] if c.adapter else []
-    said += [f"at most {c.visual_budget} visual tokens an image"] if c.visual_budget else []
-    said.append(figures.sampling_in_words(c.sampling))
-    said += ["random weights"] if c.weights == "random" else []
-    return ", ".join(said)
-
-
-_SUITE_HEADS = ("benchmark", "title", "edition and columns", "data SHA-256", "versions")
+_SUITE_HEADS = ("benchmark", "title", "edition and columns", "data SHA-256 (first 16 digits)", "versions")
 
 
 def _suite(header: RunHeader) -> Iterator[Html]:
@@ -194,7 +158,7 @@ def _suite_row(b: BenchmarkRecord) -> Sequence[Child]:
     versions = f"prompt {b.prompt_version}, parser {b.parser_version}, scorer {b.scorer_version}"
     read = [f"{name} from {column}" for name, column in b.columns.items()]
     what = "; ".join(part for part in (b.edition, ", ".join(read)) if part) or EN_DASH
-    return (b.key, b.title, what, tag("code", b.sha256[:16]), versions)
+    return (b.key, b.title, what, tag("code", b.sha256[:SHORT], title=b.sha256), versions)
 
 
 def _machine(header: RunHeader) -> Iterable[tuple[str, Child]]:

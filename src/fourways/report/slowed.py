@@ -29,6 +29,12 @@ _LONGEST = 200
 
 
 def slowed(header: RunHeader) -> str | None:
+    """The line below a table of the command line."""
+    busy = why_slow(header)
+    return None if busy is None else f"{busy} The report has more: Settings of the machine."
+
+
+def why_slow(header: RunHeader) -> str | None:
     """None for a run without times, and for a machine at rest."""
     if not TIMED & set(header.axes):
         return None
@@ -39,7 +45,7 @@ def slowed(header: RunHeader) -> str | None:
     kinds = {kind(one.knob) in BUSY for one in found}
     how = {(True,): "busy", (False,): "held back", (False, True): "busy and held back"}[tuple(sorted(kinds))]
     said = "; ".join(_words(one, header.environment) for one in found)
-    return f"The machine was {how} when the run began: {said}. Times may be too long; see Settings of the machine."
+    return f"The machine was {how} when the run began: {said}. Times may be too long."
 
 
 def _words(reading: Reading, environment: Environment) -> str:
