@@ -68,6 +68,17 @@ def test_a_broken_probes_row_says_what_is_wrong_and_several_models_end_with_how_
     assert out.splitlines()[-1] == "2 models: 1 well; broken: lost"
 
 
+def test_a_flipped_bit_in_the_weights_that_ship_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = shutil.copytree(zoo.checkpoint("qwen").parent, tmp_path / "checkpoints")
+    monkeypatch.setattr(zoo, "checkpoint", lambda name: shipped / name)
+    weights = shipped / "qwen" / "model.safetensors"
+    whole = bytearray(weights.read_bytes())
+    whole[-4] ^= 1
+    weights.write_bytes(whole)
+    code, out = run("check", "zoo:qwen", *PATIENT)
+    assert code == 1 and "broken: files.changed: model.safetensors: other bytes" in out
+
+
 def test_json_holds_the_whole_check_and_nothing_else_is_on_standard_output(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(zoo.checkpoint("llava"), broken)

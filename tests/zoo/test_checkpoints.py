@@ -11,6 +11,7 @@ from safetensors import safe_open
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from fourways import zoo
+from fourways.hub.manifest import fill, make, read_manifest
 from fourways.zoo import prompts
 from fourways.zoo.batches import image_tokens
 from fourways.zoo.pictures import features, pixels, processor
@@ -60,6 +61,12 @@ def test_it_loads_with_every_weight_in_its_place(name: str) -> None:
     assert type(model).__name__ == CLASSES[name]
     assert not any(info.values())
     assert sum(p.numel() for p in model.parameters()) <= 2_000_000
+
+
+@pytest.mark.parametrize("name", zoo.NAMES)
+def test_the_manifest_that_ships_is_that_of_the_files_that_ship(name: str) -> None:
+    folder = zoo.checkpoint(name)
+    assert read_manifest(zoo.manifest_file(name)) == fill(make(folder), folder)
 
 
 def test_llava_weights_bear_the_names_they_have_on_the_hub() -> None:
@@ -118,6 +125,8 @@ def test_the_whole_recipe_runs(tmp_path: Path) -> None:
 
     main(["--family", "llava", "--out", str(tmp_path / "out"), "--work", str(tmp_path / "work"), "--share", "0.002"])
     assert [f for f in COMMON if not (tmp_path / "out" / "llava" / f).is_file()] == []
+    made = read_manifest(tmp_path / "out" / "llava.model.json")
+    assert made == fill(make(tmp_path / "out" / "llava"), tmp_path / "out" / "llava") and made.identity is not None
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:

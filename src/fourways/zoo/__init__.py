@@ -32,6 +32,13 @@ def checkpoint(name: str) -> Path:
     return Path(__file__).parent / "checkpoints" / name
 
 
+def manifest_file(name: str) -> Path:
+    """The manifest (`fourways.model/v1`) of an embedded model, with the digests of all its files. It lies beside the
+    folder, not in it, so that a copy of the folder can be changed. Raises ``KeyError`` as ``checkpoint`` does.
+    """
+    return checkpoint(name).with_suffix(".model.json")
+
+
 def write_suite(folder: Path, *, images: int = 80, seed: int = 2026, questions: int = 2) -> dict[str, Path]:
     """Write the held-out suite in the benchmarks' official formats; returns benchmark key → path.
 

@@ -8,6 +8,8 @@ three; the language model is shared, so the first family pays for it.
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -33,6 +35,13 @@ def make(family: Family, work: Path, out: Path, *, share: float = 1.0, seed: int
     steps = max(8, int(JOINT_STEPS * share))
     train_joint(family, model, language, work, out / family, pool, steps=steps, seed=seed)
     write_card(out / family, family, images=max(8, int(400 * share)))
+    write_manifest(out / family)
+
+
+def write_manifest(folder: Path) -> None:
+    """FOLDER.model.json, by the command: this room must not know the one that makes manifests."""
+    command = [sys.executable, "-c", "from fourways.cli import main; main()", "models", "manifest", str(folder)]
+    subprocess.run([*command, "--out", f"{folder}.model.json"], check=True, stdout=subprocess.DEVNULL)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from fourways import zoo
 from fourways.compare.opening import check_asked, embedded
 from fourways.core.candidate import Candidate
 from fourways.core.errors import UserError
 from fourways.core.manifest import Manifest
 from fourways.hub import locate
 from fourways.hub.download import fetch
+from fourways.hub.manifest import read_manifest
 from fourways.hub.registry import Entry, Registry, check_name, in_force
 
 
@@ -23,7 +25,7 @@ class LocalTarget:
 
     candidate: Candidate
     folder: Path
-    manifest: Manifest | None = None  # of the registry
+    manifest: Manifest | None = None  # of the registry, or the one that ships with an embedded model
     adapters: tuple[Path, ...] = ()
 
 
@@ -57,7 +59,13 @@ def find_target(candidate: Candidate, adapters: Sequence[str]) -> Target:
         return LocalTarget(candidate, Path(entry.folder), entry.manifest, (*folders, *theirs))
     found = locate(candidate.model, embedded=embedded())
     folder = found.folder if found.folder is not None else fetch(candidate.model)
-    return LocalTarget(candidate, folder, None, folders)
+    return LocalTarget(candidate, folder, _shipped(folder), folders)
+
+
+def _shipped(folder: Path) -> Manifest | None:
+    """Of an embedded model: what it was when Fourways was packed."""
+    name = next((name for name, place in embedded().items() if place == folder), None)
+    return None if name is None else read_manifest(zoo.manifest_file(name))
 
 
 def registered() -> list[Entry]:
