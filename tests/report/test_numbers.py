@@ -70,3 +70,10 @@ def test_a_difference_of_nothing_has_no_sign() -> None:
 def test_any_finite_value_can_be_printed(value: float, unit: str) -> None:
     figure = msgspec.structs.replace(FIGURE, unit=unit, value=value, low=value, high=value)
     assert show(figure).value
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(0.99996, "1.00"), (0.9994, "0.999"), (9.998, "10.0"), (99.96, "100"), (1.0, "1.00")]
+)
+def test_what_rounds_up_to_a_power_of_ten_is_printed_as_that(value: float, printed: str) -> None:
+    assert show(msgspec.structs.replace(FIGURE, unit="ratio", value=value, low=None, high=None)).value == printed

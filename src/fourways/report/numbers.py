@@ -100,8 +100,9 @@ def largest(figure: Figure) -> float:
 
 
 def _decimals(size: float) -> int:
-    if size >= 100 or size == 0:
+    """For three digits; a size that rounds up to the next power of ten is one of those."""
+    if size >= 99.95 or size == 0:
         return 0
-    if size >= 10:
+    if size >= 9.995:
         return 1
-    return 2 if size >= 1 else 3
+    return 2 if size >= 0.9995 else 3
