@@ -131,3 +131,9 @@ def test_this_machines_own_settings_are_set_and_put_back() -> None:
     while mode.read_text() != before[0]:
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_to_undo_where_nothing_was_left_behind_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fourways.evidence.environment.pinning.undo", lambda _: {})
+    done = CliRunner().invoke(app, ["env", "undo"])
+    assert done.exit_code == 0 and "nothing was left behind" in done.stdout

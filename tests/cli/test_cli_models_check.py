@@ -134,6 +134,15 @@ def test_a_mistake_is_told_before_anything_is_checked(words: tuple[str, ...], to
     assert told in caught.value.message and caught.value.exit_code == 2
 
 
+def test_ctrl_c_while_names_are_looked_up_is_said_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fourways.compare.health.find_target", stopped)
+    done = RUNNER.invoke(app, ["models", "check", "zoo:qwen"])
+    assert done.exit_code == 130 and "stopped; nothing was checked yet" in done.stderr
+
+
 def test_ctrl_c_says_what_was_not_checked_and_ends_with_130() -> None:
     program = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "

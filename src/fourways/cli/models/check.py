@@ -30,8 +30,9 @@ fourways models check --all --junit check.xml
 
 fourways models check --url http://localhost:8000/v1 --model qwen --json > check.json
 
-A model is slow, never broken, from 10 s to the first text or 200 ms a token; unanswered after --timeout. What each
-code means, how it is seen and what cannot be seen: docs/check.md.
+A model is slow, never broken, from 10 s to the first text or 200 ms a token; unanswered after --timeout. What each code
+means, how it is seen and what cannot be seen: docs/check.md. Names are looked up in the registry that FOURWAYS_REGISTRY
+names, else in your own.
 
 Exit codes: 0 all well (suspect and slow are warnings); 1 something is broken or did not answer; 2 your mistake;
 130 Ctrl-C.
@@ -65,14 +66,9 @@ def check(
     token_ms = _time_ms("--slow-token", slow_token)
     if junit is not None and not junit.parent.is_dir():
         raise UserError(f"--junit: {junit.parent} is no folder")
-    candidates = _candidates(names or [], everything, url, model, api_key_env, device, dtype)
-    if adapter and len(candidates) > 1:
-        raise UserError("--adapter goes with one model or server", hint="check them one after the other")
     try:  # what runs models takes seconds to import
-        from fourways.compare.health import Limits, find_target
-
-        limits = Limits(timeout_ms / 1000, first_ms, token_ms)
-        targets = [find_target(candidate, adapter or ()) for candidate in candidates]
+        candidates = _candidates(names or [], everything, url, model, api_key_env, device, dtype)
+        limits, targets = _targets(candidates, adapter or (), timeout_ms, first_ms, token_ms)
     except KeyboardInterrupt:
         notes().print("stopped; nothing was checked yet", highlight=False)
         raise typer.Exit(130) from None
@@ -88,6 +84,17 @@ def check(
         typer.echo(msgspec.json.format(msgspec.json.encode(health), indent=1).decode())
     if not health.passed:
         raise typer.Exit(1)
+
+
+def _targets(
+    candidates: Sequence[Candidate], adapters: Sequence[str], timeout_ms: float, first_ms: float, token_ms: float
+) -> tuple[Limits, list[Target]]:
+    """Raises UserError or CheckpointError."""
+    if adapters and len(candidates) > 1:
+        raise UserError("--adapter goes with one model or server", hint="check them one after the other")
+    from fourways.compare.health import Limits, find_target
+
+    return Limits(timeout_ms / 1000, first_ms, token_ms), [find_target(one, adapters) for one in candidates]
 
 
 def _time_ms(option: str, text: str) -> float:

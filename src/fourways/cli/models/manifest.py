@@ -26,7 +26,8 @@ fourways models manifest ./Qwen2.5-VL-7B-Instruct --out ./Qwen2.5-VL-7B-Instruct
 fourways models manifest Qwen/Qwen2.5-VL-7B-Instruct --json > qwen.json
 
 Nothing is loaded and nothing is downloaded. Files are hashed over all cores; digests are kept, so that a run that was
-stopped goes on with the files that it had not finished, and the next one reads nothing that has not changed.
+stopped goes on with the files that it had not finished, and the next one reads nothing that has not changed. Names are
+looked up in the registry that FOURWAYS_REGISTRY names, else in your own.
 
 Exit codes: 0 done; 1 a file changed while it was read, or the disk failed; 2 the checkpoint cannot be used.
 """
