@@ -357,6 +357,53 @@ def test_a_checkpoints_own_system_message_goes_before_the_forms(tmp_path: Path, 
         assert said in (convert(folder, place, Options(), quiet).folder / "chat_template.jinja").read_text()
 
 
+FORMS_IN_PYTHON = """
+import os
+os.mkdir({trap!r})
+register(Form(name='raw', system_message='', roles=('', '')))
+register(Form(
+    name='internlm2-chat', sep=os.sep,
+    # system_message='Not this.',
+    system_message='You are '
+    'an assistant.',
+))
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "said"),
+    [
+        ({}, FORMS_IN_PYTHON, "You are an assistant."),
+        ({"system_message": "Be brief."}, FORMS_IN_PYTHON, "Be brief."),
+        ({}, FORMS_IN_PYTHON.replace("internlm2-chat", "another"), "书生"),
+        ({}, "Form(name='internlm2-chat', system_message=os.name)", "书生"),
+        ({}, "no Python", "书生"),
+        ({}, "(" * 300_000, "书生"),
+        ({}, "x = " + "-" * 300_000 + "1", "书生"),
+        ({}, "x = 1" + "+1" * 300_000, "书生"),
+    ],
+    ids=["its own", "config.json first", "another form", "computed", "no Python", "brackets", "signs", "sums"],
+)
+def test_the_system_message_of_a_conversation_file_is_read_and_its_code_is_not_run(
+    config: dict[str, object], code: str, said: str, tmp_path: Path, originals: ModuleType
+) -> None:
+    folder = originals.internvl(tmp_path / "m", "internlm2")
+    own = json.loads((folder / "config.json").read_text())
+    originals.write(folder / "config.json", own | config)
+    (folder / "conversation.py").write_text(code.replace("{trap!r}", repr(str(tmp_path / "trap"))))
+    recipe = running.make_recipe(folder, own | config, Options())
+    assert said in (recipe.template or "") and not (tmp_path / "trap").exists()
+
+
+def test_a_system_message_that_cannot_be_written_is_refused(tmp_path: Path, originals: ModuleType) -> None:
+    folder = originals.internvl(tmp_path / "m", "qwen2")
+    config = json.loads((folder / "config.json").read_text()) | {"system_message": "half of a sign: \ud800"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="whole characters"):
+        convert(folder, None, Options(), quiet)
+    assert left(tmp_path) == ["m"]
+
+
 JUNK = st.sampled_from([None, -1, 0, 3, 1.5, "x", [], [1], {}, True, 10**30, float("nan")])
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from fourways.core.errors import CheckpointError
 from fourways.hub.convert import language_models as llm
+from fourways.hub.convert.conversation_file import own_message
 from fourways.hub.convert.ends import end_ids
 from fourways.hub.convert.files import layer_of, number, section
 from fourways.hub.convert.plan import Piece, Rule, Stored
 from fourways.hub.convert.recipe import Options, Recipe, add_token, papers, widened
 from fourways.hub.convert.sources import open_shards
-from fourways.hub.convert.templates import IMAGE, VIDEO, find_form, turns
+from fourways.hub.convert.templates import IMAGE, VIDEO, Form, find_form, turns
 from fourways.hub.convert.tokenizer import Read, read_tokenizer
 
 CONVERTER = "internvl_chat@1"
@@ -63,7 +64,7 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
     _check(config)
     language = llm.read(section(config, "llm_config", folder))
     vision = _vision_config(section(config, "vision_config", folder), config)
-    form = find_form(config.get("template"), config.get("system_message"))
+    form = _form(folder, config)
     read = read_tokenizer(folder)
     image, ends = read.id_of(IMAGE), end_ids(folder, read, form.stop)
     rows = max(language.vocab_size, add_token(read.tokenizer, VIDEO) + 1)
@@ -95,6 +96,12 @@ def recipe(folder: Path, config: Mapping[str, Any], options: Options) -> Recipe:
     }
     template = turns(form, read.begin, f"{IMAGE}\n", f"{VIDEO}\n")
     return Recipe(CONVERTER, "internvl_chat", shards, settings, papers(folder), read.tokenizer, template, IMAGE)
+
+
+def _form(folder: Path, config: Mapping[str, Any]) -> Form:
+    """With the checkpoint's own system message, where it brings one."""
+    name, message = config.get("template"), config.get("system_message")
+    return find_form(name, own_message(folder, name) if message is None else message)
 
 
 def _check(config: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from fourways.core.errors import CheckpointError, FourwaysError, UserError
 from fourways.core.manifest import Conversion
 from fourways.hub.convert import internvl_chat, llava_v16, transformers_layout
 from fourways.hub.convert.check import check_written
+from fourways.hub.convert.conversation_file import CONVERSATION_FILE
 from fourways.hub.convert.recipe import Options, Recipe
 from fourways.hub.convert.writing import Cut, plan_cuts, write_weights
 from fourways.hub.hashing import hash_files
@@ -130,7 +131,11 @@ def _check_room(folder: Path, needed: int) -> None:
 
 def _read_files(folder: Path, recipe: Recipe) -> list[Path]:
     """The weight files, and the small files that say how to read them."""
-    small = [file for file in sorted(folder.iterdir()) if file.suffix in (".json", ".model", ".txt") and file.is_file()]
+    small = [
+        file
+        for file in sorted(folder.iterdir())
+        if (file.suffix in (".json", ".model", ".txt") or file.name == CONVERSATION_FILE) and file.is_file()
+    ]
     return [*small, *(shard.file for shard, _ in recipe.shards)]
 
 

@@ -66,7 +66,11 @@ def find_form(name: object, message: object = None) -> Form:
         )
     if message is not None and not isinstance(message, str):
         raise CheckpointError(f"config.json: system_message is {message!r:.80}, expected a text")
-    return FORMS[name] if message is None else replace(FORMS[name], message=message)
+    if message is None:
+        return FORMS[name]
+    if any("\ud800" <= sign <= "\udfff" for sign in message):
+        raise CheckpointError(f"the system_message is {message!r:.80}, which is no text of whole characters")
+    return replace(FORMS[name], message=message)
 
 
 def turns(form: Form, begin: str, image: str, video: str | None = None) -> str:

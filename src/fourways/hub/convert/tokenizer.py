@@ -3,7 +3,9 @@
 SentencePiece models are rebuilt as byte-fallback BPE. Two ways exist to treat the text after a control token: each such
 part begins as a text of its own does, with SentencePiece's space before it (InternLM2, and Llama's `legacy`), or only
 the beginning of the whole text does (Llama since then; where a whole text begins with a space of its own, `tokenizers`
-adds none, as in transformers' own fast Llama). Source: transformers, "legacy" of LlamaTokenizer.
+adds none, as in transformers' own fast Llama). Where an added token takes away the white space after it (Phi-3's signs
+of turns), U+001C to U+001F stay: they are white space to Python's slow tokenizers alone. Source: transformers, "legacy"
+of LlamaTokenizer.
 """
 
 from __future__ import annotations
