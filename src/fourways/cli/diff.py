@@ -133,7 +133,7 @@ def _print_figures(console: Console, pairs: Sequence[FigurePair], *, every: bool
         said = (
             f"{folded:,} of {len(asked):,} chief figures read the same in both runs, or have nothing to show in either"
         )
-        console.print(f"{said} --all lists every figure\n", soft_wrap=True, highlight=False)
+        console.print(f"{said}; --all lists every figure\n", soft_wrap=True, highlight=False)
 
 
 def _figures(rows: Sequence[tuple[str, ...]]) -> Table:

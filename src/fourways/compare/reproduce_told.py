@@ -12,7 +12,7 @@ from fourways.compare.job import Job, settings_of
 from fourways.compare.outcome import Interrupted
 from fourways.core.figure import Axis
 from fourways.core.run import Reading, RunHeader
-from fourways.core.run_files import ROWS_FILE
+from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE
 from fourways.evidence.environment.catalogue import readings
 
 _BUSY = frozenset({"system.load", "system.pressure"})
@@ -21,8 +21,8 @@ _BELIEVED = (0.2, 100.0)
 
 
 def seconds_taken(run: Path, header: RunHeader) -> float:
-    """From the start of a run to its last row, as far as its files tell."""
-    return (run / ROWS_FILE).stat().st_mtime - datetime.fromisoformat(header.started).timestamp()
+    """From the start of a run to its figures, as far as its files tell."""
+    return (run / SUMMARY_FILE).stat().st_mtime - datetime.fromisoformat(header.started).timestamp()
 
 
 def opening(took: float, whole: Job, job: Job, starts: int, out: Path) -> Iterator[str]:
