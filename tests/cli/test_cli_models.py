@@ -218,7 +218,7 @@ def test_a_removed_models_files_are_said_to_stay_only_where_they_are(folder: Pat
     models("add", "tiny", str(folder))
     shutil.rmtree(folder)
     done = models("remove", "tiny")
-    assert done.code == 0 and "stay" not in done.out and f"{folder} was not here" in done.out
+    assert done.code == 0 and "stay" not in done.out and f"{folder} is not here" in done.out
 
 
 def test_a_pull_without_the_hub_says_what_a_pull_can_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME")], registry: Regis
     """Forget a name. The files stay where they are."""
     with existing(registry) as held:
         entry, orphans = held.remove(name)
-    files = f"its files stay in {entry.folder}" if Path(entry.folder).is_dir() else f"{entry.folder} was not here"
+    files = f"its files stay in {entry.folder}" if Path(entry.folder).is_dir() else f"{entry.folder} is not here"
     results().print(f"{name} is no longer registered; {files}", highlight=False, soft_wrap=True)
     if orphans:
         notes().print(f"adapters whose base it was: {', '.join(orphans)}", highlight=False, soft_wrap=True)
