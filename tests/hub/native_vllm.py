@@ -70,7 +70,7 @@ def chat_template(language: str) -> str:
 
 
 @contextlib.contextmanager
-def serve(program: str, folder: Path, language: str, seconds: float = 400) -> Iterator[str]:
+def serve(program: str, folder: Path, language: str, seconds: float = 600) -> Iterator[str]:
     """The address of a vLLM that has loaded the folder. Its log lies beside the folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -337,15 +338,18 @@ def test_an_end_that_is_no_token_is_refused(tmp_path: Path, originals: ModuleTyp
         convert(folder, None, Options(), quiet)
 
 
-def test_a_source_that_changes_under_the_reading_is_told(tmp_path: Path, originals: ModuleType) -> None:
+@pytest.mark.parametrize("change", [os.utime, os.unlink])
+def test_a_source_that_changes_under_the_reading_is_told(
+    change: Callable[[Path], None], tmp_path: Path, originals: ModuleType
+) -> None:
     folder = originals.internvl(tmp_path / "m", "qwen2")
 
-    def change(stage: str, done: int, total: int) -> None:
+    def tell(stage: str, done: int, total: int) -> None:
         if stage == "check":
-            os.utime(folder / "model-00001-of-00002.safetensors")
+            change(folder / "model-00001-of-00002.safetensors")
 
     with pytest.raises(FourwaysError, match=r"00001-of-00002.safetensors changed"):
-        convert(folder, None, Options(), change)
+        convert(folder, None, Options(), tell)
     assert left(tmp_path) == ["m"]
 
 

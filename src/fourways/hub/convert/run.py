@@ -87,7 +87,8 @@ def convert(folder: Path, out: Path | None, options: Options, tell: Tell) -> Con
     source = _digests(folder, files, tell)
     with _whole_or_nothing(place) as partial:
         _write(partial, recipe, planned, tell)
-        if changed := [str(file) for file, stamp in _stamps(files).items() if stamp != before[file]]:
+        after = _stamps(files)
+        if changed := [file for file, stamp in before.items() if after.get(file) != stamp]:
             raise FourwaysError(f"{changed[0]} changed while it was read", hint="nothing was left behind; run it again")
     return Converted(place, Conversion(recipe.converter, recipe.layout, source))
 
@@ -140,8 +141,8 @@ def _read_files(folder: Path, recipe: Recipe) -> list[Path]:
 
 
 def _stamps(files: Sequence[Path]) -> dict[Path, tuple[int, int, int]]:
-    """File → its inode, size and time of change."""
-    seen = {file: file.stat() for file in files}
+    """File → its inode, size and time of change, of those that are there."""
+    seen = {file: file.stat() for file in files if file.is_file()}
     return {file: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in seen.items()}
 
 
