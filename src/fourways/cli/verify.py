@@ -66,7 +66,9 @@ def show(found: Verification, run: Path) -> None:
     from rich.table import Table
 
     console = results()
-    table = Table(title=f"run {found.run_id}" if found.run_id else f"the run in {run.resolve().name}", title_justify="left")
+    table = Table(
+        title=f"run {found.run_id}" if found.run_id else f"the run in {run.resolve().name}", title_justify="left"
+    )
     for column in ("check", "outcome", "what was looked at"):
         table.add_column(column, overflow="fold")
     for check in found.checks:
