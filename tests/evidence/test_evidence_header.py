@@ -153,3 +153,7 @@ def test_names_in_the_header_are_redacted_like_values(header: RunHeader, monkeyp
         suite=(msgspec.structs.replace(BENCHMARK, columns=columns),), definitions={},
     )  # fmt: skip
     assert built.suite[0].columns == {"~/table": "http://[redacted]@host/x"}
+
+
+def test_two_runs_of_one_process_never_have_one_name() -> None:
+    assert new_run_id(["qwen"]) != new_run_id(["qwen"])

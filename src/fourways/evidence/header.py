@@ -8,6 +8,7 @@ was, packages that nothing of the run imports) is in `_MAY_DIFFER`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,10 +42,19 @@ _MAY_DIFFER = {
 
 
 def new_run_id(names: Sequence[str], now: datetime | None = None) -> str:
-    """`<UTC stamp>-<names>`: safe as a folder name, at most 120 characters."""
-    stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
+    """`<UTC stamp>-<names>`: safe as a folder name, at most 120 characters. This process is never given one twice: it
+    waits for the next second."""
     safe = ["".join(c if c.isalnum() or c in "._@+" else "_" for c in name) for name in names]
-    return "-".join([stamp, *safe])[:120].rstrip("-._")
+    while True:
+        stamp = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
+        run_id = "-".join([stamp, *safe])[:120].rstrip("-._")
+        if now is not None or run_id not in _given:
+            _given.add(run_id)
+            return run_id
+        time.sleep(0.1)
+
+
+_given: set[str] = set()
 
 
 def build_header(
