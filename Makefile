@@ -37,8 +37,16 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Tests of these rooms mind nobody beside them and run two at a time; where times, memory or threads count, one at a time.
+BESIDE := $(addprefix tests/,benchmarks evidence figures hub media report stats)
+
 test: lint
+ifeq ($(strip $(ARGS)),)
+	@failed=0; $(BIN)/pytest -n 2 --dist loadfile $(BESIDE) || failed=1; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE)) || failed=1; exit $$failed
+else
 	$(BIN)/pytest $(ARGS)
+endif
 
 bars: install
 	@missed=; for script in $$(grep -l __main__ bench/*.py); do \

@@ -150,6 +150,8 @@ def test_without_rights_it_says_so_and_sets_nothing() -> None:
 
 
 PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background inherit it ignored
 import os, sys
 from pathlib import Path
 from fourways.core.errors import FourwaysError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,16 +41,17 @@ def place(tmp_path: Path, signed_copy: Path, allow_alice: Path) -> Iterator[Path
     """A folder with the run and the key, and nothing else; its agents end with the test."""
     shutil.copyfile(allow_alice, tmp_path / "alice.asc")
     signed_copy.rename(tmp_path / "run")
-    yield tmp_path
-    for home in (tmp_path / "tmp").glob("tmp.*"):
-        subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
+    with tempfile.TemporaryDirectory(prefix="fw") as short:  # an agent's socket has a path of at most 107 bytes
+        (tmp_path / "tmp").symlink_to(short)
+        yield tmp_path
+        for home in Path(short).glob("tmp.*"):
+            subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=False, capture_output=True)
 
 
 def run_recipe(recipe: str, place: Path, tools: Path) -> subprocess.CompletedProcess[str]:
     """In an empty environment, every line of which must succeed."""
-    (place / "tmp").mkdir(exist_ok=True)
     script = f"set -e\n{recipe}".replace("RUN", "run")
-    bare = {"PATH": str(tools), "TMPDIR": str(place / "tmp"), "HOME": str(place / "nobody")}
+    bare = {"PATH": str(tools), "TMPDIR": str((place / "tmp").resolve()), "HOME": str(place / "nobody")}
     return subprocess.run(
         ["/bin/sh", "-c", script], cwd=place, env=bare, capture_output=True, text=True, errors="replace", check=False
     )
