@@ -1,28 +1,17 @@
-"""NVIDIA's management library, through `nvidia-ml-py` (extra `gpu`): a device's handle, or why there is none."""
+"""A device's handle in NVIDIA's management library (core/nvml.py), or why there is none."""
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fourways.core.errors import Undefined
+from fourways.core.nvml import load
 
 if TYPE_CHECKING:
     import torch
 
-
-def load() -> ModuleType:
-    """The started library. Raises Undefined if its Python package or NVIDIA's driver is not there."""
-    try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        raise Undefined("nvidia-ml-py is not installed (pip install 'fourways[gpu]')") from None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        raise Undefined(f"NVML: {error}") from None
-    return nvml
+__all__ = ["handle", "load"]
 
 
 def handle(nvml: ModuleType, device: torch.device | str) -> Any:

@@ -5,13 +5,14 @@ The root is `/` on a real machine. A test hangs recorded /proc and /sys trees un
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fourways.core import nvml
+from fourways.core.errors import Undefined
 from fourways.evidence.environment.cpulist import parse_cpus
 
 _PIECE = 1 << 16
@@ -26,14 +27,9 @@ class Unread(Exception):
 def load_nvml() -> Any:
     """NVIDIA's management library, started. Raises Unread where its Python package or the driver is missing."""
     try:
-        nvml = importlib.import_module("pynvml")
-    except ImportError:
-        raise Unread("nvidia-ml-py is not installed (pip install 'fourways[gpu]')") from None
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        raise Unread(f"NVML: {error}") from None
-    return nvml
+        return nvml.load()
+    except Undefined as error:
+        raise Unread(error.reason) from None
 
 
 @dataclass(frozen=True, slots=True)
