@@ -19,10 +19,12 @@ PASSES = ("_encode", "_prefill_step", "_decode_step")
 def slow(factor: float) -> None:
     """For the rest of this process."""
     for name in PASSES:
-        setattr(Worker, name, _slowed(getattr(Worker, name), factor))
+        setattr(Worker, name, slowed(getattr(Worker, name), factor))
 
 
-def _slowed(step: Callable[..., Any], factor: float) -> Callable[..., Any]:
+def slowed(step: Callable[..., Any], factor: float) -> Callable[..., Any]:
+    """The step, and then as much more of this thread's processor time as makes `factor` times its own."""
+
     def slower(*arguments: Any) -> Any:
         began = time.thread_time()
         result = step(*arguments)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -27,6 +26,11 @@ from fourways.core.run_files import ROWS_FILE, SUMMARY_FILE, read_header, write_
 from fourways.core.verdict import AxisVerdict, Ground
 from fourways.engines.local.worker import Worker
 from fourways.evidence import load_schema, write_header
+
+_spec = importlib.util.spec_from_file_location("bench_slowed", Path(__file__).parents[2] / "bench" / "slowed.py")
+assert _spec is not None and _spec.loader is not None
+slowed = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(slowed)
 
 QUICK = 8
 """Questions a benchmark."""
@@ -130,8 +134,8 @@ def test_an_engine_that_became_slower_is_caught(
         monkeypatch.setattr(latency, name, value)
     candidate = Candidate("qwen", model=str(model), threads=1)
     old = start(Job((candidate,), ("latency",), suite, quick=True, out=tmp_path / "old"), Silent()).folder
-    for name in ("_encode", "_prefill_step", "_decode_step"):
-        monkeypatch.setattr(Worker, name, _slowed(getattr(Worker, name), 1.8))
+    for name in slowed.PASSES:
+        monkeypatch.setattr(Worker, name, slowed.slowed(getattr(Worker, name), 1.8))
     found = verdict(reproduce(old, show=Silent(), out=tmp_path / "slow", starts=1), "latency")
     assert found.statistics["undisturbed step.describe-32@2.closed 1.cold.ratio"] > 1.3
     # On a machine that became as much slower itself in between, this is all that can be said.
@@ -155,18 +159,6 @@ def test_further_starts_of_the_latency_axis_lie_beside_the_re_run(
     assert started == [("run", "accuracy", "latency"), ("latency-2", "latency"), ("latency-3", "latency")]
     reproduce(folder, show=Silent(), out=tmp_path / "one", axes=("accuracy",), starts=3)
     assert started[3:] == [("run", "accuracy")]
-
-
-def _slowed(step: Callable[..., Any], factor: float) -> Callable[..., Any]:
-    def slower(*arguments: Any) -> Any:
-        began = time.thread_time()
-        result = step(*arguments)
-        end = began + factor * (time.thread_time() - began)
-        while time.thread_time() < end:
-            pass
-        return result
-
-    return slower
 
 
 def test_the_recorded_number_of_threads_is_used_again_without_a_trial(
